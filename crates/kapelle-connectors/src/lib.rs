@@ -1,0 +1,1 @@
+//! Brokers, each behind a feature.

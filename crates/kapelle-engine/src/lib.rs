@@ -1,0 +1,1 @@
+//! Commands in, events out, state: the deterministic heart of Kapelle.

@@ -1,0 +1,1 @@
+//! CloudEvents: type, codecs, filters.

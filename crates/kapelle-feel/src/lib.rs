@@ -1,0 +1,1 @@
+//! FEEL in the feel-scala dialect: values, parser, evaluator, built-ins.

@@ -1,0 +1,1 @@
+//! Engine and storage as one durable partition: the synchronous single writer.

@@ -1,0 +1,1 @@
+//! Journal, checkpoints, key-value store and recovery; bytes only.

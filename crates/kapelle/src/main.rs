@@ -1,0 +1,3 @@
+//! The `kapelle` binary.
+
+fn main() {}
