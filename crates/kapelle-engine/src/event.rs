@@ -1,0 +1,396 @@
+//! What was decided. Events are the only thing that changes state, and the only thing replay reads.
+//!
+//! **Invariant**: an event carries all that each of its targets needs; applying it reads that target and the event and
+//! nothing else. That is why a `JobCompleted` names the job's type and deadline: the indexes need them.
+//! Discriminants and field numbers on disk are in `encode.rs`.
+
+use std::sync::Arc;
+
+use kapelle_events::CloudEvent;
+use kapelle_model::graph::{ElementIndex, FlowIndex};
+
+use crate::document::{Document, StoredValue};
+use crate::ids::{
+    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ProcessInstanceKey,
+    ResourceKey, Sequence, SubscriptionKey, Timestamp, TimerKey, VariableKey,
+};
+use crate::response::{Match, Outcome};
+
+/// A record of what was decided, by family.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    // Partition
+    LeaderAnnounced { epoch: u64, incarnation: u64 },
+
+    // Definitions
+    ResourceStored { resource: ResourceKey, tenant: Arc<str>, name: Arc<str>, bytes: Arc<[u8]>, checksum: [u8; 32] },
+    ProcessDeployed(Box<ProcessDeployed>),
+    DeploymentCreated { deployment: DeploymentKey, tenant: Arc<str> },
+
+    // Instances
+    InstanceCreated(Box<InstanceCreated>),
+    /// The last event of an instance: its aggregate and everything it owns is gone.
+    InstanceEnded(InstanceEnded),
+    ElementActivating { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex, scope: ElementInstanceKey },
+    ElementActivated { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementCompleting { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementCompleted { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementTerminating { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementTerminated { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    FlowTaken { instance: ProcessInstanceKey, scope: ElementInstanceKey, flow: FlowIndex },
+    /// A parallel join took one token from each of its incoming flows.
+    JoinConsumed { instance: ProcessInstanceKey, scope: ElementInstanceKey, gateway: ElementIndex },
+    /// A catching element was met (message, timer, error): its payload waits to become variables.
+    BpmnEventTriggered(Box<BpmnEventTriggered>),
+
+    // Variables
+    VariableSet { instance: ProcessInstanceKey, scope: ElementInstanceKey, variable: VariableKey, name: Arc<str>, value: StoredValue },
+
+    // Jobs
+    JobCreated(Box<JobCreated>),
+    JobActivated(Box<JobActivated>),
+    JobMadeAvailable { job: JobRef, cause: AvailableCause, backoff_until: Option<Timestamp>, deadline: Option<Timestamp> },
+    JobCompleted { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
+    JobFailed(Box<JobFailed>),
+    JobErrorThrown { job: JobRef, code: Arc<str>, message: Arc<str>, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
+    JobCanceled { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
+    JobRetriesUpdated { job: JobRef, retries: i32 },
+    JobTimeoutUpdated { job: JobRef, old_deadline: Timestamp, deadline: Timestamp },
+
+    // Messages
+    MessagePublished(Box<MessagePublished>),
+    /// A message met a subscription of an instance.
+    MessageCorrelated(Box<MessageCorrelated>),
+    /// A message started an instance.
+    MessageStarted(Box<MessageStarted>),
+    /// The message leaves the buffer (time to live over, or it was never to be buffered).
+    MessageExpired { message: MessageKey, tenant: Arc<str>, name: Arc<str>, correlation_key: Arc<str>, message_id: Arc<str>, expires: Timestamp },
+    SubscriptionOpened(Box<SubscriptionOpened>),
+    SubscriptionClosed(Box<SubscriptionClosed>),
+    StartSubscriptionOpened(Box<StartSubscription>),
+    StartSubscriptionClosed(Box<StartSubscription>),
+    /// An instance started by a keyed message holds (process id, key) until it ends.
+    StartLockReleased { tenant: Arc<str>, process_id: Arc<str>, correlation_key: Arc<str>, instance: ProcessInstanceKey },
+
+    // Timers
+    TimerScheduled(TimerEvent),
+    TimerTriggered(TimerEvent),
+    TimerCanceled(TimerEvent),
+
+    // Incidents
+    IncidentRaised(Box<IncidentRaised>),
+    IncidentResolved { incident: IncidentKey, instance: ProcessInstanceKey, element: ElementInstanceKey, job: Option<JobKey> },
+    InstanceQuarantined { instance: ProcessInstanceKey, reason: Arc<str> },
+
+    // CloudEvents
+    /// Stored; its position is this record's sequence.
+    CloudEventReceived { tenant: Arc<str>, source_name: Arc<str>, identity: u128, content: u128, event: Arc<CloudEvent> },
+    /// What it came to: always in the same batch as the `CloudEventReceived` it names.
+    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128 },
+    /// A repeat inside the dedup window: no effect.
+    CloudEventRepeated { tenant: Arc<str>, source_name: Arc<str>, source: Arc<str>, id: Arc<str>, identity: u128, first: Sequence, first_outcome: Outcome, same_content: bool },
+    /// A broker's record that is no CloudEvent, kept raw among the dead letters.
+    RecordRejected { tenant: Arc<str>, source_name: Arc<str>, raw: Arc<[u8]>, content_type: Option<Arc<str>>, reason: Arc<str> },
+    DedupBucketDropped { bucket: u64 },
+
+    // Outbox
+    OutboxAdded(Box<OutboxAdded>),
+    OutboxAcked { entry: OutboxKey },
+    OutboxBuried { entry: OutboxKey, attempts: u32, error: Arc<str> },
+
+    // Idempotent requests
+    RequestRemembered { tenant: Arc<str>, request: Arc<str>, instance: ProcessInstanceKey, definition: DefinitionKey, until: Timestamp },
+    RequestForgotten { tenant: Arc<str>, request: Arc<str>, until: Timestamp },
+}
+
+/// A version of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessDeployed {
+    pub definition: DefinitionKey,
+    pub deployment: DeploymentKey,
+    pub resource: ResourceKey,
+    pub tenant: Arc<str>,
+    pub process_id: Arc<str>,
+    pub version: i32,
+    pub version_tag: Option<Arc<str>>,
+    pub name: Option<Arc<str>>,
+    pub resource_name: Arc<str>,
+    /// Of the compiler that accepted it: compiling these bytes again can never fail (design §4).
+    pub semantics: u32,
+}
+
+/// What made an instance or an outgoing CloudEvent happen: carried along for `correlationid`, `causationid`, `traceparent`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    pub event_id: Option<Arc<str>>,
+    pub correlation_id: Option<Arc<str>>,
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// An instance begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceCreated {
+    pub instance: ProcessInstanceKey,
+    pub definition: DefinitionKey,
+    pub tenant: Arc<str>,
+    pub process_id: Arc<str>,
+    pub version: i32,
+    /// The start event that was used.
+    pub start: ElementIndex,
+    pub awaited: Option<Vec<Arc<str>>>,
+    pub tags: Vec<Arc<str>>,
+    pub business_id: Option<Arc<str>>,
+    /// Set when a keyed message started it: it holds the start lock of this key.
+    pub start_lock: Option<Arc<str>>,
+    pub cause: Cause,
+}
+
+/// An instance is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceEnded {
+    pub instance: ProcessInstanceKey,
+    pub definition: DefinitionKey,
+    pub completed: bool,
+}
+
+/// A catching element was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BpmnEventTriggered {
+    pub instance: ProcessInstanceKey,
+    /// The element instance that was waiting: the catch event, the gateway, the host of a boundary event.
+    pub waiting: ElementInstanceKey,
+    /// The element that goes on: the catch event, the boundary event.
+    pub element: ElementIndex,
+    pub variables: Document,
+    pub cause: Cause,
+}
+
+/// A job as events name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    pub job: JobKey,
+    pub instance: ProcessInstanceKey,
+    pub element: ElementInstanceKey,
+    pub tenant: Arc<str>,
+    pub job_type: Arc<str>,
+}
+
+/// A job begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobCreated {
+    pub job: JobRef,
+    pub element: ElementIndex,
+    pub retries: i32,
+}
+
+/// A worker has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobActivated {
+    pub job: JobRef,
+    pub worker: Arc<str>,
+    pub deadline: Timestamp,
+    /// Set when it was pushed down a stream by this incarnation; the next one makes it available again.
+    pub pushed_by: Option<u64>,
+}
+
+/// Why a job may be taken (again). Discriminants are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AvailableCause {
+    Yielded = 1,
+    TimedOut = 2,
+    BackoffOver = 3,
+    LeaderChanged = 4,
+    IncidentResolved = 5,
+}
+
+/// A worker could not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobFailed {
+    pub job: JobRef,
+    pub retries: i32,
+    pub message: Arc<str>,
+    /// Of the activation that failed.
+    pub deadline: Option<Timestamp>,
+    /// Of an earlier failure, when it fails while in back-off.
+    pub old_backoff_until: Option<Timestamp>,
+    /// `Some` while it waits before it is available again; `None` with retries left means available now.
+    pub backoff_until: Option<Timestamp>,
+}
+
+/// A message enters the buffer (or passes through it).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessagePublished {
+    pub message: MessageKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub message_id: Arc<str>,
+    pub expires: Timestamp,
+    pub variables: Document,
+    pub cause: Cause,
+}
+
+/// A message met an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageCorrelated {
+    pub message: MessageKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub process_id: Arc<str>,
+    pub subscription: SubscriptionKey,
+    pub instance: ProcessInstanceKey,
+    pub element_instance: ElementInstanceKey,
+}
+
+/// A message started an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageStarted {
+    pub message: MessageKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub process_id: Arc<str>,
+    pub subscription: SubscriptionKey,
+    pub instance: ProcessInstanceKey,
+}
+
+/// An instance waits for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionOpened {
+    pub subscription: SubscriptionKey,
+    pub instance: ProcessInstanceKey,
+    pub definition: DefinitionKey,
+    pub tenant: Arc<str>,
+    pub process_id: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    /// The element instance that waits: the catch event, the gateway, the host of a boundary event.
+    pub element_instance: ElementInstanceKey,
+    /// The element that goes on when it is met.
+    pub element: ElementIndex,
+    /// Closed by its first message; a non-interrupting boundary event's stays open.
+    pub once: bool,
+}
+
+/// Why a subscription is no longer open: *explain* shows it beside an event that came too late. Discriminants are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CloseReason {
+    /// A message met it.
+    Correlated = 1,
+    /// Its element went on by another path (its gateway's or host's other event, completion of the host).
+    ElementLeft = 2,
+    /// Its element or instance was terminated.
+    Terminated = 3,
+    /// A newer version of the process took over.
+    Replaced = 4,
+}
+
+/// An instance no longer waits for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionClosed {
+    pub subscription: SubscriptionKey,
+    pub instance: ProcessInstanceKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub reason: CloseReason,
+}
+
+/// A definition's message start event listens (or no longer does).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartSubscription {
+    pub subscription: SubscriptionKey,
+    pub definition: DefinitionKey,
+    pub tenant: Arc<str>,
+    pub process_id: Arc<str>,
+    pub name: Arc<str>,
+    pub element: ElementIndex,
+}
+
+/// Whose timer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerOwner {
+    /// An element instance waits; `element` goes on.
+    Instance { instance: ProcessInstanceKey, element_instance: ElementInstanceKey, element: ElementIndex },
+    /// A definition's timer start event.
+    Definition { definition: DefinitionKey, element: ElementIndex },
+}
+
+/// A timer, as scheduled, fired or cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerEvent {
+    pub timer: TimerKey,
+    pub owner: TimerOwner,
+    pub due: Timestamp,
+    /// How often it still fires after this time; `None` = for ever, `Some(0)` = this is the last.
+    pub repetitions: Option<u32>,
+}
+
+/// What kind of problem an incident is, as the API spells it. Discriminants are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum IncidentKind {
+    JobNoRetries = 1,
+    UnhandledErrorEvent = 2,
+    IoMappingError = 3,
+    ConditionError = 4,
+    ExtractValueError = 5,
+    MessageSizeExceeded = 6,
+    /// A limit of ours was reached on the way (loops, totals).
+    ResourceLimit = 7,
+    /// The engine failed on this instance.
+    Quarantined = 8,
+}
+
+impl IncidentKind {
+    /// As the API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JobNoRetries => "JOB_NO_RETRIES",
+            Self::UnhandledErrorEvent => "UNHANDLED_ERROR_EVENT",
+            Self::IoMappingError => "IO_MAPPING_ERROR",
+            Self::ConditionError => "CONDITION_ERROR",
+            Self::ExtractValueError => "EXTRACT_VALUE_ERROR",
+            Self::MessageSizeExceeded => "MESSAGE_SIZE_EXCEEDED",
+            Self::ResourceLimit => "RESOURCE_LIMIT_EXCEEDED",
+            Self::Quarantined => "UNKNOWN",
+        }
+    }
+}
+
+/// A problem that an operator can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentRaised {
+    pub incident: IncidentKey,
+    pub instance: ProcessInstanceKey,
+    pub definition: DefinitionKey,
+    pub element_instance: ElementInstanceKey,
+    pub element: ElementIndex,
+    pub job: Option<JobKey>,
+    pub kind: IncidentKind,
+    pub message: Arc<str>,
+}
+
+/// A CloudEvent leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxAdded {
+    pub entry: OutboxKey,
+    pub instance: ProcessInstanceKey,
+    pub tenant: Arc<str>,
+    /// Name of the configured sink, or a webhook's URL.
+    pub to: Arc<str>,
+    pub event: CloudEvent,
+}
+
+/// Which part of the state an event changes. Each target may be ahead of any other on disk (design §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// The aggregate of this instance.
+    pub instance: Option<ProcessInstanceKey>,
+    /// The indexes and the partition object, which share one cut.
+    pub indexes: bool,
+}
