@@ -1,1 +1,26 @@
 //! Engine and storage as one durable partition: the synchronous single writer.
+//!
+//! ```text
+//! commands ─► decide ─► append ─► commit (synced) ─► release_effects ─► replies, effects, readers
+//!               │                    while one batch is synced, the next one is decided
+//!               └─ keep: hot instances, index overlay ─► checkpoints ─► store
+//! ```
+//!
+//! **Invariants**
+//! - Nothing leaves before everything decided earlier is durable.
+//! - Whatever goes wrong with the disk ends alike: the partition stops and recovers from what is on disk.
+//! - Synchronous and generic over journal, store and clock: the simulator runs exactly this code. No tokio, no logging;
+//!   what is noteworthy is in [`metrics::Metrics`] and in the effects.
+
+pub mod clock;
+pub mod effects;
+pub mod handle;
+pub mod metrics;
+pub mod options;
+pub mod reader;
+pub mod reply;
+pub mod streams;
+
+pub use handle::{Health, PartitionHandle};
+pub use options::Options;
+pub use reply::{Overloaded, Refusal, Reply, ReplyTo};

@@ -1,0 +1,48 @@
+//! Everything about a partition that can be chosen, with the reason for each default.
+
+/// Options of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Most commands in one journal batch. 64 decided commands are about 150 KiB: bigger batches gain little throughput
+    /// (storage.md §1) and cost latency.
+    pub batch_commands_max: usize,
+    /// Most bytes in one journal batch before it is closed; one command may go over it.
+    pub batch_bytes_max: usize,
+    /// Most due commands (timers, time-outs, …) put between others in one batch.
+    pub due_max: usize,
+    /// Most commands waiting for the writer. At 10,000 commands a second 4,096 are 0.4 s of work: who waits longer gets a
+    /// time-out anyway.
+    pub queue_max: usize,
+    /// Budget for instances in memory.
+    pub cache_bytes_max: usize,
+    /// A restart replays at most about this many records: a second's work.
+    pub tail_records_max: u64,
+    /// … and at most about this many bytes of journal.
+    pub tail_bytes_max: u64,
+    /// Below this much free disk space, commands from outside are refused.
+    pub disk_soft_limit_bytes: u64,
+    /// How far a reader may be behind before the trim no longer waits for it.
+    pub reader_lag_records_max: u64,
+    /// The operator says that a wall clock more than an hour ahead of the last record is right.
+    pub accept_clock_jump: bool,
+    /// Goes into the `source` of published CloudEvents.
+    pub cluster: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_commands_max: 256,
+            batch_bytes_max: 1024 * 1024,
+            due_max: 64,
+            queue_max: 4_096,
+            cache_bytes_max: 256 * 1024 * 1024,
+            tail_records_max: 1_000_000,
+            tail_bytes_max: 256 * 1024 * 1024,
+            disk_soft_limit_bytes: 512 * 1024 * 1024,
+            reader_lag_records_max: 20_000_000,
+            accept_clock_jump: false,
+            cluster: "default".to_owned(),
+        }
+    }
+}
