@@ -1,1 +1,40 @@
-//! CloudEvents: type, codecs, filters.
+//! CloudEvents 1.0: the type, its codecs, its identity.
+//!
+//! **Invariant**: a [`CloudEvent`] that exists is valid. It has the required attributes, every name and value keeps the
+//! rules of the specification and the [`Limits`] it was built with. There is no way around [`Builder::build`].
+//!
+//! **Invariant**: data is never re-serialised. What a producer sent as `data` leaves with the same bytes; only the
+//! wrapping that a transport needs (base64, a JSON string) is taken off and put on.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`event`](CloudEvent) | the type and its builder |
+//! | [`attribute`] | names, typed values, the known extensions |
+//! | [`timestamp`] | RFC 3339 times that keep their spelling |
+//! | [`http`] | binary, structured and batch mode over HTTP |
+//! | [`amqp`] | binary and structured mode over AMQP properties |
+//! | [`json`] | the JSON event format and batch format |
+//! | [`encode`] | the compact form in the journal |
+//! | [`identity`] | hashes of identity and content |
+//!
+//! Deliberately absent: transports, clocks, and (until filters have a caller) filter languages. They will be `filter.rs`
+//! with one file per dialect under `filter/`, each compiled once and evaluated over `&CloudEvent`.
+
+pub mod amqp;
+pub mod attribute;
+mod base64;
+pub mod encode;
+mod error;
+mod event;
+pub mod http;
+pub mod identity;
+pub mod json;
+mod limits;
+pub mod timestamp;
+
+pub use attribute::{Name, Value};
+pub use error::{Error, Kind, Limit};
+pub use event::{Builder, CloudEvent, Data, SPEC_VERSION};
+pub use identity::{ContentHash, IdentityHash};
+pub use limits::Limits;
+pub use timestamp::Timestamp;

@@ -1,0 +1,159 @@
+//! Hashes that stand for a CloudEvent in the window of those seen before.
+//!
+//! **Invariant**: both hashes are stable for ever: they are in checkpoints. A change is a new version with a new domain
+//! text. They are 128 bits of BLAKE3, because producers choose the input: somebody who could craft collisions could
+//! make another tenant's CloudEvent look like a repeat.
+
+use crate::{CloudEvent, attribute};
+
+const IDENTITY_DOMAIN: &str = "kapelle CloudEvent identity 1";
+const CONTENT_DOMAIN: &str = "kapelle CloudEvent content 1";
+
+/// Extensions that change when a producer sends the same CloudEvent again.
+const OF_THE_JOURNEY: [&str; 3] = [
+    attribute::RECORDED_TIME,
+    attribute::TRACE_PARENT,
+    attribute::TRACE_STATE,
+];
+
+/// Who it is: (tenant, `source`, `id`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityHash(pub [u8; 16]);
+
+/// What it says: everything but identity and traces of the journey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 16]);
+
+impl IdentityHash {
+    /// The hash of an identity.
+    pub fn new(tenant: &str, source: &str, id: &str) -> Self {
+        let mut fields = Fields::new(IDENTITY_DOMAIN);
+        fields.add(tenant.as_bytes());
+        fields.add(source.as_bytes());
+        fields.add(id.as_bytes());
+        Self(fields.finish())
+    }
+}
+
+impl CloudEvent {
+    /// The hash of (tenant, `source`, `id`).
+    pub fn identity_hash(&self, tenant: &str) -> IdentityHash {
+        IdentityHash::new(tenant, self.source(), self.id())
+    }
+
+    /// The hash by which a repeat with other content is told from a true repeat.
+    pub fn content_hash(&self) -> ContentHash {
+        let mut fields = Fields::new(CONTENT_DOMAIN);
+        fields.add(self.event_type().as_bytes());
+        fields.add_optional(self.subject().map(str::as_bytes));
+        fields.add_optional(self.time().map(|time| time.as_str().as_bytes()));
+        fields.add_optional(self.data_content_type().map(str::as_bytes));
+        fields.add_optional(self.data_schema().map(str::as_bytes));
+        fields.add_optional(self.data().map(crate::Data::as_bytes));
+        // As text: the same CloudEvent may come once over a transport with types and once over one without.
+        for (name, value) in self
+            .extensions()
+            .filter(|(name, _)| !OF_THE_JOURNEY.contains(name))
+        {
+            fields.add(name.as_bytes());
+            fields.add(value.to_text().as_bytes());
+        }
+        ContentHash(fields.finish())
+    }
+}
+
+/// Length before content, so that moving a byte from one field to the next makes another input.
+struct Fields(blake3::Hasher);
+
+impl Fields {
+    fn new(domain: &str) -> Self {
+        let mut fields = Self(blake3::Hasher::new());
+        fields.add(domain.as_bytes());
+        fields
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// A length that no field has stands for an absent one.
+    fn add_optional(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.add(bytes),
+            None => {
+                self.0.update(&u64::MAX.to_le_bytes());
+            }
+        }
+    }
+
+    fn finish(&self) -> [u8; 16] {
+        let mut hash = [0; 16];
+        self.0.finalize_xof().fill(&mut hash);
+        hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn hex(bytes: [u8; 16]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn hashes_are_what_they_were_in_the_first_release() {
+        let event = CloudEvent::builder("1", "/s", "t")
+            .data("text/plain", "x")
+            .extension("a", "b")
+            .build()
+            .unwrap();
+        expect![""].assert_eq(&hex(event.identity_hash("<default>").0));
+        expect![""].assert_eq(&hex(event.content_hash().0));
+    }
+
+    #[test]
+    fn every_part_of_an_identity_counts_on_its_own() {
+        let hash = IdentityHash::new("t", "ab", "c");
+        for (tenant, source, id) in [
+            ("t", "a", "bc"),
+            ("ta", "b", "c"),
+            ("", "tab", "c"),
+            ("T", "ab", "c"),
+        ] {
+            assert_ne!(hash, IdentityHash::new(tenant, source, id));
+        }
+    }
+
+    #[test]
+    fn other_content_shows_and_the_journey_does_not() {
+        let event = || {
+            CloudEvent::builder("1", "/s", "t")
+                .data("text/plain", "x")
+                .extension("a", "b")
+        };
+        let hash = event().build().unwrap().content_hash();
+        let same = event()
+            .id("2")
+            .source("/other")
+            .trace_parent("00-1")
+            .extension("recordedtime", "2018-04-05T17:31:00Z");
+        assert_eq!(hash, same.build().unwrap().content_hash());
+        for other in [
+            event().event_type("u"),
+            event().subject("x"),
+            event().data("text/plain", "y"),
+            event().data("text/html", "x"),
+            event().data_schema("urn:x"),
+            event().extension("a", "c"),
+            event().extension("b", "b"),
+            CloudEvent::builder("1", "/s", "t")
+                .data_content_type("text/plain")
+                .extension("a", "b"),
+        ] {
+            assert_ne!(hash, other.build().unwrap().content_hash());
+        }
+    }
+}

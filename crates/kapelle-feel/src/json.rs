@@ -1,0 +1,5 @@
+//! JSON text: the only place where it is read and written.
+
+pub mod pull;
+mod quote;
+pub use quote::quote;

@@ -1,0 +1,137 @@
+#!/bin/sh
+# A private RabbitMQ for tests: own directory, own loopback ports, ended by process id.
+#
+#   scripts/rabbitmq.sh install          make the server available (Debian package; needs root once)
+#   scripts/rabbitmq.sh start  DIR PORT  start in DIR and wait until it is ready; uses PORT … PORT+2
+#   scripts/rabbitmq.sh stop   DIR       orderly stop of the broker; its data stays
+#   scripts/rabbitmq.sh kill9  DIR       kill -9 of the broker, returns when the process is gone
+#   scripts/rabbitmq.sh clean  DIR       stop, end its port mapper, remove DIR
+#   scripts/rabbitmq.sh status DIR       exit 0 while it runs
+#
+# AMQP is at amqp://guest:guest@127.0.0.1:PORT/%2f. `start` on a directory that was used before keeps queues and
+# messages. Where the server cannot be had: exit 77 and one loud line, which callers count as a skip.
+set -eu
+
+HERE=$(cd "$(dirname "$0")/.." && pwd)
+BUILD=${KAPELLE_BUILD_DIR:-$HERE/build}
+# The wrapper in sbin changes user and directory; this one runs as whoever calls it.
+SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
+# First start on a loaded two-core machine was seen to take 21 s.
+READY_SECONDS=90
+
+skip() {
+    echo "SKIPPED: RabbitMQ is not available: $*" >&2
+    exit 77
+}
+
+install_server() {
+    [ -x "$SERVER" ] && return 0
+    command -v apt-get >/dev/null 2>&1 || skip "no apt-get here, and $SERVER does not exist"
+    [ "$(id -u)" = 0 ] || skip "not installed, and only root can install it"
+    mkdir -p "$BUILD"
+    log=$BUILD/rabbitmq-install.log
+    # apt would start the broker as a system service; a policy of 101 forbids that for as long as we install.
+    policy=/usr/sbin/policy-rc.d
+    own_policy=no
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        own_policy=yes
+    fi
+    ok=yes
+    export DEBIAN_FRONTEND=noninteractive
+    {
+        apt-get update -q -o DPkg::Lock::Timeout=300 &&
+            apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 rabbitmq-server
+    } >"$log" 2>&1 || ok=no
+    [ "$own_policy" = yes ] && rm -f "$policy"
+    [ "$ok" = yes ] && [ -x "$SERVER" ] || skip "installation failed, see $log"
+}
+
+running() { [ -s "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }
+
+# The broker opens its AMQP port last, so the port is the readiness check; a real handshake proves that it answers.
+ready() {
+    bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && printf 'AMQP\\0\\0\\11\\1' >&3 && head -c 1 <&3 | od -An -tx1 | grep -q 01" 2>/dev/null
+}
+
+wait_gone() {
+    # After kill -9 the dying process may still hold the port, so its successor has to wait for the process itself.
+    n=0
+    while kill -0 "$1" 2>/dev/null; do
+        n=$((n + 1))
+        [ "$n" -gt 600 ] && { echo "process $1 does not end" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+write_config() {
+    cat >"$1/rabbitmq.conf" <<CONF
+listeners.tcp.default = 127.0.0.1:$2
+disk_free_limit.absolute = 50MB
+log.console = true
+log.file = false
+CONF
+    echo '[].' >"$1/enabled_plugins"
+    echo "$2" >"$1/port"
+}
+
+start() {
+    dir=$1 port=$2
+    install_server
+    mkdir -p "$dir"
+    dir=$(cd "$dir" && pwd)
+    running "$dir" && { echo "already running in $dir" >&2; exit 1; }
+    rm -f "$dir/pid"
+    write_config "$dir" "$port"
+    env HOME="$dir" RABBITMQ_NODENAME="kapelle$port@localhost" RABBITMQ_DIST_PORT=$((port + 1)) \
+        ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$((port + 2)) \
+        RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" RABBITMQ_CONF_ENV_FILE=/dev/null \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins" \
+        RABBITMQ_MNESIA_BASE="$dir/data" RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_LOGS=- RABBITMQ_PID_FILE="$dir/pid" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}" \
+        setsid "$SERVER" >>"$dir/server.log" 2>&1 </dev/null &
+    n=0
+    until ready "$port"; do
+        n=$((n + 1))
+        if [ "$n" -gt $((READY_SECONDS * 5)) ]; then
+            echo "RabbitMQ in $dir is not ready after $READY_SECONDS s, see $dir/server.log" >&2
+            exit 1
+        fi
+        sleep 0.2
+    done
+}
+
+stop() {
+    running "$1" || return 0
+    pid=$(cat "$1/pid")
+    kill -TERM "$pid"
+    wait_gone "$pid"
+}
+
+kill9() {
+    running "$1" || return 0
+    pid=$(cat "$1/pid")
+    kill -KILL "$pid"
+    wait_gone "$pid"
+}
+
+clean() {
+    stop "$1"
+    # epmd outlives the broker as a daemon; its port is ours alone, so ending it hurts nobody else.
+    [ -s "$1/port" ] && ERL_EPMD_PORT=$(($(cat "$1/port") + 2)) epmd -kill >/dev/null 2>&1 || true
+    rm -rf "$1"
+}
+
+case "${1:-}" in
+install) install_server ;;
+start) start "$2" "$3" ;;
+stop) stop "$2" ;;
+kill9) kill9 "$2" ;;
+clean) clean "$2" ;;
+status) running "$2" ;;
+*)
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
+    exit 64
+    ;;
+esac
