@@ -1,3 +1,5 @@
 //! The `kapelle` binary.
 
+mod config;
+
 fn main() {}

@@ -1,0 +1,297 @@
+//! The sections: what can be configured, with its manual entry.
+
+use std::path::PathBuf;
+
+use super::section::{Reader, Section as _, section};
+use super::setting::{Address, Bytes, Secret, Span, words};
+use super::tree::{Node, Raw};
+
+section! {
+    /// Where the server listens. Only loopback addresses are accepted until authentication can be configured.
+    pub(crate) struct Server in "server" {
+        /// The REST API, `POST /events` and, later, the web UI. Since 0.1.
+        rest_address: Address = Address::loopback(8080),
+        /// The Zeebe gRPC gateway. Since 0.1.
+        grpc_address: Address = Address::loopback(26500),
+        /// Probes and metrics. Since 0.1.
+        management_address: Address = Address::loopback(9600),
+        /// Threads that serve the network; 0 = one for each core, at most 4. The partition has threads of its own. Since 0.1.
+        network_threads: u64 = 0,
+        /// How long a stopping server waits for requests in flight. Since 0.1.
+        shutdown_timeout: Span = Span::seconds(10),
+    }
+}
+
+section! {
+    /// What is kept on disk, and how.
+    pub(crate) struct Data in "data" {
+        /// The data directory: journal, checkpoints, history. One process at a time. Since 0.1.
+        dir: PathBuf = PathBuf::from("kapelle-data"),
+        /// Size of a journal segment. Since 0.1.
+        segment_size: Bytes = Bytes::mib(64),
+        /// Memory for blocks of the checkpoint store. Since 0.1.
+        store_cache: Bytes = Bytes::mib(64),
+        /// New work is refused when less than this is free on the disk; what runs goes on. Since 0.1.
+        disk_reserve: Bytes = Bytes::mib(512),
+        /// Takes over a clock that jumped by more than an hour, once, at this start. Since 0.1.
+        accept_clock_jump: bool = false,
+    }
+}
+
+section! {
+    /// What may be in memory or on the way at once. Reaching a limit is a normal answer: RESOURCE_EXHAUSTED or 503.
+    pub(crate) struct Limits in "limits" {
+        /// Memory for instances; idle ones beyond it wait on disk. Since 0.1.
+        instance_cache: Bytes = Bytes::mib(256),
+        /// Commands accepted and not yet answered. Since 0.1.
+        commands_in_flight: u64 = 4096,
+        /// Largest request body and gRPC message. Since 0.1.
+        message_size: Bytes = Bytes::mib(4),
+        /// Largest request of `POST /events`. Since 0.1.
+        event_batch_size: Bytes = Bytes::mib(4),
+        /// CloudEvents in one request of `POST /events`. Since 0.1.
+        event_batch_count: u64 = 1000,
+    }
+}
+
+section! {
+    /// How arriving CloudEvents are recognised and kept for a late receiver.
+    pub(crate) struct Events in "events" {
+        /// How long a CloudEvent with the same source and id counts as a repeat. Since 0.1.
+        dedup_window: Span = Span::hours(24),
+        /// How many identities are remembered at most; the window ends with whichever comes first. Since 0.1.
+        dedup_count: u64 = 10_000_000,
+        /// How long a CloudEvent waits for a receiver where its binding does not say. Since 0.1.
+        time_to_live: Span = Span::hours(1),
+    }
+}
+
+section! {
+    /// Delivery of the CloudEvents that processes publish.
+    pub(crate) struct Outbox in "outbox" {
+        /// Attempts before a CloudEvent goes to the dead letters. Since 0.1.
+        attempts: u64 = 12,
+        /// Wait after the first failure; doubles with each further one. Since 0.1.
+        backoff: Span = Span::millis(500),
+        /// Longest wait between two attempts. Since 0.1.
+        backoff_limit: Span = Span::seconds(300),
+        /// Deliveries on the way at once, over all sinks. Since 0.1.
+        concurrency: u64 = 64,
+    }
+}
+
+section! {
+    /// What can be searched.
+    pub(crate) struct History in "history" {
+        /// Keeps a searchable copy of instances, jobs, incidents, variables and events. Since 0.1.
+        enabled: bool = true,
+        /// How long ended instances and routed events stay searchable. Since 0.1.
+        retention: Span = Span::hours(24 * 7),
+        /// How long a search waits until it sees what was committed when it began. Since 0.1.
+        read_your_writes_timeout: Span = Span::seconds(5),
+    }
+}
+
+words! {
+    /// How much is told.
+    LogLevel: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"" {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How it is told.
+    LogFormat: "\"text\" or \"json\"" {
+        Text = "text",
+        Json = "json",
+    }
+}
+
+section! {
+    /// What the server tells about itself, on standard error.
+    pub(crate) struct Log in "log" {
+        /// How much. Since 0.1.
+        level: LogLevel = LogLevel::Info,
+        /// For people or for programs. Since 0.1.
+        format: LogFormat = LogFormat::Text,
+    }
+}
+
+section! {
+    /// A RabbitMQ queue that CloudEvents come from: `[sources.NAME]`.
+    pub(crate) struct RabbitmqSource in "rabbitmq" {
+        /// The kind of the source: "rabbitmq". Since 0.1.
+        kind: String = String::from("rabbitmq"),
+        /// `amqp://user:password@host:port/vhost`. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// The queue to read; it must exist, and be a quorum queue to survive the loss of a broker. Since 0.1.
+        queue: String = String::new(),
+        /// Deliveries on the way at once; the broker holds back the rest. Since 0.1.
+        prefetch: u64 = 256,
+        /// The tenant of the CloudEvents. Since 0.1.
+        tenant: String = String::from("<default>"),
+    }
+}
+
+section! {
+    /// A RabbitMQ exchange that CloudEvents go to: `[sinks.NAME]`.
+    pub(crate) struct RabbitmqSink in "rabbitmq" {
+        /// The kind of the sink: "rabbitmq". Since 0.1.
+        kind: String = String::from("rabbitmq"),
+        /// `amqp://user:password@host:port/vhost`. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// The exchange to publish to; it must exist. Since 0.1.
+        exchange: String = String::new(),
+        /// The routing key; the CloudEvent's type where there is none. Since 0.1.
+        routing_key: Option<String> = None,
+        /// How long to wait for the broker's confirmation. Since 0.1.
+        timeout: Span = Span::seconds(10),
+    }
+}
+
+words! {
+    /// How a CloudEvent is laid out in an HTTP request.
+    DeliveryMode: "\"binary\" or \"structured\"" {
+        Binary = "binary",
+        Structured = "structured",
+    }
+}
+
+section! {
+    /// A webhook that CloudEvents go to: `[sinks.NAME]`.
+    pub(crate) struct WebhookSink in "webhook" {
+        /// The kind of the sink: "webhook". Since 0.1.
+        kind: String = String::from("webhook"),
+        /// Where to POST. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// Attributes as headers, or all in one JSON document. Since 0.1.
+        mode: DeliveryMode = DeliveryMode::Binary,
+        /// How long to wait for the answer. Since 0.1.
+        timeout: Span = Span::seconds(10),
+    }
+}
+
+/// Where CloudEvents come from.
+#[derive(Clone, Debug)]
+pub(crate) enum SourceConfig {
+    Rabbitmq(RabbitmqSource),
+}
+
+impl SourceConfig {
+    pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match kind(node, reader, &["rabbitmq"])? {
+            "rabbitmq" => {
+                let mut source = RabbitmqSource::default();
+                source.take(node, reader);
+                required(reader, node, "queue", &source.queue);
+                one_url(
+                    reader,
+                    node,
+                    source.url.is_some(),
+                    source.url_env.is_some(),
+                    source.url_file.is_some(),
+                );
+                Some(Self::Rabbitmq(source))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where CloudEvents go.
+#[derive(Clone, Debug)]
+pub(crate) enum SinkConfig {
+    Rabbitmq(RabbitmqSink),
+    Webhook(WebhookSink),
+}
+
+impl SinkConfig {
+    pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match kind(node, reader, &["rabbitmq", "webhook"])? {
+            "rabbitmq" => {
+                let mut sink = RabbitmqSink::default();
+                sink.take(node, reader);
+                required(reader, node, "exchange", &sink.exchange);
+                one_url(
+                    reader,
+                    node,
+                    sink.url.is_some(),
+                    sink.url_env.is_some(),
+                    sink.url_file.is_some(),
+                );
+                Some(Self::Rabbitmq(sink))
+            }
+            "webhook" => {
+                let mut sink = WebhookSink::default();
+                sink.take(node, reader);
+                one_url(
+                    reader,
+                    node,
+                    sink.url.is_some(),
+                    sink.url_env.is_some(),
+                    sink.url_file.is_some(),
+                );
+                Some(Self::Webhook(sink))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn kind<'a>(node: &'a Node, reader: &mut Reader, known: &[&str]) -> Option<&'a str> {
+    let Raw::Table(table) = &node.raw else {
+        reader.wrong(node, format!("must be a table, not {}", node.raw.kind()));
+        return None;
+    };
+    match table.find(&["kind"]).map(|node| &node.raw) {
+        Some(Raw::Text(kind)) if known.contains(&kind.as_str()) => Some(kind),
+        Some(Raw::Text(kind)) => {
+            reader.wrong(
+                node,
+                format!(
+                    "has the unknown kind {kind:?}; known are {}",
+                    known.join(", ")
+                ),
+            );
+            None
+        }
+        _ => {
+            reader.wrong(
+                node,
+                format!("needs `kind`; known are {}", known.join(", ")),
+            );
+            None
+        }
+    }
+}
+
+fn required(reader: &mut Reader, node: &Node, key: &str, value: &str) {
+    if value.is_empty() {
+        reader.wrong(node, format!("needs `{key}`"));
+    }
+}
+
+fn one_url(reader: &mut Reader, node: &Node, url: bool, env: bool, file: bool) {
+    if [url, env, file].into_iter().filter(|given| *given).count() != 1 {
+        reader.wrong(
+            node,
+            "needs exactly one of `url`, `url-env` and `url-file`".to_owned(),
+        );
+    }
+}
