@@ -168,14 +168,10 @@ impl Type {
             },
             Self::Integer => Value::Integer(text.parse().map_err(|_| "it is no 32-bit integer")?),
             Self::String => Value::String(text.into()),
-            Self::Binary => {
-                Value::Binary(base64::decode(text).ok_or("it is not valid base64")?.into())
-            }
+            Self::Binary => Value::Binary(base64::decode(text).ok_or("it is not valid base64")?.into()),
             Self::Uri => Value::Uri(text.into()),
             Self::UriReference => Value::UriReference(text.into()),
-            Self::Timestamp => {
-                Value::Timestamp(Timestamp::parse(text).ok_or("it is no RFC 3339 timestamp")?)
-            }
+            Self::Timestamp => Value::Timestamp(Timestamp::parse(text).ok_or("it is no RFC 3339 timestamp")?),
         };
         value.check()?;
         Ok(value)
@@ -358,17 +354,22 @@ mod tests {
             "specversion",
             "ünicode",
         ] {
-            let answer = Name::new(name, &Limits::DEFAULT)
-                .map_or_else(|error| error.to_string(), |name| format!("ok {name}"));
+            let answer =
+                Name::new(name, &Limits::DEFAULT).map_or_else(|error| error.to_string(), |name| format!("ok {name}"));
             seen.push_str(&format!("{answer}\n"));
         }
         let too_long = "x".repeat(65);
-        seen.push_str(
-            &Name::new(&too_long, &Limits::DEFAULT)
-                .unwrap_err()
-                .to_string(),
-        );
-        expect![[""]].assert_eq(&seen);
+        seen.push_str(&Name::new(&too_long, &Limits::DEFAULT).unwrap_err().to_string());
+        expect![[r#"
+            ok comexampleext1
+            ok 7
+            attribute name "" is invalid: it is empty
+            attribute name "Upper" is invalid: only lower-case ASCII letters and digits are allowed
+            attribute name "with-hyphen" is invalid: only lower-case ASCII letters and digits are allowed
+            attribute name "data" is invalid: the specification uses it for something else
+            attribute name "specversion" is invalid: the specification uses it for something else
+            attribute name "ünicode" is invalid: only lower-case ASCII letters and digits are allowed
+            length of an attribute name is 65, the limit is 64"#]].assert_eq(&seen);
     }
 
     #[test]
@@ -403,7 +404,25 @@ mod tests {
             };
             seen.push_str(&format!("{kind:?} {text:?}: {answer}\n"));
         }
-        expect![[""]].assert_eq(&seen);
+        expect![[r#"
+            Boolean "true": ok
+            Boolean "True": it is neither true nor false
+            Integer "-2147483648": ok
+            Integer "2147483648": it is no 32-bit integer
+            String "grüße": ok
+            String "a\u{7f}b": it holds a control character
+            String "\u{fdd0}": it holds a Unicode noncharacter
+            Binary "Zm9v": ok
+            Binary "Zm9": it is not valid base64
+            Uri "urn:uuid:6e8bc430": ok
+            Uri "/relative": it is no absolute URI
+            Uri "1a:b": it is no absolute URI
+            UriReference "/relative?x=1#y": ok
+            UriReference "my service": it holds white space, which a URI can't have
+            UriReference "": it is empty
+            Timestamp "2018-04-05T17:31:00Z": ok
+            Timestamp "yesterday": it is no RFC 3339 timestamp
+        "#]].assert_eq(&seen);
     }
 
     #[test]

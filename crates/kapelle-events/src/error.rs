@@ -59,11 +59,7 @@ pub enum Kind {
     InvalidBase64 { name: String },
     /// A limit is reached.
     #[error("{limit} is {found}, the limit is {max}")]
-    TooLarge {
-        limit: Limit,
-        found: usize,
-        max: usize,
-    },
+    TooLarge { limit: Limit, found: usize, max: usize },
     /// A batch is not an array of CloudEvents.
     #[error("a batch is a JSON array of CloudEvents, found {found}")]
     NotABatch { found: &'static str },

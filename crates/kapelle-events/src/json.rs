@@ -10,7 +10,7 @@
 //! | anything else | anything | `data_base64` |
 
 use kapelle_feel::json::pull::{self, Raw};
-use kapelle_feel::json::quote;
+use kapelle_feel::json::write_string;
 
 use crate::attribute::{Value, essence, is_json};
 use crate::{Builder, CloudEvent, Data, Error, Kind, Limit, Limits, SPEC_VERSION, base64};
@@ -48,22 +48,22 @@ pub fn decode_batch(text: &[u8], limits: &Limits) -> Result<Vec<CloudEvent>, Err
 
 /// Writes one CloudEvent in structured mode.
 pub fn encode(event: &CloudEvent) -> Vec<u8> {
-    let mut out = Vec::with_capacity(event.size() + 256);
+    let mut out = String::with_capacity(event.size() + 256);
     write(event, &mut out);
-    out
+    out.into_bytes()
 }
 
 /// Writes a batch.
 pub fn encode_batch<'e>(events: impl IntoIterator<Item = &'e CloudEvent>) -> Vec<u8> {
-    let mut out = vec![b'['];
+    let mut out = String::from("[");
     for event in events {
         if out.len() > 1 {
-            out.push(b',');
+            out.push(',');
         }
         write(event, &mut out);
     }
-    out.push(b']');
-    out
+    out.push(']');
+    out.into_bytes()
 }
 
 fn parse(text: &[u8]) -> Result<Raw<'_>, Error> {
@@ -95,11 +95,7 @@ fn event_of(raw: Raw<'_>, limits: &Limits) -> Result<CloudEvent, Error> {
     builder.build_received(limits)
 }
 
-fn set_members(
-    builder: &mut Builder,
-    object: Raw<'_>,
-    wanted: fn(&str) -> bool,
-) -> Result<(), Error> {
+fn set_members(builder: &mut Builder, object: Raw<'_>, wanted: fn(&str) -> bool) -> Result<(), Error> {
     for (name, value) in object.members() {
         let name = member_name(name)?;
         // An attribute that is null is one that is not there (JSON event format, "Envelope").
@@ -153,12 +149,7 @@ fn text_value<'t>(name: &str, raw: Raw<'t>) -> Result<std::borrow::Cow<'t, str>,
 }
 
 fn wrong_type(name: &str, expected: &'static str, raw: Raw<'_>) -> Error {
-    let name = if name.is_empty() {
-        "the CloudEvent"
-    } else {
-        name
-    }
-    .to_owned();
+    let name = if name.is_empty() { "the CloudEvent" } else { name }.to_owned();
     Kind::WrongType {
         name,
         expected,
@@ -170,14 +161,11 @@ fn wrong_type(name: &str, expected: &'static str, raw: Raw<'_>) -> Error {
 fn set_data(builder: &mut Builder, object: Raw<'_>) -> Result<(), Error> {
     let json_data = only_member(object, "data")?;
     // For `data_base64` null can only mean "not there"; for `data` it is the JSON value null.
-    let binary_data =
-        only_member(object, "data_base64")?.filter(|raw| raw.kind() != pull::Kind::Null);
+    let binary_data = only_member(object, "data_base64")?.filter(|raw| raw.kind() != pull::Kind::Null);
     match (json_data, binary_data) {
         (Some(_), Some(_)) => return Err(Kind::DataTwice.into()),
         (None, None) => {}
-        (Some(raw), None) if builder.content_type().is_none_or(is_json) => {
-            builder.set_data(raw.text().into())
-        }
+        (Some(raw), None) if builder.content_type().is_none_or(is_json) => builder.set_data(raw.text().into()),
         (Some(raw), None) => builder.set_data(Data::from(&*text_value("data", raw)?)),
         (None, Some(raw)) => {
             let text = text_value("data_base64", raw)?;
@@ -203,9 +191,9 @@ fn only_member<'t>(object: Raw<'t>, wanted: &str) -> Result<Option<Raw<'t>>, Err
     Ok(found)
 }
 
-fn write(event: &CloudEvent, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"specversion\":");
-    quote(SPEC_VERSION, out);
+fn write(event: &CloudEvent, out: &mut String) {
+    out.push_str("{\"specversion\":");
+    write_string(out, SPEC_VERSION);
     let time = event.time().map(crate::Timestamp::as_str);
     let attributes = [
         ("id", Some(event.id())),
@@ -219,51 +207,47 @@ fn write(event: &CloudEvent, out: &mut Vec<u8>) {
     for (name, value) in attributes {
         if let Some(value) = value {
             write_name(name, out);
-            quote(value, out);
+            write_string(out, value);
         }
     }
     for (name, value) in event.extensions() {
         write_name(name, out);
         match value {
-            Value::Boolean(_) | Value::Integer(_) => {
-                out.extend_from_slice(value.to_text().as_bytes())
-            }
-            _ => quote(&value.to_text(), out),
+            Value::Boolean(_) | Value::Integer(_) => out.push_str(&value.to_text()),
+            _ => write_string(out, &value.to_text()),
         }
     }
     if let Some(data) = event.data() {
         write_data(event, data.as_bytes(), out);
     }
-    out.push(b'}');
+    out.push('}');
 }
 
-fn write_data(event: &CloudEvent, data: &[u8], out: &mut Vec<u8>) {
+fn write_data(event: &CloudEvent, data: &[u8], out: &mut String) {
     match str::from_utf8(data) {
         Ok(text) if event.data_is_json() && Raw::parse(text).is_ok() => {
             write_name("data", out);
-            out.extend_from_slice(data);
+            out.push_str(text);
         }
         Ok(text) if event.data_content_type().is_some_and(is_text) => {
             write_name("data", out);
-            quote(text, out);
+            write_string(out, text);
         }
         _ => {
             write_name("data_base64", out);
-            quote(&base64::encode(data), out);
+            write_string(out, &base64::encode(data));
         }
     }
 }
 
-fn write_name(name: &str, out: &mut Vec<u8>) {
-    out.push(b',');
-    quote(name, out);
-    out.push(b':');
+fn write_name(name: &str, out: &mut String) {
+    out.push(',');
+    write_string(out, name);
+    out.push(':');
 }
 
 /// Media types whose UTF-8 data a person would want to read in a JSON event.
 fn is_text(media_type: &str) -> bool {
     let essence = essence(media_type).to_ascii_lowercase();
-    essence.starts_with("text/") && !is_json(&essence)
-        || essence.ends_with("/xml")
-        || essence.ends_with("+xml")
+    essence.starts_with("text/") && !is_json(&essence) || essence.ends_with("/xml") || essence.ends_with("+xml")
 }

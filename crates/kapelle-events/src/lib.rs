@@ -16,6 +16,7 @@
 //! | [`json`] | the JSON event format and batch format |
 //! | [`encode`] | the compact form in the journal |
 //! | [`identity`] | hashes of identity and content |
+//! | [`context`] | a CloudEvent as the variables of a FEEL expression |
 //!
 //! Deliberately absent: transports, clocks, and (until filters have a caller) filter languages. They will be `filter.rs`
 //! with one file per dialect under `filter/`, each compiled once and evaluated over `&CloudEvent`.
@@ -23,6 +24,7 @@
 pub mod amqp;
 pub mod attribute;
 mod base64;
+pub mod context;
 pub mod encode;
 mod error;
 mod event;

@@ -1,0 +1,108 @@
+//! A CloudEvent as the variables of a FEEL expression: `type = "order.placed" and data.amount > 100`.
+//!
+//! Attributes and extensions are variables of their names; those of the specification that are absent are null. Texts
+//! stay texts, timestamps too (`date and time(time)` makes one). `data` is what [`CloudEvent::stored_data`] says.
+//!
+//! **Invariant**: making the view never fails and reads nothing of the data; data is decoded once, when it is asked for.
+
+use std::cell::OnceCell;
+
+use kapelle_feel::{Variable, Variables, json, msgpack};
+
+use crate::attribute::Value;
+use crate::{CloudEvent, Data, Error, Kind, SPEC_VERSION, Timestamp, base64};
+
+/// A view of a CloudEvent that FEEL expressions can read.
+#[derive(Debug)]
+pub struct Context<'e> {
+    event: &'e CloudEvent,
+    attributes: Vec<u8>,
+    data: OnceCell<Vec<u8>>,
+}
+
+impl CloudEvent {
+    /// A view that FEEL expressions can read. Keep it for all expressions over one CloudEvent.
+    pub fn as_context(&self) -> Context<'_> {
+        Context {
+            event: self,
+            attributes: self.stored_attributes(),
+            data: OnceCell::new(),
+        }
+    }
+
+    /// All attributes and extensions as a stored map (MessagePack).
+    pub fn stored_attributes(&self) -> Vec<u8> {
+        let attributes = [
+            ("specversion", Some(SPEC_VERSION)),
+            ("id", Some(self.id())),
+            ("source", Some(self.source())),
+            ("type", Some(self.event_type())),
+            ("subject", self.subject()),
+            ("time", self.time().map(Timestamp::as_str)),
+            ("datacontenttype", self.data_content_type()),
+            ("dataschema", self.data_schema()),
+        ];
+        let mut out = Vec::with_capacity(256);
+        msgpack::write_map_header(&mut out, attributes.len() + self.extensions().count());
+        for (name, value) in attributes {
+            msgpack::write_str(&mut out, name);
+            match value {
+                Some(value) => msgpack::write_str(&mut out, value),
+                None => msgpack::write_nil(&mut out),
+            }
+        }
+        for (name, value) in self.extensions() {
+            msgpack::write_str(&mut out, name);
+            match value {
+                Value::Boolean(value) => msgpack::write_bool(&mut out, *value),
+                Value::Integer(value) => msgpack::write_i64(&mut out, (*value).into()),
+                value => msgpack::write_str(&mut out, &value.to_text()),
+            }
+        }
+        out
+    }
+
+    /// The data as a stored value (MessagePack): JSON as what it says, other UTF-8 as text, the rest as base64 text, and
+    /// nil if there is none. Data that is declared as JSON but is none counts as text; [`check_data`](Self::check_data)
+    /// tells.
+    pub fn stored_data(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Some(data) = self.data().map(Data::as_bytes) else {
+            msgpack::write_nil(&mut out);
+            return out;
+        };
+        if self.data_is_json()
+            && let Ok(stored) = json::to_msgpack(data)
+        {
+            return stored;
+        }
+        match str::from_utf8(data) {
+            Ok(text) => msgpack::write_str(&mut out, text),
+            Err(_) => msgpack::write_str(&mut out, &base64::encode(data)),
+        }
+        out
+    }
+
+    /// Whether data that its `datacontenttype` declares as JSON is JSON. For the door: a CloudEvent is valid without it.
+    pub fn check_data(&self) -> Result<(), Error> {
+        let Some(content_type) = self.data_content_type().filter(|_| self.data_is_json()) else {
+            return Ok(());
+        };
+        let Some(data) = self.data() else { return Ok(()) };
+        let not_json = |what: String| Kind::DataNotJson {
+            content_type: content_type.to_owned(),
+            what,
+        };
+        json::to_msgpack(data.as_bytes()).map_err(|error| not_json(error.to_string()))?;
+        Ok(())
+    }
+}
+
+impl Variables for Context<'_> {
+    fn get(&self, name: &str) -> Option<Variable<'_>> {
+        if name == "data" {
+            return Some(Variable::Stored(self.data.get_or_init(|| self.event.stored_data())));
+        }
+        msgpack::get(&self.attributes, name).map(Variable::Stored)
+    }
+}
