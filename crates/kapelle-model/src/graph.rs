@@ -136,7 +136,9 @@ pub enum ElementKind {
     /// The root scope; its start events are listed in [`Process`].
     Process,
     /// A scope inside a scope, entered at its none start event.
-    SubProcess { start: ElementIndex },
+    SubProcess {
+        start: ElementIndex,
+    },
     StartEvent(StartTrigger),
     EndEvent(EndBehavior),
     /// An intermediate throw event.
@@ -153,7 +155,9 @@ pub enum ElementKind {
     ReceiveTask(MessageIndex),
     /// Takes one flow: of several true conditions the **last** in `outgoing` (camunda8.md §3.8); none true: the default.
     /// A single flow without condition is taken as it is.
-    ExclusiveGateway { default: Option<FlowIndex> },
+    ExclusiveGateway {
+        default: Option<FlowIndex>,
+    },
     /// Waits for each incoming flow once, then takes all outgoing flows.
     ParallelGateway,
     /// Waits for the first of its targets, all of which are [`ElementKind::CatchEvent`]s with this gateway as their only
@@ -166,9 +170,9 @@ impl ElementKind {
     #[must_use]
     pub fn action(&self) -> Option<&Action> {
         match self {
-            Self::ActionTask(action) | Self::EndEvent(EndBehavior::Message(action)) | Self::ThrowEvent(ThrowBehavior::Message(action)) => {
-                Some(action)
-            }
+            Self::ActionTask(action)
+            | Self::EndEvent(EndBehavior::Message(action))
+            | Self::ThrowEvent(ThrowBehavior::Message(action)) => Some(action),
             _ => None,
         }
     }
@@ -180,7 +184,10 @@ impl ElementKind {
             Self::StartEvent(StartTrigger::Message(message))
             | Self::CatchEvent(CatchTrigger::Message(message))
             | Self::ReceiveTask(message)
-            | Self::BoundaryEvent(Boundary { trigger: BoundaryTrigger::Message(message), .. }) => Some(*message),
+            | Self::BoundaryEvent(Boundary {
+                trigger: BoundaryTrigger::Message(message),
+                ..
+            }) => Some(*message),
             _ => None,
         }
     }

@@ -5,5 +5,7 @@
 //!
 //! Invariant: pure functions of their arguments. No clock, no I/O, no randomness, no recursion without a depth limit.
 
+pub mod diagnostic;
 pub mod graph;
 pub mod timer;
+mod xml;

@@ -69,7 +69,12 @@ impl TimerKind {
     pub fn parse(self, text: &str) -> Result<Schedule, TimerError> {
         let text = text.trim();
         match self {
-            Self::Date => iso::parse_date_time(text).map(Schedule::Date).map_err(|reason| TimerError::Date { text: text.to_owned(), reason }),
+            Self::Date => iso::parse_date_time(text)
+                .map(Schedule::Date)
+                .map_err(|reason| TimerError::Date {
+                    text: text.to_owned(),
+                    reason,
+                }),
             Self::Duration => Period::parse(text).map(Schedule::Duration),
             Self::Cycle => parse_cycle(text).map(Schedule::Cycle),
         }
@@ -128,7 +133,10 @@ impl Schedule {
 impl Period {
     /// Reads an ISO-8601 duration.
     pub fn parse(text: &str) -> Result<Self, TimerError> {
-        iso::parse_period(text.trim()).map_err(|reason| TimerError::Duration { text: text.to_owned(), reason })
+        iso::parse_period(text.trim()).map_err(|reason| TimerError::Duration {
+            text: text.to_owned(),
+            reason,
+        })
     }
 
     /// This much after `from_ms`; a day of month that does not exist becomes the last one.
@@ -153,10 +161,20 @@ impl Every {
 
 fn parse_cycle(text: &str) -> Result<Cycle, TimerError> {
     if !text.starts_with(['R', 'r']) {
-        let cron = Cron::parse(text).map_err(|reason| TimerError::Cron { text: text.to_owned(), reason })?;
-        return Ok(Cycle { repetitions: None, start_ms: None, every: Every::Cron(Box::new(cron)) });
+        let cron = Cron::parse(text).map_err(|reason| TimerError::Cron {
+            text: text.to_owned(),
+            reason,
+        })?;
+        return Ok(Cycle {
+            repetitions: None,
+            start_ms: None,
+            every: Every::Cron(Box::new(cron)),
+        });
     }
-    let refuse = |reason| TimerError::Cycle { text: text.to_owned(), reason };
+    let refuse = |reason| TimerError::Cycle {
+        text: text.to_owned(),
+        reason,
+    };
     let parts: Vec<&str> = text.split('/').collect();
     let (repetitions, start, period) = match parts.as_slice() {
         [repetitions, period] => (*repetitions, None, *period),
@@ -180,7 +198,11 @@ fn parse_cycle(text: &str) -> Result<Cycle, TimerError> {
         // Zero would fire for ever at one moment: a loop that time cannot leave.
         return Err(refuse("the interval must be greater than zero"));
     }
-    Ok(Cycle { repetitions, start_ms, every: Every::Period(period) })
+    Ok(Cycle {
+        repetitions,
+        start_ms,
+        every: Every::Period(period),
+    })
 }
 
 impl fmt::Display for Schedule {
@@ -188,8 +210,15 @@ impl fmt::Display for Schedule {
         match self {
             Self::Date(ms) => iso::write_date_time(f, *ms),
             Self::Duration(period) => period.fmt(f),
-            Self::Cycle(Cycle { every: Every::Cron(cron), .. }) => f.write_str(cron.text()),
-            Self::Cycle(Cycle { repetitions, start_ms, every: Every::Period(period) }) => {
+            Self::Cycle(Cycle {
+                every: Every::Cron(cron),
+                ..
+            }) => f.write_str(cron.text()),
+            Self::Cycle(Cycle {
+                repetitions,
+                start_ms,
+                every: Every::Period(period),
+            }) => {
                 f.write_str("R")?;
                 if let Some(times) = repetitions {
                     write!(f, "{times}")?;

@@ -6,8 +6,8 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    Action, Boundary, BoundaryTrigger, CatchTrigger, Element, ElementKind, EndBehavior, EventBinding, Flow, HeaderValue, Mapping,
-    Process, StartTrigger, Text, ThrowBehavior, Timer, TimerKind, TimerValue,
+    Action, Boundary, BoundaryTrigger, CatchTrigger, Element, ElementKind, EndBehavior, EventBinding, Flow,
+    HeaderValue, Mapping, Process, StartTrigger, Text, ThrowBehavior, Timer, TimerKind, TimerValue,
 };
 
 pub(super) fn print(process: &Process) -> String {
@@ -55,7 +55,11 @@ fn describe(process: &Process, element: &Element) -> String {
 fn kind(process: &Process, kind: &ElementKind) -> String {
     let id = |index| process.element(index).id.to_string();
     match kind {
-        ElementKind::Process => process.version_tag.as_ref().map(|tag| format!("version tag {tag}")).unwrap_or_default(),
+        ElementKind::Process => process
+            .version_tag
+            .as_ref()
+            .map(|tag| format!("version tag {tag}"))
+            .unwrap_or_default(),
         ElementKind::SubProcess { start } => format!("starts at {}", id(*start)),
         ElementKind::StartEvent(StartTrigger::None) | ElementKind::EndEvent(EndBehavior::None) => String::new(),
         ElementKind::StartEvent(StartTrigger::Message(index))
@@ -64,9 +68,9 @@ fn kind(process: &Process, kind: &ElementKind) -> String {
         ElementKind::StartEvent(StartTrigger::Timer(t)) | ElementKind::CatchEvent(CatchTrigger::Timer(t)) => timer(t),
         ElementKind::EndEvent(EndBehavior::Terminate) => "terminate".to_owned(),
         ElementKind::EndEvent(EndBehavior::Error { code }) => format!("error {code}"),
-        ElementKind::EndEvent(EndBehavior::Message(a)) | ElementKind::ThrowEvent(ThrowBehavior::Message(a)) | ElementKind::ActionTask(a) => {
-            action(process, a)
-        }
+        ElementKind::EndEvent(EndBehavior::Message(a))
+        | ElementKind::ThrowEvent(ThrowBehavior::Message(a))
+        | ElementKind::ActionTask(a) => action(process, a),
         ElementKind::BoundaryEvent(boundary) => boundary_text(process, boundary),
         ElementKind::ExclusiveGateway { default: Some(flow) } => format!("default {}", process.flow(*flow).id),
         ElementKind::ThrowEvent(ThrowBehavior::None)
@@ -84,7 +88,11 @@ fn boundary_text(process: &Process, boundary: &Boundary) -> String {
         BoundaryTrigger::Error { code: Some(code) } => format!("error {code}"),
         BoundaryTrigger::Error { code: None } => "any error".to_owned(),
     };
-    let how = if boundary.interrupting { "interrupts" } else { "accompanies" };
+    let how = if boundary.interrupting {
+        "interrupts"
+    } else {
+        "accompanies"
+    };
     format!("{how} {} on {trigger}", process.element(boundary.attached_to).id)
 }
 
@@ -102,7 +110,11 @@ fn message(process: &Process, index: super::MessageIndex) -> String {
 
 fn binding_text(binding: &EventBinding) -> String {
     let mut out = format!(" event {}", binding.event_type);
-    let expressions = [("filter", &binding.filter), ("key", &binding.key), ("variables", &binding.variables)];
+    let expressions = [
+        ("filter", &binding.filter),
+        ("key", &binding.key),
+        ("variables", &binding.variables),
+    ];
     for (name, expr) in expressions {
         if let Some(expr) = expr {
             write!(out, " {name} ={}", expr.text()).expect("invariant: writing to a string cannot fail");
@@ -143,7 +155,11 @@ fn action(process: &Process, action: &Action) -> String {
             let mut out = format!("publish event {}", publish.event_type);
             optional(&mut out, "source", publish.source.as_ref());
             optional(&mut out, "subject", publish.subject.as_ref());
-            optional(&mut out, "data", publish.data.as_ref().map(|data| format!("={}", data.text())).as_ref());
+            optional(
+                &mut out,
+                "data",
+                publish.data.as_ref().map(|data| format!("={}", data.text())).as_ref(),
+            );
             optional(&mut out, "to", publish.to.as_ref());
             out
         }
@@ -161,10 +177,18 @@ fn details(process: &Process, element: &Element) -> Vec<String> {
     out.extend(element.inputs.iter().map(|mapping| mapping_text("input", mapping)));
     out.extend(element.outputs.iter().map(|mapping| mapping_text("output", mapping)));
     if let Some(Action::Job(job)) = element.kind.action() {
-        out.extend(job.headers.iter().map(|header| format!("header {} = {}", header.key, header_text(&header.value))));
+        out.extend(
+            job.headers
+                .iter()
+                .map(|header| format!("header {} = {}", header.key, header_text(&header.value))),
+        );
     }
     if !element.boundary.is_empty() {
-        let ids: Vec<&str> = element.boundary.iter().map(|index| &*process.element(*index).id).collect();
+        let ids: Vec<&str> = element
+            .boundary
+            .iter()
+            .map(|index| &*process.element(*index).id)
+            .collect();
         out.push(format!("boundary {}", ids.join(", ")));
     }
     out
@@ -188,7 +212,12 @@ fn header_text(value: &HeaderValue) -> String {
 }
 
 fn describe_flow(process: &Process, flow: &Flow) -> String {
-    let mut out = format!("{}: {} -> {}", flow.id, process.element(flow.source).id, process.element(flow.target).id);
+    let mut out = format!(
+        "{}: {} -> {}",
+        flow.id,
+        process.element(flow.source).id,
+        process.element(flow.target).id
+    );
     if let Some(condition) = &flow.condition {
         write!(out, " if {}", condition.text()).expect("invariant: writing to a string cannot fail");
     }

@@ -36,7 +36,11 @@ pub(super) fn date_from_days(days: i64) -> Date {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let small = |value: i64| u32::try_from(value).expect("invariant: months and days are below 32");
-    Date { year, month: small(month), day: small(day) }
+    Date {
+        year,
+        month: small(month),
+        day: small(day),
+    }
 }
 
 pub(super) fn days_in_month(year: i64, month: u32) -> u32 {
@@ -62,5 +66,7 @@ pub(super) fn add_months(ms: i64, months: i32) -> i64 {
     let year = count.div_euclid(12);
     let month = u32::try_from(count.rem_euclid(12)).expect("invariant: a remainder of 12 is below 12") + 1;
     let day = date.day.min(days_in_month(year, month));
-    days_from_date(Date { year, month, day }).saturating_mul(DAY_MS).saturating_add(ms.rem_euclid(DAY_MS))
+    days_from_date(Date { year, month, day })
+        .saturating_mul(DAY_MS)
+        .saturating_add(ms.rem_euclid(DAY_MS))
 }

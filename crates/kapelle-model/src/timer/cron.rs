@@ -11,7 +11,7 @@ const TRIAL_MS: i64 = 946_684_800_000;
 /// A 29th of February on a given weekday can be 40 years away (across 2100); nothing takes longer.
 const SEARCH_MONTHS: i64 = 41 * 12;
 
-/// Days beyond year 262,000 or so are cut here, so that a saturated "now" cannot overflow a search.
+/// The year 262,000 or so: behind it nothing is due any more, so a saturated "now" cannot overflow a search.
 const LAST_DAY: i64 = 95_000_000;
 
 /// A cron expression, ready to be asked.
@@ -49,7 +49,9 @@ enum Weekday {
     Nth(u32, u32),
 }
 
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Cron {
@@ -70,7 +72,10 @@ impl Cron {
         };
         let fields: Vec<&str> = expanded.split_whitespace().collect();
         let [second, minute, hour, day, month, week] = fields.as_slice() else {
-            return Err(format!("it has {} fields instead of 6 (second minute hour day month weekday)", fields.len()));
+            return Err(format!(
+                "expected 6 fields (second minute hour day month weekday), found {}",
+                fields.len()
+            ));
         };
         let cron = Self {
             text: text.to_owned(),
@@ -95,7 +100,10 @@ impl Cron {
 
     fn search(&self, from_ms: i64) -> Option<i64> {
         let second = from_ms.div_euclid(1000).saturating_add(1);
-        let first_day = second.div_euclid(86_400).clamp(-LAST_DAY, LAST_DAY);
+        let first_day = second.div_euclid(86_400).max(-LAST_DAY);
+        if first_day > LAST_DAY {
+            return None;
+        }
         if self.matches_day(first_day)
             && let Some(time) = self.next_time(second.rem_euclid(86_400))
         {
@@ -112,9 +120,17 @@ impl Cron {
                 }
             }
             date = if date.month == 12 {
-                Date { year: date.year + 1, month: 1, day: 1 }
+                Date {
+                    year: date.year + 1,
+                    month: 1,
+                    day: 1,
+                }
             } else {
-                Date { month: date.month + 1, day: 1, ..date }
+                Date {
+                    month: date.month + 1,
+                    day: 1,
+                    ..date
+                }
             };
         }
         None

@@ -57,7 +57,9 @@ impl<'a> Cursor<'a> {
             return Err("a fraction of a second has 1 to 9 digits");
         }
         let padded = format!("{digits:0<3}");
-        padded[..3].parse().map_err(|_| "a fraction of a second has 1 to 9 digits")
+        padded[..3]
+            .parse()
+            .map_err(|_| "a fraction of a second has 1 to 9 digits")
     }
 }
 
@@ -108,7 +110,11 @@ fn parse_offset(at: &mut Cursor<'_>) -> Result<i64, Reason> {
         }
         sign * i64::from(hours * 3600 + minutes * 60)
     };
-    if at.rest.is_empty() || (at.rest.starts_with('[') && at.rest.ends_with(']')) { Ok(seconds) } else { Err("there is text after its end") }
+    if at.rest.is_empty() || (at.rest.starts_with('[') && at.rest.ends_with(']')) {
+        Ok(seconds)
+    } else {
+        Err("there is text after its end")
+    }
 }
 
 /// `PnYnMnWnDTnHnMnS`, each part optional and signed, seconds with a fraction, the whole with a sign.
@@ -120,7 +126,12 @@ pub(super) fn parse_period(text: &str) -> Result<Period, Reason> {
         at.take('+');
     }
     at.expect('P', "it must begin with P")?;
-    let mut parts = Parts { months: 0, ms: 0, next: 0, negative };
+    let mut parts = Parts {
+        months: 0,
+        ms: 0,
+        next: 0,
+        negative,
+    };
     let mut in_time = false;
     let mut seen = false;
     while !at.rest.is_empty() {
@@ -132,7 +143,11 @@ pub(super) fn parse_period(text: &str) -> Result<Period, Reason> {
         parts.read(&mut at, in_time)?;
         seen = true;
     }
-    if seen { parts.finish() } else { Err("there is no number in it") }
+    if seen {
+        parts.finish()
+    } else {
+        Err("there is no number in it")
+    }
 }
 
 struct Parts {
@@ -169,14 +184,22 @@ impl Parts {
         let has_fraction = at.rest.starts_with(['.', ',']);
         let fraction = at.fraction_ms()?;
         let unit = at.rest.chars().next().ok_or("a unit is missing after the number")?;
-        let found = Self::UNITS.iter().enumerate().skip(self.next).find(|(_, (name, time, _))| *name == unit && *time == in_time);
-        let (index, (_, _, length)) = found.ok_or("units are Y M W D, then T, then H M S, in this order and once each")?;
+        let found = Self::UNITS
+            .iter()
+            .enumerate()
+            .skip(self.next)
+            .find(|(_, (name, time, _))| *name == unit && *time == in_time);
+        let (index, (_, _, length)) =
+            found.ok_or("units are Y M W D, then T, then H M S, in this order and once each")?;
         if has_fraction && unit != 'S' {
             return Err("only seconds may have a fraction");
         }
         at.take(unit);
         self.next = index + 1;
-        let amount = number.checked_mul(*length).and_then(|amount| amount.checked_add(fraction)).ok_or(too_large)?;
+        let amount = number
+            .checked_mul(*length)
+            .and_then(|amount| amount.checked_add(fraction))
+            .ok_or(too_large)?;
         let amount = if minus != self.negative { -amount } else { amount };
         let total = if index < 2 { &mut self.months } else { &mut self.ms };
         *total = total.checked_add(amount).ok_or(too_large)?;
