@@ -1,3 +1,57 @@
-//! All automation of the repository, in Rust.
+//! All automation of the repository, in Rust: `cargo xtask help`.
 
-fn main() {}
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+mod ci;
+mod clients;
+mod licences;
+mod run;
+mod server;
+mod tidy;
+
+const HELP: &str = "\
+cargo xtask tidy              check the rules that no compiler checks (dependency directions, docs, sizes)
+cargo xtask licences          check the licences of all dependencies
+cargo xtask clients [NAME…]   run the tests with real Camunda clients: python, node, java, rust
+cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped
+";
+
+fn main() -> ExitCode {
+    match dispatch(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
+    let root = root()?;
+    let (command, rest) = arguments
+        .split_first()
+        .map_or(("help", &[][..]), |(c, r)| (c.as_str(), r));
+    match command {
+        "tidy" => tidy::check(&root),
+        "licences" => licences::check(&root),
+        "clients" => clients::run_named(&root, rest),
+        "ci" => ci::run_all(&root),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("there is no `cargo xtask {other}`\n{HELP}"),
+    }
+}
+
+/// The repository's root: the parent of this package's folder.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here
+        .parent()
+        .context("xtask lies in the repository")?
+        .to_path_buf())
+}

@@ -1,0 +1,18 @@
+# Two commands: `make demo` shows Kapelle alive, `make test` proves it. Everything else is `cargo xtask help`.
+
+.PHONY: demo test build prove help
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: ## Run the product on its embedded default with a living example (DEMO="--for 20s" for arguments)
+	cargo run --release --locked --package kapelle -- demo $(DEMO)
+
+test: ## Set up what the tests need and run all of them
+	cargo xtask ci
+
+build: ## Build the release binary: target/release/kapelle
+	cargo build --release --locked --package kapelle
+
+prove: ## Long campaigns: the crash test with 100 rounds
+	KAPELLE_CRASH_ROUNDS=100 cargo test --release --locked --package kapelle --test it -- crash --nocapture
