@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey, Timestamp,
 };
+pub use crate::step::Step;
 
 /// Who asked, when, and on what trace: travels beside every command and is written with its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub enum Command {
     AnnounceLeader { epoch: u64, incarnation: u64 },
     /// Deciding on this instance panicked: set it aside, visible and resumable.
     QuarantineInstance { instance: ProcessInstanceKey, reason: Arc<str> },
+    /// What an earlier command left to do when it reached its limit of follow-ups.
+    Continue(Step),
 }
 
 /// Deploy files as one unit: all or none.
@@ -215,6 +218,7 @@ impl Command {
                 | Self::BuryOutbox { .. }
                 | Self::AnnounceLeader { .. }
                 | Self::QuarantineInstance { .. }
+                | Self::Continue(_)
         )
     }
 }

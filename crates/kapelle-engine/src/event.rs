@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use kapelle_events::CloudEvent;
-use kapelle_model::graph::{ElementIndex, FlowIndex};
+use kapelle_model::graph::{ElementIndex, FlowIndex, MessageIndex};
 
+use crate::command::Due;
 use crate::document::{Document, StoredValue};
 use crate::ids::{
     DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ProcessInstanceKey,
@@ -31,13 +32,43 @@ pub enum Event {
     InstanceCreated(Box<InstanceCreated>),
     /// The last event of an instance: its aggregate and everything it owns is gone.
     InstanceEnded(InstanceEnded),
-    ElementActivating { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex, scope: ElementInstanceKey },
-    ElementActivated { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementActivating {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+        scope: ElementInstanceKey,
+        /// The flow whose token it takes; none where a scope begins, a boundary event is met or a join consumed.
+        flow: Option<FlowIndex>,
+        /// The element instance whose pending trigger it takes over.
+        trigger_of: Option<ElementInstanceKey>,
+    },
+    ElementActivated {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+        /// It waits here, and commands that name it by its key alone must find its instance from now on.
+        rests: bool,
+    },
     ElementCompleting { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
-    ElementCompleted { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementCompleted {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+        /// It could be found by its key alone.
+        rested: bool,
+    },
     ElementTerminating { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
-    ElementTerminated { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
-    FlowTaken { instance: ProcessInstanceKey, scope: ElementInstanceKey, flow: FlowIndex },
+    ElementTerminated {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+        /// It could be found by its key alone.
+        rested: bool,
+    },
+    /// A token leaves `flow`'s source; it is in flight until an element takes it.
+    FlowTaken { instance: ProcessInstanceKey, scope: ElementInstanceKey, flow: FlowIndex, target: ElementIndex },
+    /// The scope is being ended: tokens in flight or at a join in it are gone.
+    TokensDiscarded { instance: ProcessInstanceKey, scope: ElementInstanceKey },
     /// A parallel join took one token from each of its incoming flows.
     JoinConsumed { instance: ProcessInstanceKey, scope: ElementInstanceKey, gateway: ElementIndex },
     /// A catching element was met (message, timer, error): its payload waits to become variables.
@@ -64,11 +95,13 @@ pub enum Event {
     /// A message started an instance.
     MessageStarted(Box<MessageStarted>),
     /// The message leaves the buffer (time to live over, or it was never to be buffered).
-    MessageExpired { message: MessageKey, tenant: Arc<str>, name: Arc<str>, correlation_key: Arc<str>, message_id: Arc<str>, expires: Timestamp },
+    MessageExpired(Box<MessageExpired>),
     SubscriptionOpened(Box<SubscriptionOpened>),
     SubscriptionClosed(Box<SubscriptionClosed>),
     StartSubscriptionOpened(Box<StartSubscription>),
     StartSubscriptionClosed(Box<StartSubscription>),
+    /// CloudEvents of a type reach this message of this process from now on.
+    EventBindingOpened(Box<EventBindingOpened>),
     /// An instance started by a keyed message holds (process id, key) until it ends.
     StartLockReleased { tenant: Arc<str>, process_id: Arc<str>, correlation_key: Arc<str>, instance: ProcessInstanceKey },
 
@@ -86,12 +119,15 @@ pub enum Event {
     /// Stored; its position is this record's sequence.
     CloudEventReceived { tenant: Arc<str>, source_name: Arc<str>, identity: u128, content: u128, event: Arc<CloudEvent> },
     /// What it came to: always in the same batch as the `CloudEventReceived` it names.
-    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128 },
+    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128, content: u128 },
     /// A repeat inside the dedup window: no effect.
     CloudEventRepeated { tenant: Arc<str>, source_name: Arc<str>, source: Arc<str>, id: Arc<str>, identity: u128, first: Sequence, first_outcome: Outcome, same_content: bool },
     /// A broker's record that is no CloudEvent, kept raw among the dead letters.
     RecordRejected { tenant: Arc<str>, source_name: Arc<str>, raw: Arc<[u8]>, content_type: Option<Arc<str>>, reason: Arc<str> },
+    /// The window's lower edge passes this bucket: its identities count as new from now on.
     DedupBucketDropped { bucket: u64 },
+    /// Entries of dropped buckets are removed from the index, some at a time.
+    DedupForgotten { bucket: u64, identities: Vec<u128> },
 
     // Outbox
     OutboxAdded(Box<OutboxAdded>),
@@ -100,7 +136,11 @@ pub enum Event {
 
     // Idempotent requests
     RequestRemembered { tenant: Arc<str>, request: Arc<str>, instance: ProcessInstanceKey, definition: DefinitionKey, until: Timestamp },
-    RequestForgotten { tenant: Arc<str>, request: Arc<str>, until: Timestamp },
+    RequestForgotten { tenant: Arc<str>, request: Arc<str>, instance: ProcessInstanceKey, until: Timestamp },
+
+    // Due work
+    /// An entry of the due queue is looked at later (its instance is set aside), or dropped because nothing is due any more.
+    DueMoved { due: Due, owner: DueOwner, to: Option<Timestamp> },
 }
 
 /// A version of a process.
@@ -181,6 +221,15 @@ pub struct JobCreated {
     pub job: JobRef,
     pub element: ElementIndex,
     pub retries: i32,
+    /// Headers that were computed; empty where the definition's are all static.
+    pub headers: Vec<Header>,
+}
+
+/// A computed header of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub key: Arc<str>,
+    pub value: Arc<str>,
 }
 
 /// A worker has it.
@@ -191,6 +240,8 @@ pub struct JobActivated {
     pub deadline: Timestamp,
     /// Set when it was pushed down a stream by this incarnation; the next one makes it available again.
     pub pushed_by: Option<u64>,
+    /// Never activated before, so its index entries can't have been on disk.
+    pub first: bool,
 }
 
 /// Why a job may be taken (again). Discriminants are on disk.
@@ -229,6 +280,39 @@ pub struct MessagePublished {
     pub expires: Timestamp,
     pub variables: Document,
     pub cause: Cause,
+    /// Set when a CloudEvent became this message.
+    pub binding: Option<FromBinding>,
+}
+
+/// A message leaves the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageExpired {
+    pub message: MessageKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub message_id: Arc<str>,
+    pub expires: Timestamp,
+    /// Processes it met, each once: the index entries that say so go with it.
+    pub process_ids: Vec<Arc<str>>,
+}
+
+/// Whether a correlation key was written as a text or as a number. Clients of Camunda cannot tell the two apart
+/// (`123` meets `"123"`); a CloudEvent's key meets only its own kind (design §7). Discriminants are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyKind {
+    Text = 1,
+    Number = 2,
+}
+
+/// A message that a CloudEvent became: it reaches one process only, and only keys of its own kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromBinding {
+    pub process_id: Arc<str>,
+    pub key_kind: KeyKind,
+    /// Whether an instance it starts locks its key.
+    pub lock: bool,
 }
 
 /// A message met an instance.
@@ -266,6 +350,7 @@ pub struct SubscriptionOpened {
     pub process_id: Arc<str>,
     pub name: Arc<str>,
     pub correlation_key: Arc<str>,
+    pub key_kind: KeyKind,
     /// The element instance that waits: the catch event, the gateway, the host of a boundary event.
     pub element_instance: ElementInstanceKey,
     /// The element that goes on when it is met.
@@ -308,6 +393,27 @@ pub struct StartSubscription {
     pub process_id: Arc<str>,
     pub name: Arc<str>,
     pub element: ElementIndex,
+}
+
+/// A message of a process is reached by CloudEvents of a type; of several versions the last that was deployed counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventBindingOpened {
+    pub tenant: Arc<str>,
+    pub event_type: Arc<str>,
+    pub process_id: Arc<str>,
+    pub message: Arc<str>,
+    pub definition: DefinitionKey,
+    pub index: MessageIndex,
+}
+
+/// Whom an entry of the due queue concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DueOwner {
+    /// The partition itself: messages, the dedup window.
+    Partition,
+    Instance(ProcessInstanceKey),
+    Definition(DefinitionKey),
+    Request { tenant: Arc<str>, request: Arc<str> },
 }
 
 /// Whose timer it is.

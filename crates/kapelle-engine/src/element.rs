@@ -1,0 +1,3 @@
+//! What each BPMN element does: dispatch by `match`, nothing else.
+
+pub mod lifecycle;
