@@ -62,12 +62,16 @@ where
 /// Writes one CloudEvent in binary mode.
 pub fn encode_binary(event: &CloudEvent) -> Message {
     let mut properties = Vec::new();
-    let mut property = |name: &str, value: Value| properties.push((format!("{}{name}", PREFIXES[0]), value));
+    let mut property =
+        |name: &str, value: Value| properties.push((format!("{}{name}", PREFIXES[0]), value));
     property("specversion", SPEC_VERSION.into());
     property("id", event.id().into());
     property("source", event.source().into());
     property("type", event.event_type().into());
-    for (name, value) in [("subject", event.subject()), ("dataschema", event.data_schema())] {
+    for (name, value) in [
+        ("subject", event.subject()),
+        ("dataschema", event.data_schema()),
+    ] {
         if let Some(value) = value {
             property(name, value.into());
         }
@@ -83,7 +87,9 @@ pub fn encode_binary(event: &CloudEvent) -> Message {
     Message {
         content_type: event.data_content_type().map(str::to_owned),
         properties,
-        body: event.data().map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
+        body: event
+            .data()
+            .map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
     }
 }
 
@@ -133,7 +139,9 @@ where
 }
 
 fn attribute_name(property: &str) -> Option<&str> {
-    PREFIXES.iter().find_map(|prefix| property.strip_prefix(prefix))
+    PREFIXES
+        .iter()
+        .find_map(|prefix| property.strip_prefix(prefix))
 }
 
 fn attribute_value(name: &str, property: Property<'_>) -> Result<Value, Error> {
@@ -143,7 +151,11 @@ fn attribute_value(name: &str, property: Property<'_>) -> Result<Value, Error> {
     };
     Ok(match property {
         Property::Boolean(value) => Value::Boolean(value),
-        Property::Integer(value) => Value::Integer(value.try_into().map_err(|_| invalid("it is no 32-bit integer"))?),
+        Property::Integer(value) => Value::Integer(
+            value
+                .try_into()
+                .map_err(|_| invalid("it is no 32-bit integer"))?,
+        ),
         Property::Text(bytes) => {
             let place = || Kind::InvalidUtf8 {
                 place: format!("attribute \"{name}\""),

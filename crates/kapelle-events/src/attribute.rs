@@ -110,7 +110,7 @@ impl Name {
         {
             return invalid("only lower-case ASCII letters and digits are allowed");
         }
-        if RESERVED.contains(&name) {
+        if is_reserved(name) {
             return invalid("the specification uses it for something else");
         }
         Ok(Self(name.into()))
@@ -132,6 +132,11 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether the specification itself uses the name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
 }
 
 /// The type of an extension that a document of the CloudEvents project defines as something else than a string.
@@ -168,10 +173,14 @@ impl Type {
             },
             Self::Integer => Value::Integer(text.parse().map_err(|_| "it is no 32-bit integer")?),
             Self::String => Value::String(text.into()),
-            Self::Binary => Value::Binary(base64::decode(text).ok_or("it is not valid base64")?.into()),
+            Self::Binary => {
+                Value::Binary(base64::decode(text).ok_or("it is not valid base64")?.into())
+            }
             Self::Uri => Value::Uri(text.into()),
             Self::UriReference => Value::UriReference(text.into()),
-            Self::Timestamp => Value::Timestamp(Timestamp::parse(text).ok_or("it is no RFC 3339 timestamp")?),
+            Self::Timestamp => {
+                Value::Timestamp(Timestamp::parse(text).ok_or("it is no RFC 3339 timestamp")?)
+            }
         };
         value.check()?;
         Ok(value)
@@ -354,12 +363,16 @@ mod tests {
             "specversion",
             "ünicode",
         ] {
-            let answer =
-                Name::new(name, &Limits::DEFAULT).map_or_else(|error| error.to_string(), |name| format!("ok {name}"));
+            let answer = Name::new(name, &Limits::DEFAULT)
+                .map_or_else(|error| error.to_string(), |name| format!("ok {name}"));
             seen.push_str(&format!("{answer}\n"));
         }
         let too_long = "x".repeat(65);
-        seen.push_str(&Name::new(&too_long, &Limits::DEFAULT).unwrap_err().to_string());
+        seen.push_str(
+            &Name::new(&too_long, &Limits::DEFAULT)
+                .unwrap_err()
+                .to_string(),
+        );
         expect![[r#"
             ok comexampleext1
             ok 7
@@ -422,7 +435,8 @@ mod tests {
             UriReference "": it is empty
             Timestamp "2018-04-05T17:31:00Z": ok
             Timestamp "yesterday": it is no RFC 3339 timestamp
-        "#]].assert_eq(&seen);
+        "#]]
+        .assert_eq(&seen);
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl CloudEvent {
         let Some(content_type) = self.data_content_type().filter(|_| self.data_is_json()) else {
             return Ok(());
         };
-        let Some(data) = self.data() else { return Ok(()) };
+        let Some(data) = self.data() else {
+            return Ok(());
+        };
         let not_json = |what: String| Kind::DataNotJson {
             content_type: content_type.to_owned(),
             what,
@@ -101,7 +103,9 @@ impl CloudEvent {
 impl Variables for Context<'_> {
     fn get(&self, name: &str) -> Option<Variable<'_>> {
         if name == "data" {
-            return Some(Variable::Stored(self.data.get_or_init(|| self.event.stored_data())));
+            return Some(Variable::Stored(
+                self.data.get_or_init(|| self.event.stored_data()),
+            ));
         }
         msgpack::get(&self.attributes, name).map(Variable::Stored)
     }

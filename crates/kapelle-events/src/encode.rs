@@ -55,7 +55,11 @@ pub fn encode(event: &CloudEvent, out: &mut Vec<u8>) {
         put_varint(type_number(value.kind()), &mut extension);
         match value {
             Value::Binary(bytes) => put_bytes(field::EXTENSION_VALUE, bytes, &mut extension),
-            value => put_bytes(field::EXTENSION_VALUE, value.to_text().as_bytes(), &mut extension),
+            value => put_bytes(
+                field::EXTENSION_VALUE,
+                value.to_text().as_bytes(),
+                &mut extension,
+            ),
         }
         put_bytes(field::EXTENSION, &extension, out);
     }
@@ -67,7 +71,11 @@ pub fn encode(event: &CloudEvent, out: &mut Vec<u8>) {
 /// Reads the stored form, which must fill `bytes` to the end.
 pub fn decode(bytes: &[u8]) -> Result<CloudEvent, Error> {
     let mut builder = Builder::default();
-    let mut fields = Fields { bytes, at: 0, base: 0 };
+    let mut fields = Fields {
+        bytes,
+        at: 0,
+        base: 0,
+    };
     while let Some(entry) = fields.next()? {
         let Content::Bytes(content) = entry.content else {
             continue;
@@ -78,7 +86,8 @@ pub fn decode(bytes: &[u8]) -> Result<CloudEvent, Error> {
             field::SOURCE => builder.source(text()?),
             field::TYPE => builder.event_type(text()?),
             field::SUBJECT => builder.subject(text()?),
-            field::TIME => builder.time(Timestamp::parse(text()?).ok_or(damaged(entry.at, "broken timestamp"))?),
+            field::TIME => builder
+                .time(Timestamp::parse(text()?).ok_or(damaged(entry.at, "broken timestamp"))?),
             field::DATA_CONTENT_TYPE => builder.data_content_type(text()?),
             field::DATA_SCHEMA => builder.data_schema(text()?),
             field::EXTENSION => decode_extension(builder, content, entry.at)?,
@@ -94,9 +103,12 @@ fn decode_extension(builder: Builder, bytes: &[u8], base: usize) -> Result<Build
     let mut fields = Fields { bytes, at: 0, base };
     while let Some(entry) = fields.next()? {
         match (entry.number, entry.content) {
-            (field::EXTENSION_NAME, Content::Bytes(bytes)) => name = Some(text_at(bytes, entry.at)?),
+            (field::EXTENSION_NAME, Content::Bytes(bytes)) => {
+                name = Some(text_at(bytes, entry.at)?)
+            }
             (field::EXTENSION_TYPE, Content::Varint(number)) => {
-                kind = type_of_number(number).ok_or(damaged(entry.at, "unknown type of an extension"))?;
+                kind = type_of_number(number)
+                    .ok_or(damaged(entry.at, "unknown type of an extension"))?;
             }
             (field::EXTENSION_VALUE, Content::Bytes(bytes)) => value = Some(bytes),
             _ => {}
@@ -106,7 +118,9 @@ fn decode_extension(builder: Builder, bytes: &[u8], base: usize) -> Result<Build
     let value = value.ok_or(damaged(base, "extension without a value"))?;
     let value = match kind {
         Type::Binary => Value::Binary(value.into()),
-        kind => kind.parse(text_at(value, base)?).map_err(|why| damaged(base, why))?,
+        kind => kind
+            .parse(text_at(value, base)?)
+            .map_err(|why| damaged(base, why))?,
     };
     Ok(builder.extension(name, value))
 }
@@ -194,9 +208,12 @@ impl<'b> Fields<'b> {
     }
 
     fn length_and_bytes(&mut self) -> Result<&'b [u8], Error> {
-        let length = usize::try_from(self.varint()?).map_err(|_| self.damaged("length does not fit"))?;
+        let length =
+            usize::try_from(self.varint()?).map_err(|_| self.damaged("length does not fit"))?;
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let content = rest.get(..length).ok_or_else(|| self.damaged("field is cut off"))?;
+        let content = rest
+            .get(..length)
+            .ok_or_else(|| self.damaged("field is cut off"))?;
         self.at += length;
         Ok(content)
     }

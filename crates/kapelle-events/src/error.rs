@@ -59,10 +59,17 @@ pub enum Kind {
     InvalidBase64 { name: String },
     /// A limit is reached.
     #[error("{limit} is {found}, the limit is {max}")]
-    TooLarge { limit: Limit, found: usize, max: usize },
+    TooLarge {
+        limit: Limit,
+        found: usize,
+        max: usize,
+    },
     /// A batch is not an array of CloudEvents.
     #[error("a batch is a JSON array of CloudEvents, found {found}")]
     NotABatch { found: &'static str },
+    /// A CloudEvent in the JSON format is an object.
+    #[error("a CloudEvent is a JSON object, found {found}")]
+    NotAnObject { found: &'static str },
     /// `datacontenttype` declares JSON, but the data is not JSON.
     #[error("data is declared as \"{content_type}\" but is not JSON: {what}")]
     DataNotJson { content_type: String, what: String },
@@ -123,6 +130,7 @@ impl Kind {
             Self::NotABatch { .. } => "KAP-CE-014",
             Self::DataNotJson { .. } => "KAP-CE-015",
             Self::Damaged { .. } => "KAP-CE-016",
+            Self::NotAnObject { .. } => "KAP-CE-017",
         }
     }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::attribute::{self, Name, Value, check_media_type, check_text, check_uri, check_uri_reference};
+use crate::attribute::{
+    self, Name, Value, check_media_type, check_text, check_uri, check_uri_reference,
+};
 use crate::{Error, Kind, Limit, Limits, Timestamp};
 
 /// The only `specversion` there is for us. Patch releases of the specification do not change it.
@@ -64,7 +66,11 @@ impl fmt::Debug for Data {
 
 impl CloudEvent {
     /// Begins a CloudEvent with the attributes that every one has.
-    pub fn builder(id: impl Into<Box<str>>, source: impl Into<Box<str>>, event_type: impl Into<Box<str>>) -> Builder {
+    pub fn builder(
+        id: impl Into<Box<str>>,
+        source: impl Into<Box<str>>,
+        event_type: impl Into<Box<str>>,
+    ) -> Builder {
         Builder {
             id: Some(id.into()),
             source: Some(source.into()),
@@ -135,7 +141,9 @@ impl CloudEvent {
 
     /// All extensions, in the order of their names.
     pub fn extensions(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.extensions.iter().map(|(name, value)| (name.as_str(), value))
+        self.extensions
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 
     /// The payload.
@@ -146,7 +154,9 @@ impl CloudEvent {
     /// Whether the data is to be read as JSON: declared so, or not declared at all (the JSON event format takes a
     /// missing `datacontenttype` for `application/json`).
     pub fn data_is_json(&self) -> bool {
-        self.data_content_type.as_deref().is_none_or(attribute::is_json)
+        self.data_content_type
+            .as_deref()
+            .is_none_or(attribute::is_json)
     }
 
     /// What keeps its order: CloudEvents with the same key are processed in the order of arrival.
@@ -329,7 +339,12 @@ impl Builder {
         check("source", Some(&*event.source), check_uri_reference, limits)?;
         check("type", Some(&*event.event_type), check_non_empty, limits)?;
         check("subject", event.subject(), check_non_empty, limits)?;
-        check("datacontenttype", event.data_content_type(), check_media_type, limits)?;
+        check(
+            "datacontenttype",
+            event.data_content_type(),
+            check_media_type,
+            limits,
+        )?;
         check("dataschema", event.data_schema(), check_uri, limits)?;
         let (found, max) = (event.size(), limits.event_bytes_max);
         if found > max {
@@ -351,7 +366,10 @@ impl Builder {
             "source" => self.source.replace(text_of(name, value)?).is_some(),
             "type" => self.event_type.replace(text_of(name, value)?).is_some(),
             "subject" => self.subject.replace(text_of(name, value)?).is_some(),
-            "datacontenttype" => self.data_content_type.replace(text_of(name, value)?).is_some(),
+            "datacontenttype" => self
+                .data_content_type
+                .replace(text_of(name, value)?)
+                .is_some(),
             "dataschema" => self.data_schema.replace(text_of(name, value)?).is_some(),
             "time" => match typed(name, attribute::Type::Timestamp, value)? {
                 Value::Timestamp(time) => self.time.replace(time).is_some(),
@@ -360,7 +378,10 @@ impl Builder {
             _ => self.extensions.insert(name.into(), value).is_some(),
         };
         if duplicate {
-            Err(Kind::DuplicateAttribute { name: name.to_owned() }.into())
+            Err(Kind::DuplicateAttribute {
+                name: name.to_owned(),
+            }
+            .into())
         } else {
             Ok(())
         }
@@ -369,7 +390,10 @@ impl Builder {
     /// Like [`build_within`](Self::build_within) for what came from outside, which must say its version.
     pub(crate) fn build_received(self, limits: &Limits) -> Result<CloudEvent, Error> {
         if !self.version_seen {
-            return Err(Kind::MissingAttribute { name: "specversion" }.into());
+            return Err(Kind::MissingAttribute {
+                name: "specversion",
+            }
+            .into());
         }
         self.build_within(limits)
     }
@@ -411,7 +435,10 @@ fn check_version(value: Value) -> Result<bool, Error> {
     if &*found == SPEC_VERSION {
         Ok(true)
     } else {
-        Err(Kind::UnsupportedVersion { found: found.into() }.into())
+        Err(Kind::UnsupportedVersion {
+            found: found.into(),
+        }
+        .into())
     }
 }
 
@@ -467,7 +494,10 @@ fn check_size(found: usize, limits: &Limits) -> Result<(), Error> {
     }
 }
 
-fn checked_extensions(extensions: BTreeMap<Box<str>, Value>, limits: &Limits) -> Result<BTreeMap<Name, Value>, Error> {
+fn checked_extensions(
+    extensions: BTreeMap<Box<str>, Value>,
+    limits: &Limits,
+) -> Result<BTreeMap<Name, Value>, Error> {
     let (found, max) = (extensions.len(), limits.extensions_max);
     if found > max {
         return Err(Kind::TooLarge {

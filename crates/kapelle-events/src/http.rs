@@ -37,13 +37,19 @@ pub fn mode(content_type: Option<&str>) -> Result<Mode, Error> {
         json::MEDIA_TYPE => Ok(Mode::Structured),
         json::BATCH_MEDIA_TYPE => Ok(Mode::Batch),
         // The binding names this prefix as the mark of the structured and batch modes of all formats.
-        other if other.starts_with("application/cloudevents") => Err(Kind::UnsupportedMediaType { media_type }.into()),
+        other if other.starts_with("application/cloudevents") => {
+            Err(Kind::UnsupportedMediaType { media_type }.into())
+        }
         _ => Ok(Mode::Binary),
     }
 }
 
 /// Reads the CloudEvents of a HTTP message in whatever mode it is.
-pub fn decode<'h, H>(headers: H, body: &[u8], limits: &Limits) -> Result<(Mode, Vec<CloudEvent>), Error>
+pub fn decode<'h, H>(
+    headers: H,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<(Mode, Vec<CloudEvent>), Error>
 where
     H: IntoIterator<Item = (&'h str, &'h [u8])> + Clone,
 {
@@ -60,11 +66,15 @@ where
 /// Writes one CloudEvent in binary mode.
 pub fn encode_binary(event: &CloudEvent) -> Message {
     let mut headers = vec![("ce-specversion".to_owned(), SPEC_VERSION.to_owned())];
-    let mut header = |name: &str, value: &str| headers.push((format!("ce-{name}"), percent_encode(value)));
+    let mut header =
+        |name: &str, value: &str| headers.push((format!("ce-{name}"), percent_encode(value)));
     header("id", event.id());
     header("source", event.source());
     header("type", event.event_type());
-    for (name, value) in [("subject", event.subject()), ("dataschema", event.data_schema())] {
+    for (name, value) in [
+        ("subject", event.subject()),
+        ("dataschema", event.data_schema()),
+    ] {
         if let Some(value) = value {
             header(name, value);
         }
@@ -81,7 +91,9 @@ pub fn encode_binary(event: &CloudEvent) -> Message {
     }
     Message {
         headers,
-        body: event.data().map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
+        body: event
+            .data()
+            .map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
     }
 }
 
@@ -94,13 +106,17 @@ pub fn encode_structured(event: &CloudEvent) -> Message {
     }
 }
 
-fn content_type<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Result<Option<&'h str>, Error> {
+fn content_type<'h>(
+    headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+) -> Result<Option<&'h str>, Error> {
     let mut found = None;
     for (name, value) in headers {
         if !name.eq_ignore_ascii_case("content-type") {
             continue;
         }
-        let value = str::from_utf8(value).map_err(|_| invalid_utf8("content-type"))?.trim();
+        let value = str::from_utf8(value)
+            .map_err(|_| invalid_utf8("content-type"))?
+            .trim();
         if !value.is_empty() && found.replace(value).is_some() {
             return Err(Kind::DuplicateAttribute {
                 name: "content-type".to_owned(),
@@ -174,7 +190,9 @@ fn percent_decode(name: &str, value: &[u8]) -> Result<String, Error> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value.as_slice();
     while let Some((first, tail)) = rest.split_first() {
-        let escaped = (*first == b'%').then(|| tail.get(..2).and_then(hex_byte)).flatten();
+        let escaped = (*first == b'%')
+            .then(|| tail.get(..2).and_then(hex_byte))
+            .flatten();
         decoded.push(escaped.unwrap_or(*first));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
@@ -192,7 +210,9 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
 
 /// A value in double quotes is a quoted-string of RFC 9110; the binding wants it undone for older producers.
 fn unquote(value: &[u8]) -> Vec<u8> {
-    let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    let inner = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
     let Some(inner) = inner else {
         return value.to_vec();
     };

@@ -51,7 +51,10 @@ impl CloudEvent {
         fields.add_optional(self.data_schema().map(str::as_bytes));
         fields.add_optional(self.data().map(crate::Data::as_bytes));
         // As text: the same CloudEvent may come once over a transport with types and once over one without.
-        for (name, value) in self.extensions().filter(|(name, _)| !OF_THE_JOURNEY.contains(name)) {
+        for (name, value) in self
+            .extensions()
+            .filter(|(name, _)| !OF_THE_JOURNEY.contains(name))
+        {
             fields.add(name.as_bytes());
             fields.add(value.to_text().as_bytes());
         }
@@ -107,14 +110,20 @@ mod tests {
             .extension("a", "b")
             .build()
             .unwrap();
-        expect!["0c0307f0e4c93f32a5b08e71b4cf1db1"].assert_eq(&hex(event.identity_hash("<default>").0));
+        expect!["0c0307f0e4c93f32a5b08e71b4cf1db1"]
+            .assert_eq(&hex(event.identity_hash("<default>").0));
         expect!["18fa5e2560bdeb5c037c1ffeabce21e4"].assert_eq(&hex(event.content_hash().0));
     }
 
     #[test]
     fn every_part_of_an_identity_counts_on_its_own() {
         let hash = IdentityHash::new("t", "ab", "c");
-        for (tenant, source, id) in [("t", "a", "bc"), ("ta", "b", "c"), ("", "tab", "c"), ("T", "ab", "c")] {
+        for (tenant, source, id) in [
+            ("t", "a", "bc"),
+            ("ta", "b", "c"),
+            ("", "tab", "c"),
+            ("T", "ab", "c"),
+        ] {
             assert_ne!(hash, IdentityHash::new(tenant, source, id));
         }
     }

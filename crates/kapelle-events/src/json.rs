@@ -12,7 +12,7 @@
 use kapelle_feel::json::pull::{self, Raw};
 use kapelle_feel::json::write_string;
 
-use crate::attribute::{Value, essence, is_json};
+use crate::attribute::{Value, essence, is_json, is_reserved};
 use crate::{Builder, CloudEvent, Data, Error, Kind, Limit, Limits, SPEC_VERSION, base64};
 
 /// Media type of one CloudEvent in structured mode.
@@ -84,7 +84,10 @@ fn malformed(error: &pull::SyntaxError) -> Error {
 
 fn event_of(raw: Raw<'_>, limits: &Limits) -> Result<CloudEvent, Error> {
     if raw.kind() != pull::Kind::Object {
-        return Err(wrong_type("", "an object", raw));
+        return Err(Kind::NotAnObject {
+            found: raw.kind().as_str(),
+        }
+        .into());
     }
     let mut builder = Builder::default();
     set_members(&mut builder, raw, |name| name == "specversion")?;
@@ -95,7 +98,11 @@ fn event_of(raw: Raw<'_>, limits: &Limits) -> Result<CloudEvent, Error> {
     builder.build_received(limits)
 }
 
-fn set_members(builder: &mut Builder, object: Raw<'_>, wanted: fn(&str) -> bool) -> Result<(), Error> {
+fn set_members(
+    builder: &mut Builder,
+    object: Raw<'_>,
+    wanted: fn(&str) -> bool,
+) -> Result<(), Error> {
     for (name, value) in object.members() {
         let name = member_name(name)?;
         // An attribute that is null is one that is not there (JSON event format, "Envelope").
@@ -108,7 +115,7 @@ fn set_members(builder: &mut Builder, object: Raw<'_>, wanted: fn(&str) -> bool)
 
 fn member_name(raw: Raw<'_>) -> Result<std::borrow::Cow<'_, str>, Error> {
     raw.as_str().ok_or_else(|| {
-        let name = raw.text().to_owned();
+        let name = raw.text().trim_matches('"').to_owned();
         Kind::InvalidName {
             name,
             why: "it holds half a surrogate pair",
@@ -128,6 +135,7 @@ fn attribute_value(name: &str, raw: Raw<'_>) -> Result<Value, Error> {
     match raw.kind() {
         pull::Kind::String => text_value(name, raw).map(|text| Value::String(text.into())),
         pull::Kind::Bool => Ok(Value::Boolean(raw.as_bool() == Some(true))),
+        pull::Kind::Number if is_reserved(name) => Err(wrong_type(name, "a string", raw)),
         pull::Kind::Number => raw
             .text()
             .parse()
@@ -149,9 +157,8 @@ fn text_value<'t>(name: &str, raw: Raw<'t>) -> Result<std::borrow::Cow<'t, str>,
 }
 
 fn wrong_type(name: &str, expected: &'static str, raw: Raw<'_>) -> Error {
-    let name = if name.is_empty() { "the CloudEvent" } else { name }.to_owned();
     Kind::WrongType {
-        name,
+        name: name.to_owned(),
         expected,
         found: raw.kind().as_str(),
     }
@@ -161,11 +168,14 @@ fn wrong_type(name: &str, expected: &'static str, raw: Raw<'_>) -> Error {
 fn set_data(builder: &mut Builder, object: Raw<'_>) -> Result<(), Error> {
     let json_data = only_member(object, "data")?;
     // For `data_base64` null can only mean "not there"; for `data` it is the JSON value null.
-    let binary_data = only_member(object, "data_base64")?.filter(|raw| raw.kind() != pull::Kind::Null);
+    let binary_data =
+        only_member(object, "data_base64")?.filter(|raw| raw.kind() != pull::Kind::Null);
     match (json_data, binary_data) {
         (Some(_), Some(_)) => return Err(Kind::DataTwice.into()),
         (None, None) => {}
-        (Some(raw), None) if builder.content_type().is_none_or(is_json) => builder.set_data(raw.text().into()),
+        (Some(raw), None) if builder.content_type().is_none_or(is_json) => {
+            builder.set_data(raw.text().into())
+        }
         (Some(raw), None) => builder.set_data(Data::from(&*text_value("data", raw)?)),
         (None, Some(raw)) => {
             let text = text_value("data_base64", raw)?;
@@ -249,5 +259,7 @@ fn write_name(name: &str, out: &mut String) {
 /// Media types whose UTF-8 data a person would want to read in a JSON event.
 fn is_text(media_type: &str) -> bool {
     let essence = essence(media_type).to_ascii_lowercase();
-    essence.starts_with("text/") && !is_json(&essence) || essence.ends_with("/xml") || essence.ends_with("+xml")
+    essence.starts_with("text/") && !is_json(&essence)
+        || essence.ends_with("/xml")
+        || essence.ends_with("+xml")
 }

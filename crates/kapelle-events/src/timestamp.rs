@@ -37,8 +37,13 @@ impl Timestamp {
         }
         let of_day = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        let fraction = if ms == 0 { String::new() } else { format!(".{ms:03}") };
-        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z");
+        let fraction = if ms == 0 {
+            String::new()
+        } else {
+            format!(".{ms:03}")
+        };
+        let text =
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z");
         Some(Self {
             text: text.into(),
             unix_ns: i128::from(unix_ms) * NS_PER_MS,
@@ -52,7 +57,8 @@ impl Timestamp {
 
     /// Milliseconds since 1970, rounded down.
     pub fn unix_ms(&self) -> i64 {
-        i64::try_from(self.unix_ns.div_euclid(NS_PER_MS)).expect("four-digit years fit 64 bits of milliseconds")
+        i64::try_from(self.unix_ns.div_euclid(NS_PER_MS))
+            .expect("four-digit years fit 64 bits of milliseconds")
     }
 
     /// Nanoseconds since 1970.
@@ -93,7 +99,8 @@ fn parse_rfc3339(text: &[u8]) -> Option<i128> {
     if !rest.is_empty() {
         return None;
     }
-    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_seconds;
+    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+        - offset_seconds;
     Some(i128::from(seconds) * NS_PER_SECOND + fraction_ns)
 }
 
@@ -101,7 +108,8 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<i64> {
     let (head, tail) = rest.split_at_checked(count)?;
     *rest = tail;
     head.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+        byte.is_ascii_digit()
+            .then(|| number * 10 + i64::from(byte - b'0'))
     })
 }
 
@@ -124,7 +132,10 @@ fn fraction(rest: &mut &[u8]) -> Option<i128> {
     *rest = tail;
     let mut ns = 0;
     for position in 0..9 {
-        ns = ns * 10 + fraction.get(position).map_or(0, |digit| i128::from(digit - b'0'));
+        ns = ns * 10
+            + fraction
+                .get(position)
+                .map_or(0, |digit| i128::from(digit - b'0'));
     }
     Some(ns)
 }
@@ -164,7 +175,8 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -230,7 +242,8 @@ mod tests {
             2018-04-05T17:31:00ZZ                      refused
                                                        refused
             ²018-04-05T17:31:00Z                       refused
-        "#]].assert_eq(&seen);
+        "#]]
+        .assert_eq(&seen);
     }
 
     #[test]
@@ -253,7 +266,8 @@ mod tests {
                 "{time}"
             );
         }
-        expect!["2000-02-29T00:00:00.123Z"].assert_eq(Timestamp::from_unix_ms(951_782_400_123).unwrap().as_str());
+        expect!["2000-02-29T00:00:00.123Z"]
+            .assert_eq(Timestamp::from_unix_ms(951_782_400_123).unwrap().as_str());
         assert_eq!(Timestamp::from_unix_ms(253_402_300_800_000), None);
         assert_eq!(Timestamp::from_unix_ms(i64::MIN), None);
     }

@@ -36,7 +36,12 @@ const REQUIRED: [(&str, Property<'static>); 4] = [
 
 fn with(properties: &[(&str, Property<'_>)]) -> String {
     let properties = [&REQUIRED, properties].concat();
-    show_result(amqp::decode(Some("text/plain"), properties, b"x", &Limits::DEFAULT))
+    show_result(amqp::decode(
+        Some("text/plain"),
+        properties,
+        b"x",
+        &Limits::DEFAULT,
+    ))
 }
 
 #[test]
@@ -47,7 +52,10 @@ fn both_prefixes_and_all_types_of_properties_are_read() {
         ("cloudEvents_binary", Property::Binary(&[0, 255])),
         ("cloudEvents_time", Property::UnixMs(1_522_949_460_000)),
         ("cloudEvents_when", Property::UnixMs(-1)),
-        ("cloudEvents_expirytime", Property::Text(b"2018-04-05T17:31:00Z")),
+        (
+            "cloudEvents_expirytime",
+            Property::Text(b"2018-04-05T17:31:00Z"),
+        ),
         ("x-death", Property::Other("a table")),
         ("CloudEvents_other", Property::Text(b"another prefix")),
     ]);
@@ -61,7 +69,8 @@ fn both_prefixes_and_all_types_of_properties_are_read() {
           number = -2147483648 (an integer)
           when = 1969-12-31T23:59:59.999Z (a timestamp)
           data = x
-    "#]].assert_eq(&seen);
+    "#]]
+    .assert_eq(&seen);
 }
 
 #[test]
@@ -72,7 +81,12 @@ fn malformed_messages_get_a_precise_error() {
         show_error(&plain(Some("application/cloudevents+json"))),
         show_error(&plain(Some("application/cloudevents-batch+json"))),
         show_error(&plain(Some("application/cloudevents+avro"))),
-        show_result(amqp::decode(None, REQUIRED[1..].to_vec(), b"", &Limits::DEFAULT)),
+        show_result(amqp::decode(
+            None,
+            REQUIRED[1..].to_vec(),
+            b"",
+            &Limits::DEFAULT,
+        )),
         with(&[("cloudEvents:source", Property::Text(b"/s"))]),
         with(&[("cloudEvents:datacontenttype", Property::Text(b"text/plain"))]),
         with(&[("cloudEvents:subject", Property::Text(b"\xff"))]),
@@ -123,7 +137,8 @@ fn golden_properties_of_binary_mode() {
         cloudEvents_dataref = String("/claims/1")
         cloudEvents_expirytime = String("2018-04-06T00:00:00Z")
         cloudEvents_traceparent = String("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    "#]].assert_eq(&message.properties.iter().map(property).collect::<String>());
+    "#]]
+    .assert_eq(&message.properties.iter().map(property).collect::<String>());
     assert_eq!(message.content_type.as_deref(), Some("application/json"));
 }
 
@@ -133,6 +148,9 @@ fn what_is_written_is_read_back() {
         // Only URI-references that no document names and timestamps become text, and `full` has none.
         assert_eq!(decode_message(&amqp::encode_binary(&event)).unwrap(), event);
         let structured = decode_message(&amqp::encode_structured(&event)).unwrap();
-        assert_eq!(show(&structured), show(&event).replace("(binary)", "(a string)"));
+        assert_eq!(
+            show(&structured),
+            show(&event).replace("(binary)", "(a string)")
+        );
     }
 }

@@ -40,7 +40,10 @@ fn values_that_break_a_rule_are_refused() {
         event().extension("expirytime", Value::Integer(5)),
         event().extension("sampledrate", "2147483648"),
         event().subject("01234567890"),
-        event().extension("a", "1").extension("b", "2").extension("c", "3"),
+        event()
+            .extension("a", "1")
+            .extension("b", "2")
+            .extension("c", "3"),
         event().extension("a", "01234567890"),
         event().bare_data([0u8; 41].as_slice()),
     ] {
@@ -90,7 +93,10 @@ fn limits_are_reached_exactly() {
 #[test]
 fn order_is_kept_by_partition_key_or_subject_or_source() {
     assert_eq!(event().build().unwrap().partition_key(), "/s");
-    assert_eq!(event().subject("sub").build().unwrap().partition_key(), "sub");
+    assert_eq!(
+        event().subject("sub").build().unwrap().partition_key(),
+        "sub"
+    );
     assert_eq!(
         event()
             .subject("sub")
@@ -111,7 +117,10 @@ fn correlation_tracing_and_expiry_are_read_by_their_names() {
         event.trace_parent(),
         Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     );
-    assert_eq!(event.expiry_time().map(Timestamp::unix_ms), Some(1_522_972_800_000));
+    assert_eq!(
+        event.expiry_time().map(Timestamp::unix_ms),
+        Some(1_522_972_800_000)
+    );
     let event = minimal();
     assert_eq!((event.correlation_id(), event.expiry_time()), (None, None));
 }
@@ -123,12 +132,18 @@ fn known_extensions_have_their_type_whatever_they_were_set_with() {
         .extension("sampledrate", "5")
         .build()
         .unwrap();
-    assert_eq!(event.expiry_time().map(Timestamp::as_str), Some("2018-04-06T00:00:00Z"));
+    assert_eq!(
+        event.expiry_time().map(Timestamp::as_str),
+        Some("2018-04-06T00:00:00Z")
+    );
     assert_eq!(event.extension("sampledrate"), Some(&Value::Integer(5)));
 }
 
 #[test]
 fn a_copy_differs_only_in_what_is_set_on_it() {
     assert_eq!(full().to_builder().build().unwrap(), full());
-    assert_eq!(full().to_builder().id("other").build().unwrap().id(), "other");
+    assert_eq!(
+        full().to_builder().id("other").build().unwrap().id(),
+        "other"
+    );
 }

@@ -41,7 +41,14 @@ fn fields_of_later_releases_are_skipped() {
 
 #[test]
 fn damage_is_told_with_its_place() {
-    let extension = |content: &[u8]| [&encoded(&minimal()), &[8 << 3 | 2, content.len() as u8][..], content].concat();
+    let extension = |content: &[u8]| {
+        [
+            &encoded(&minimal()),
+            &[8 << 3 | 2, content.len() as u8][..],
+            content,
+        ]
+        .concat()
+    };
     let seen = [
         encode::decode(b""),
         encode::decode(&encoded(&minimal())[..3]),
@@ -54,7 +61,16 @@ fn damage_is_told_with_its_place() {
         encode::decode(&extension(b"")),
         encode::decode(&extension(&[1 << 3 | 2, 1, b'a'])),
         encode::decode(&extension(&[1 << 3 | 2, 1, b'a', 2 << 3, 9])),
-        encode::decode(&extension(&[1 << 3 | 2, 1, b'a', 2 << 3, 2, 3 << 3 | 2, 1, b'x'])),
+        encode::decode(&extension(&[
+            1 << 3 | 2,
+            1,
+            b'a',
+            2 << 3,
+            2,
+            3 << 3 | 2,
+            1,
+            b'x',
+        ])),
     ]
     .map(|result| match result {
         Err(error) => show_error(&error),
@@ -74,5 +90,6 @@ fn damage_is_told_with_its_place() {
         KAP-CE-016: stored CloudEvent is damaged at byte 11: extension without a value
         KAP-CE-016: stored CloudEvent is damaged at byte 15: unknown type of an extension
         KAP-CE-016: stored CloudEvent is damaged at byte 11: it is no 32-bit integer
-    "#]].assert_eq(&seen);
+    "#]]
+    .assert_eq(&seen);
 }

@@ -1,8 +1,14 @@
 //! The codecs as their users see them: examples of the specification, round trips, golden bytes, malformed input and
 //! mutations.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute, and here the helpers between them are tests too"
+)]
+
 mod amqp;
 mod builder;
+mod context;
 mod http;
 mod journal;
 mod json;
@@ -13,22 +19,32 @@ use kapelle_events::{CloudEvent, Timestamp, Value};
 
 /// A CloudEvent with everything that there is.
 fn full() -> CloudEvent {
-    CloudEvent::builder("A234-1234-1234", "/mycontext/größe", "com.example.someevent")
-        .subject("order 50% \"x\"")
-        .time(Timestamp::parse("2018-04-05T17:31:00.250+02:00").unwrap())
-        .data_schema("https://example.com/schema?a=b#c")
-        .extension("comexampleflag", Value::Boolean(true))
-        .extension("comexamplenumber", Value::Integer(-7))
-        .extension("comexamplebinary", Value::Binary([0, 1, 254, 255].into()))
-        .extension("comexampletext", "€ 5")
-        .extension("dataref", Value::UriReference("/claims/1".into()))
-        .extension("expirytime", Timestamp::parse("2018-04-06T00:00:00Z").unwrap())
-        .correlation_id("conversation-1")
-        .causation_id("cause-1")
-        .trace_parent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        .data("application/json", "{ \"b\":1.0, \"a\" : [1e2 ,\"\\u00e4\"]}")
-        .build()
-        .unwrap()
+    CloudEvent::builder(
+        "A234-1234-1234",
+        "/mycontext/größe",
+        "com.example.someevent",
+    )
+    .subject("order 50% \"x\"")
+    .time(Timestamp::parse("2018-04-05T17:31:00.250+02:00").unwrap())
+    .data_schema("https://example.com/schema?a=b#c")
+    .extension("comexampleflag", Value::Boolean(true))
+    .extension("comexamplenumber", Value::Integer(-7))
+    .extension("comexamplebinary", Value::Binary([0, 1, 254, 255].into()))
+    .extension("comexampletext", "€ 5")
+    .extension("dataref", Value::UriReference("/claims/1".into()))
+    .extension(
+        "expirytime",
+        Timestamp::parse("2018-04-06T00:00:00Z").unwrap(),
+    )
+    .correlation_id("conversation-1")
+    .causation_id("cause-1")
+    .trace_parent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    .data(
+        "application/json",
+        "{ \"b\":1.0, \"a\" : [1e2 ,\"\\u00e4\"]}",
+    )
+    .build()
+    .unwrap()
 }
 
 /// The least that a CloudEvent has.
@@ -56,7 +72,10 @@ fn varied() -> Vec<CloudEvent> {
         with("text/plain", b"\xffbinary"),
         with("application/xml", b"<a/>"),
         with("application/octet-stream", &[0, 159, 146, 150]),
-        CloudEvent::builder("1", "/s", "t").bare_data("{}").build().unwrap(),
+        CloudEvent::builder("1", "/s", "t")
+            .bare_data("{}")
+            .build()
+            .unwrap(),
         CloudEvent::builder("1", "/s", "t")
             .bare_data("no json")
             .build()

@@ -59,7 +59,12 @@ fn check_accepted(event: &CloudEvent) {
     );
 }
 
-fn run(seed: u64, rounds: usize, mut originals: Vec<Vec<u8>>, decode: impl Fn(&[u8]) -> Option<CloudEvent>) {
+fn run(
+    seed: u64,
+    rounds: usize,
+    mut originals: Vec<Vec<u8>>,
+    decode: impl Fn(&[u8]) -> Option<CloudEvent>,
+) {
     let mut random = Random(seed);
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..rounds {
@@ -84,12 +89,17 @@ fn run(seed: u64, rounds: usize, mut originals: Vec<Vec<u8>>, decode: impl Fn(&[
 #[test]
 fn broken_json_events_never_panic() {
     let originals = varied().iter().map(json::encode).collect();
-    run(1, 20_000, originals, |bytes| json::decode(bytes, &Limits::DEFAULT).ok());
+    run(1, 20_000, originals, |bytes| {
+        json::decode(bytes, &Limits::DEFAULT).ok()
+    });
 }
 
 #[test]
 fn broken_batches_never_panic() {
-    let originals = vec![json::encode_batch(&varied()), json::encode_batch(&varied()[..2])];
+    let originals = vec![
+        json::encode_batch(&varied()),
+        json::encode_batch(&varied()[..2]),
+    ];
     run(2, 5_000, originals, |bytes| {
         json::decode_batch(bytes, &Limits::DEFAULT).ok()?.pop()
     });
@@ -123,7 +133,12 @@ fn broken_headers_never_panic() {
             .filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b':')?))
             .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, &value[1..])))
             .collect();
-        Some(http::decode(headers, b"{}", &Limits::DEFAULT).ok()?.1.remove(0))
+        Some(
+            http::decode(headers, b"{}", &Limits::DEFAULT)
+                .ok()?
+                .1
+                .remove(0),
+        )
     });
 }
 
@@ -140,8 +155,16 @@ fn broken_properties_never_panic() {
         let lines = bytes.split(|byte| *byte == b'\n');
         let properties: Vec<_> = lines
             .filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b'=')?))
-            .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, Property::Text(&value[1..]))))
+            .filter_map(|(name, value)| {
+                Some((str::from_utf8(name).ok()?, Property::Text(&value[1..])))
+            })
             .collect();
-        amqp::decode(Some("application/json"), properties, b"{}", &Limits::DEFAULT).ok()
+        amqp::decode(
+            Some("application/json"),
+            properties,
+            b"{}",
+            &Limits::DEFAULT,
+        )
+        .ok()
     });
 }

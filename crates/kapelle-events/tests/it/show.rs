@@ -5,7 +5,12 @@ use std::fmt::Write as _;
 use kapelle_events::{CloudEvent, Error};
 
 pub(crate) fn show(event: &CloudEvent) -> String {
-    let mut text = format!("{} | {} | {}\n", event.id(), event.source(), event.event_type());
+    let mut text = format!(
+        "{} | {} | {}\n",
+        event.id(),
+        event.source(),
+        event.event_type()
+    );
     let optional = [
         ("subject", event.subject()),
         ("time", event.time().map(kapelle_events::Timestamp::as_str)),
@@ -18,7 +23,13 @@ pub(crate) fn show(event: &CloudEvent) -> String {
         }
     }
     for (name, value) in event.extensions() {
-        writeln!(text, "  {name} = {} ({})", value.to_text(), value.kind().as_str()).unwrap();
+        writeln!(
+            text,
+            "  {name} = {} ({})",
+            value.to_text(),
+            value.kind().as_str()
+        )
+        .unwrap();
     }
     if let Some(data) = event.data() {
         writeln!(text, "  data = {}", data.as_bytes().escape_ascii()).unwrap();
