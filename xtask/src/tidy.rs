@@ -1,4 +1,4 @@
-//! The rules of the house that no compiler checks. Each finding names file, line and rule; `docs/style.md` has the reasons.
+//! The rules of the house that no compiler checks. Each finding names file, line and rule; CONTRIBUTING.md has the reasons.
 
 use std::path::{Path, PathBuf};
 
