@@ -1,0 +1,616 @@
+//! Opening a journal after whatever ended the process before.
+//!
+//! [`open`] only reads: it finds the live segments, follows the chain through the last one and tells a torn tail (cut)
+//! from damage (stop). [`Opened::announce`] then makes the journal writable: what may be in the page cache alone is
+//! rewritten into a fresh segment and synced, and the new leader is announced behind it.
+//!
+//! Invariant: until the header of the fresh segment is synced, the old one stands as it is, so a crash at any point of
+//! the announcement loses nothing. Earlier segments are checked by whoever reads them, so a start depends on the last
+//! segment and on the tail that is replayed, not on the size of the journal.
+
+use super::{
+    Cursor as _, Error, Options, Read,
+    batch::well_formed,
+    error::Attempt,
+    pool::Pool,
+    reader::{Continuation, Reader},
+    segment::{Mark, Segment, SegmentFile, Shared},
+    writer::{Front, SegmentWriter},
+};
+use crate::{
+    dir::{CHUNK, Room},
+    files::{File, Files},
+    format::{
+        BATCH_HEADER_BYTES, BLOCK, BatchHeader, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentState,
+        Unreadable, put,
+    },
+    position::{Leader, Point, Sequence},
+};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What opening found, for the log of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    pub segments: usize,
+    pub first: Sequence,
+    pub end: Point,
+    /// The torn tail that was cut: file, offset, why it is no batch.
+    pub cut: Option<(PathBuf, u64, String)>,
+    /// Records that may have been in the page cache alone and are rewritten by [`Opened::announce`].
+    pub unsure: u64,
+}
+
+/// A journal that can be read to its end but not written yet.
+#[derive(Debug)]
+pub struct Opened {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    options: Options,
+    leader: Leader,
+    tail: Option<Tail>,
+    /// Files whose header says nothing; what is in them was checked to be of no value.
+    blank: Vec<SegmentFile>,
+    report: Report,
+}
+
+/// The end of the last segment from the first batch that is not known to be synced.
+#[derive(Debug)]
+struct Tail {
+    segment: Arc<Segment>,
+    start: Mark,
+    end: u64,
+    durable: Sequence,
+}
+
+/// A journal that this process leads. Make a [`super::DirectJournal`] or [`super::ThreadedJournal`] of it.
+#[derive(Debug)]
+pub struct Announced {
+    pub(super) front: Front,
+    pub(super) writer: SegmentWriter,
+    pub(super) partition: u32,
+}
+
+/// Opens the journal in `dir`, creating the directory but nothing in it. Without `room` nothing is given up when the
+/// disk is full.
+pub fn open(
+    files: Arc<dyn Files>,
+    dir: &Path,
+    mut options: Options,
+    room: Option<Arc<Room>>,
+) -> Result<Opened, Error> {
+    options.batch_bytes_max = SegmentWriter::batch_bytes_max(&options);
+    files.create_dir(dir).attempt("create directory", dir)?;
+    let found = Found::list(&*files, dir, options.partition)?;
+    let scan = match found.live.back() {
+        Some(last) => Scan::run(last, options.partition)?,
+        None => Scan::default(),
+    };
+    found.refuse_if_durable_was_lost(&scan, options.partition)?;
+    let first = found
+        .live
+        .front()
+        .map_or(scan.end.sequence.next(), |segment| segment.first);
+    let report = Report {
+        segments: found.live.len(),
+        first,
+        end: scan.end,
+        cut: scan
+            .cut
+            .clone()
+            .zip(found.live.back())
+            .map(|(why, last)| (last.at.path.clone(), scan.offset, why)),
+        unsure: scan
+            .unsure
+            .front()
+            .map_or(0, |mark| scan.end.sequence.0 + 1 - mark.first.0),
+    };
+    let generation = found.live.back().map_or(0, |segment| segment.generation);
+    let tail = found.live.back().map(|segment| Tail {
+        segment: Arc::clone(segment),
+        start: scan.unsure.front().copied().unwrap_or(Mark {
+            first: scan.end.sequence.next(),
+            offset: scan.offset,
+            chain_before: scan.end.chain,
+            leader_before: scan.leader,
+        }),
+        end: scan.offset,
+        durable: scan.durable,
+    });
+    let pool = Pool::new(files, dir, options, room, found.next_number);
+    for file in found.free {
+        pool.add(file);
+    }
+    Ok(Opened {
+        shared: Shared::new(found.live, scan.end, (generation, scan.offset)),
+        pool: Arc::new(pool),
+        options,
+        leader: scan.leader,
+        tail,
+        blank: found.blank,
+        report,
+    })
+}
+
+impl Opened {
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    #[must_use]
+    pub fn end(&self) -> Point {
+        self.report.end
+    }
+
+    /// Who led last.
+    #[must_use]
+    pub fn leader(&self) -> Leader {
+        self.leader
+    }
+
+    /// For replay. What it reads is what there is; it becomes durable with [`announce`](Self::announce).
+    #[must_use]
+    pub fn reader(&self) -> Arc<dyn Read> {
+        Arc::new(Reader::new(
+            Arc::clone(&self.shared),
+            self.options.partition,
+        ))
+    }
+
+    /// Checks that this history goes through `point`: the newest that a checkpoint reflects.
+    pub fn check(&self, point: Point) -> Result<(), Error> {
+        let found = |found: String| Error::OtherHistory {
+            expected: point,
+            found,
+        };
+        if point.sequence == Sequence::START {
+            return Ok(());
+        }
+        if point.sequence > self.end().sequence {
+            return Err(found(format!("ends at {}", self.end())));
+        }
+        if let Some(first) = self.shared.first_segment()
+            && point.sequence.next() <= first.first
+        {
+            // Trimmed up to here; only where the first segment begins exactly here can the chain be compared.
+            return if point.sequence.next() == first.first && first.chain_before == point.chain {
+                Ok(())
+            } else {
+                Err(found(format!("begins after {}", first.first.before())))
+            };
+        }
+        let reader = Reader::new(Arc::clone(&self.shared), self.options.partition);
+        let mut cursor = reader.cursor(point.sequence)?;
+        match cursor.next_batch()?.map(|batch| batch.point()) {
+            Some(there) if there == point => Ok(()),
+            Some(there) => Err(found(format!("has {there}"))),
+            None => Err(found("has nothing there".to_owned())),
+        }
+    }
+
+    /// Takes over: rewrites what may not have been synced, syncs it, announces the new leader, syncs that.
+    /// `incarnation` are 128 random bits; `note` is kept with the fence and means nothing here.
+    pub fn announce(mut self, incarnation: u128, note: &[u8]) -> Result<Announced, Error> {
+        for file in std::mem::take(&mut self.blank) {
+            self.pool.reclaim(file)?;
+        }
+        let leader = Leader {
+            epoch: self.leader.epoch + 1,
+            incarnation,
+        };
+        let mut front = Front::new(&self.options, self.leader, self.report.end);
+        let fence = front.seal_fence(note, leader);
+        let (active, offset) = match self.tail.take() {
+            Some(tail) => {
+                let (segment, offset) = self.move_tail(&tail)?;
+                (Some(segment), offset)
+            }
+            None => (None, 0),
+        };
+        let mut writer = SegmentWriter::new(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.pool),
+            self.options,
+            active,
+            offset,
+        );
+        writer.commit(fence)?;
+        Ok(Announced {
+            front,
+            writer,
+            partition: self.options.partition,
+        })
+    }
+
+    /// Returns the fresh segment and where its batches end. Always a fresh one: behind the cut of the old one may lie
+    /// what must never be taken for its continuation.
+    fn move_tail(&self, tail: &Tail) -> Result<(Arc<Segment>, u64), Error> {
+        let bytes = tail.end - tail.start.offset;
+        let generation = tail.segment.generation + 1;
+        let file = self.pool.take(BLOCK + bytes + BLOCK)?;
+        let mut moved = copy_of(tail, bytes)?;
+        let mut marks = Vec::new();
+        let mut at = 0;
+        while at < moved.len() {
+            let batch = moved.get_mut(at..).unwrap_or_default();
+            let mut header = BatchHeader::decode(batch).map_err(|why| {
+                Error::unreadable(
+                    &tail.segment.at.path,
+                    tail.start.offset + at as u64,
+                    tail.durable,
+                    why,
+                )
+            })?;
+            header.generation = generation;
+            header.durable = tail.durable;
+            put(batch, 0, header.encode());
+            marks.push((header, BLOCK + at as u64));
+            at += usize::try_from(header.disk_bytes()).expect("invariant: the tail is in memory");
+        }
+        file.file
+            .write_at(BLOCK, &moved)
+            .attempt("write", &file.path)?;
+        file.sync()?;
+        let header = SegmentHeader {
+            state: SegmentState::Live,
+            partition: self.options.partition,
+            generation,
+            first: tail.start.first,
+            chain_before: tail.start.chain_before,
+            durable: self.report.end.sequence,
+            leader_before: tail.start.leader_before,
+        };
+        file.write_header(&header)?;
+        file.sync()?;
+        let segment = Arc::new(Segment::new(file, &header));
+        let mut leader = header.leader_before;
+        for (batch, offset) in marks {
+            segment.mark(Mark {
+                first: batch.first,
+                offset,
+                chain_before: batch.chain_before,
+                leader_before: leader,
+            });
+            leader = batch.leader;
+        }
+        let end = BLOCK + bytes;
+        self.shared.push(Arc::clone(&segment));
+        self.shared.publish(self.report.end, generation, end);
+        Ok((segment, end))
+    }
+}
+
+fn copy_of(tail: &Tail, bytes: u64) -> Result<Vec<u8>, Error> {
+    let len = usize::try_from(bytes).expect("invariant: a tail is a few batches");
+    let mut copy = vec![0; len];
+    let path = &tail.segment.at.path;
+    let read = tail
+        .segment
+        .at
+        .file
+        .read_at(tail.start.offset, &mut copy)
+        .attempt("read", path)?;
+    if read == len {
+        Ok(copy)
+    } else {
+        Err(Error::Corrupt {
+            file: path.clone(),
+            offset: tail.start.offset + read as u64,
+            intact: tail.durable,
+            why: "file became shorter while it was read".to_owned(),
+        })
+    }
+}
+
+/// The files of a journal, sorted out by their headers.
+struct Found {
+    live: VecDeque<Arc<Segment>>,
+    free: Vec<SegmentFile>,
+    blank: Vec<SegmentFile>,
+    next_number: u64,
+}
+
+impl Found {
+    fn list(files: &dyn Files, dir: &Path, partition: u32) -> Result<Self, Error> {
+        let mut live = Vec::new();
+        let mut found = Self {
+            live: VecDeque::new(),
+            free: Vec::new(),
+            blank: Vec::new(),
+            next_number: 1,
+        };
+        for name in files.list(dir).attempt("list", dir)? {
+            let Some(number) = Pool::number_of(&name) else {
+                continue;
+            };
+            found.next_number = found.next_number.max(number + 1);
+            let path = dir.join(name);
+            let file = files.open(&path).attempt("open", &path)?;
+            let capacity = file.len().attempt("read the length of", &path)?;
+            let at = SegmentFile {
+                file,
+                path,
+                capacity,
+            };
+            match read_header(&at)? {
+                Ok(header) if header.partition != partition => {
+                    return Err(Error::OtherPartition {
+                        file: at.path,
+                        found: header.partition,
+                        expected: partition,
+                    });
+                }
+                Ok(header) if header.state == SegmentState::Live => live.push((header, at)),
+                Ok(_) => found.free.push(at),
+                Err(Unreadable::Newer(version)) => {
+                    return Err(Error::unreadable(
+                        &at.path,
+                        0,
+                        Sequence::START,
+                        Unreadable::Newer(version),
+                    ));
+                }
+                Err(_) => found.blank.push(at),
+            }
+        }
+        live.sort_by_key(|(header, _)| header.generation);
+        for (header, at) in live {
+            found.add_live(dir, &header, at)?;
+        }
+        Ok(found)
+    }
+
+    fn add_live(
+        &mut self,
+        dir: &Path,
+        header: &SegmentHeader,
+        at: SegmentFile,
+    ) -> Result<(), Error> {
+        if let Some(before) = self.live.back()
+            && before.generation + 1 != header.generation
+        {
+            return Err(Error::SegmentMissing {
+                dir: dir.to_owned(),
+                missing: before.generation + 1,
+                before: before.generation,
+                after: header.generation,
+            });
+        }
+        self.live.push_back(Arc::new(Segment::new(at, header)));
+        Ok(())
+    }
+
+    /// The rule that tells damage from a torn tail, over everything that is not part of the chain: if some valid batch
+    /// there says that what should come next was durable, then something is lost.
+    fn refuse_if_durable_was_lost(&self, scan: &Scan, partition: u32) -> Result<(), Error> {
+        if let Some(last) = self.live.back()
+            && scan.durable > scan.end.sequence
+        {
+            return Err(Error::Corrupt {
+                file: last.at.path.clone(),
+                offset: scan.offset,
+                intact: scan.end.sequence,
+                why: format!(
+                    "{}, yet the segment's header says that records up to {} were durable",
+                    scan.cut.as_deref().unwrap_or("there is no batch"),
+                    scan.durable
+                ),
+            });
+        }
+        let generation = self.live.back().map_or(0, |segment| segment.generation);
+        let rest_of_last = self.live.back().map(|last| (&last.at, scan.offset, true));
+        let blanks = self.blank.iter().map(|file| (file, 0, false));
+        for (file, from, is_last) in rest_of_last.into_iter().chain(blanks) {
+            let mut window = Window::new(&*file.file);
+            let mut at = from;
+            while at + BATCH_HEADER_BYTES as u64 <= file.capacity {
+                let says = window.header(at, &file.path)?.filter(|header| {
+                    let newer = if is_last {
+                        header.generation == generation
+                    } else {
+                        header.generation > generation
+                    };
+                    newer && header.partition == partition && header.durable > scan.end.sequence
+                });
+                if let Some(header) = says
+                    && window.is_whole(&header, at, &file.path)?
+                {
+                    let (damaged, offset) = match self.live.back() {
+                        Some(last) if is_last => (&last.at.path, scan.offset),
+                        _ => (&file.path, 0),
+                    };
+                    return Err(Error::Corrupt {
+                        file: damaged.clone(),
+                        offset,
+                        intact: scan.end.sequence,
+                        why: format!(
+                            "{}, yet the batch at byte {at} of {} says that records up to {} were durable",
+                            scan.cut
+                                .as_deref()
+                                .unwrap_or("segment header is unreadable"),
+                            file.path.display(),
+                            header.durable
+                        ),
+                    });
+                }
+                at += BLOCK;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What following the chain through a segment has found.
+#[derive(Debug, Default)]
+struct Scan {
+    end: Point,
+    leader: Leader,
+    /// Behind the last batch of the chain.
+    offset: u64,
+    durable: Sequence,
+    /// The batches that are not known to be durable.
+    unsure: VecDeque<Mark>,
+    /// Why what follows is no batch; `None` where there is nothing.
+    cut: Option<String>,
+}
+
+impl Scan {
+    fn run(segment: &Segment, partition: u32) -> Result<Self, Error> {
+        let header = read_header(&segment.at)?
+            .map_err(|why| Error::unreadable(&segment.at.path, 0, segment.first.before(), why))?;
+        let mut scan = Self {
+            end: Point {
+                sequence: header.first.before(),
+                chain: header.chain_before,
+            },
+            leader: header.leader_before,
+            offset: BLOCK,
+            durable: header.durable,
+            unsure: VecDeque::new(),
+            cut: None,
+        };
+        let mut window = Window::new(&*segment.at.file);
+        while scan.step(segment, partition, &mut window)? {}
+        segment.set_end(scan.offset);
+        Ok(scan)
+    }
+
+    /// Takes one more batch; false at the end of the chain.
+    fn step(
+        &mut self,
+        segment: &Segment,
+        partition: u32,
+        window: &mut Window<'_>,
+    ) -> Result<bool, Error> {
+        let path = &segment.at.path;
+        let at = self.offset;
+        let bytes = window.get(at, BATCH_HEADER_BYTES, path)?;
+        let header = match bytes.map(BatchHeader::decode) {
+            None => return Ok(false),
+            Some(Ok(header)) => header,
+            Some(Err(Unreadable::Newer(version))) => {
+                return Err(Error::unreadable(
+                    path,
+                    at,
+                    self.end.sequence,
+                    Unreadable::Newer(version),
+                ));
+            }
+            Some(Err(why)) => {
+                // Zeros are where nothing was ever written; anything else is worth telling.
+                let blank = bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+                self.cut = (!blank).then(|| why.to_string());
+                return Ok(false);
+            }
+        };
+        let fits = Continuation {
+            partition,
+            generation: segment.generation,
+            next: self.end.sequence.next(),
+            chain: self.end.chain,
+            leader: self.leader,
+        }
+        .check(&header);
+        if let Err(why) = fits {
+            // The ordinary end in a recycled file: not even worth telling.
+            self.cut = (header.generation == segment.generation).then(|| why.to_owned());
+            return Ok(false);
+        }
+        if !window.is_whole(&header, at, path)? {
+            self.cut = Some("payload checksum does not match".to_owned());
+            return Ok(false);
+        }
+        self.take(segment, &header);
+        Ok(true)
+    }
+
+    fn take(&mut self, segment: &Segment, header: &BatchHeader) {
+        let mark = Mark {
+            first: header.first,
+            offset: self.offset,
+            chain_before: header.chain_before,
+            leader_before: self.leader,
+        };
+        segment.mark(mark);
+        self.durable = self.durable.max(header.durable);
+        // A batch is durable as a whole, so one that begins at or before the mark is.
+        while self
+            .unsure
+            .front()
+            .is_some_and(|earlier| earlier.first <= self.durable)
+        {
+            self.unsure.pop_front();
+        }
+        if header.last() > self.durable {
+            self.unsure.push_back(mark);
+        }
+        self.offset += header.disk_bytes();
+        self.leader = header.leader;
+        self.end = Point {
+            sequence: header.last(),
+            chain: header.chain,
+        };
+    }
+}
+
+fn read_header(at: &SegmentFile) -> Result<Result<SegmentHeader, Unreadable>, Error> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    let read = at.file.read_at(0, &mut bytes).attempt("read", &at.path)?;
+    Ok(SegmentHeader::decode(bytes.get(..read).unwrap_or_default()))
+}
+
+/// A file read forward in large pieces.
+struct Window<'a> {
+    file: &'a dyn File,
+    buffer: Vec<u8>,
+    at: u64,
+}
+
+impl<'a> Window<'a> {
+    fn new(file: &'a dyn File) -> Self {
+        Self {
+            file,
+            buffer: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// `None` where the file ends before.
+    fn get(&mut self, at: u64, bytes: usize, path: &Path) -> Result<Option<&[u8]>, Error> {
+        let inside = at >= self.at && at + bytes as u64 <= self.at + self.buffer.len() as u64;
+        if !inside {
+            self.buffer.resize(bytes.max(CHUNK), 0);
+            let read = self
+                .file
+                .read_at(at, &mut self.buffer)
+                .attempt("read", path)?;
+            self.buffer.truncate(read);
+            self.at = at;
+        }
+        let start = usize::try_from(at - self.at).expect("invariant: inside the buffer");
+        Ok(self.buffer.get(start..start + bytes))
+    }
+
+    fn header(&mut self, at: u64, path: &Path) -> Result<Option<BatchHeader>, Error> {
+        let bytes = self.get(at, BATCH_HEADER_BYTES, path)?;
+        Ok(bytes.and_then(|bytes| BatchHeader::decode(bytes).ok()))
+    }
+
+    fn is_whole(&mut self, header: &BatchHeader, at: u64, path: &Path) -> Result<bool, Error> {
+        let payload_at = at + BATCH_HEADER_BYTES as u64;
+        // A length is only believed as far as there is a file to hold it.
+        if payload_at + u64::from(header.payload_bytes)
+            > self.file.len().attempt("read the length of", path)?
+        {
+            return Ok(false);
+        }
+        let payload = self.get(payload_at, header.payload_bytes as usize, path)?;
+        Ok(payload.is_some_and(|payload| {
+            crc32c::crc32c(payload) == header.payload_crc && well_formed(payload, header.count)
+        }))
+    }
+}

@@ -1,0 +1,479 @@
+//! Checkpoints in fjall.
+//!
+//! Layout of a store's directory: `live/` is the fjall directory and holds the manifests too, so that both are replaced
+//! together; `base-N/` are copies to go back to ([`super::base`]); `broken-N/` is what did not open.
+//!
+//! Keys: blobs by instance (8 bytes, big endian) and part (4); payloads by sequence (8) and index (4); the index has
+//! one byte before each key: 0 the applied position, 1 an entry. A blob's value begins with its position (8, little
+//! endian).
+//!
+//! Invariants: one batch writes to one keyspace; no error of fjall is survived; a store that does not open is moved
+//! aside, never deleted; before there are two bases the journal is needed whole, so that beginning anew is the way back.
+
+use super::{
+    Backend, Blob, BlobKey, BlobWrite, Cut, Error, Manifest, PayloadKey, Scan, base,
+    manifest::Manifests,
+};
+use crate::{files::Files, position::Sequence};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use std::{
+    io,
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+const APPLIED_KEY: [u8; 1] = [0];
+const ENTRY_PREFIX: u8 = 1;
+/// The least that fjall allows. What its log holds is read at every start.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+/// One flushes while another compacts; more would take the two cores from the writer.
+const WORKERS: usize = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for blocks of tables.
+    pub cache_bytes: u64,
+    /// Memory for what is not flushed yet, for each of the three keyspaces.
+    pub memtable_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            memtable_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What opening had to do, for the log of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenReport {
+    /// The live store did not open.
+    pub restored: Option<Restored>,
+    /// A manifest that could not be read; the older one is used.
+    pub damaged_manifest: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    pub why: String,
+    /// Where the broken store lies now.
+    pub set_aside: Option<PathBuf>,
+    /// The base it goes on from; `None`: from nothing, with the whole journal.
+    pub base: Option<PathBuf>,
+}
+
+pub struct FjallBackend {
+    files: Arc<dyn Files>,
+    dir: PathBuf,
+    live: PathBuf,
+    db: Database,
+    blobs: Keyspace,
+    index: Keyspace,
+    payloads: Keyspace,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    manifests: Manifests,
+    /// What each kept base needs of the journal, oldest first.
+    bases: Vec<Sequence>,
+}
+
+/// An opened fjall directory.
+struct Trees {
+    db: Database,
+    blobs: Keyspace,
+    index: Keyspace,
+    payloads: Keyspace,
+}
+
+impl FjallBackend {
+    /// Opens or creates the store in `dir`. If it does not open, goes back to the newest base that does, or, if there
+    /// was never one, begins anew: the journal is complete then ([`Backend::needed_from`]).
+    pub fn open(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        options: Options,
+    ) -> Result<(Self, OpenReport), Error> {
+        std::fs::create_dir_all(dir).map_err(|source| at("create directory", dir, source))?;
+        let live = dir.join("live");
+        let mut report = OpenReport::default();
+        let trees = open_or_go_back(dir, &live, options, &mut report)?;
+        let manifests = Manifests::open(&*files, &live)?;
+        report.damaged_manifest.clone_from(&manifests.damaged);
+        let bases = bases_needed_from(&*files, dir)?;
+        let backend = Self {
+            files,
+            dir: dir.to_owned(),
+            live,
+            db: trees.db,
+            blobs: trees.blobs,
+            index: trees.index,
+            payloads: trees.payloads,
+            state: Mutex::new(State { manifests, bases }),
+        };
+        Ok((backend, report))
+    }
+
+    /// Bytes on disk, bases not counted (their tables are mostly the same).
+    pub fn disk_bytes(&self) -> Result<u64, Error> {
+        self.db
+            .disk_space()
+            .map_err(|source| self.failed("measure", source))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("invariant: nobody panics while holding the manifests")
+    }
+
+    fn failed(&self, attempt: &'static str, source: fjall::Error) -> Error {
+        Error::Backend {
+            attempt,
+            dir: self.live.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    /// Brings all that is in memory into tables.
+    fn flush(&self) -> Result<(), Error> {
+        let all = [&self.blobs, &self.index, &self.payloads];
+        for keyspace in all {
+            keyspace
+                .rotate_memtable()
+                .map_err(|source| self.failed("flush", source))?;
+        }
+        // Not fjall's own wait: it does not end if a worker dies.
+        while all
+            .iter()
+            .any(|keyspace| keyspace.sealed_memtable_count() > 0)
+        {
+            self.health()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+fn at(attempt: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io {
+        attempt,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn open_or_go_back(
+    dir: &Path,
+    live: &Path,
+    options: Options,
+    report: &mut OpenReport,
+) -> Result<Trees, Error> {
+    let bases = base::list(dir).map_err(|source| at("list", dir, source))?;
+    let mut why = if live.exists() || bases.is_empty() {
+        match open_trees(live, options)? {
+            Ok(trees) => return Ok(trees),
+            Err(why) => why,
+        }
+    } else {
+        // The process died between moving the broken one aside and putting the base in its place.
+        "the live store is missing".to_owned()
+    };
+    let first_why = why.clone();
+    let mut set_aside = None;
+    for (_, base) in bases.iter().rev() {
+        let aside = base::restore(dir, base, live).map_err(|source| at("restore", base, source))?;
+        set_aside = set_aside.or(aside);
+        match open_trees(live, options)? {
+            Ok(trees) => {
+                report.restored = Some(Restored {
+                    why: first_why,
+                    set_aside,
+                    base: Some(base.clone()),
+                });
+                return Ok(trees);
+            }
+            Err(again) => why = format!("{first_why}; {} does not either: {again}", base.display()),
+        }
+    }
+    // As long as there are fewer, the journal is kept whole.
+    if bases.len() >= base::BASES_KEPT {
+        return Err(Error::Unreadable {
+            dir: live.to_owned(),
+            why,
+        });
+    }
+    set_aside = base::set_aside(dir, live).map_err(|source| at("move aside", live, source))?;
+    match open_trees(live, options)? {
+        Ok(trees) => {
+            report.restored = Some(Restored {
+                why,
+                set_aside,
+                base: None,
+            });
+            Ok(trees)
+        }
+        Err(why) => Err(Error::Unreadable {
+            dir: live.to_owned(),
+            why,
+        }),
+    }
+}
+
+/// The inner result tells damage, for which there is a way back; the outer one everything else, which the operator can
+/// mend without it.
+fn open_trees(live: &Path, options: Options) -> Result<Result<Trees, String>, Error> {
+    // fjall has `expect`s on what it reads. A panic here is damage like any other, and nothing of the attempt is kept.
+    let opened = catch_unwind(AssertUnwindSafe(|| try_open_trees(live, options)));
+    match opened {
+        Ok(Ok(trees)) => Ok(Ok(trees)),
+        Ok(Err(error)) if is_damage(&error) => Ok(Err(error.to_string())),
+        Ok(Err(source)) => Err(Error::Backend {
+            attempt: "open",
+            dir: live.to_owned(),
+            source: Box::new(source),
+        }),
+        Err(_) => Ok(Err("it panics while opening".to_owned())),
+    }
+}
+
+fn is_damage(error: &fjall::Error) -> bool {
+    let io_is_damage = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+        )
+    };
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            io_is_damage(error)
+        }
+        // Somebody else's, or a newer program's: not ours to replace.
+        fjall::Error::Locked | fjall::Error::InvalidVersion(_) => false,
+        fjall::Error::Storage(fjall::LsmError::InvalidVersion(_)) => false,
+        _ => true,
+    }
+}
+
+fn try_open_trees(live: &Path, options: Options) -> fjall::Result<Trees> {
+    let db = Database::builder(live)
+        .cache_size(options.cache_bytes)
+        .max_journaling_size(LOG_BYTES_MAX)
+        .worker_threads(WORKERS)
+        .open()?;
+    let with = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+    Ok(Trees {
+        // Asked for by keys that mostly exist: no filters for the last level, which holds most of them.
+        blobs: db.keyspace("blobs", || with().expect_point_read_hits(true))?,
+        index: db.keyspace("index", with)?,
+        payloads: db.keyspace("payloads", || with().expect_point_read_hits(true))?,
+        db,
+    })
+}
+
+fn bases_needed_from(files: &dyn Files, dir: &Path) -> Result<Vec<Sequence>, Error> {
+    let bases = base::list(dir).map_err(|source| at("list", dir, source))?;
+    bases
+        .iter()
+        .map(|(_, base)| {
+            let manifest = Manifests::open(files, base)?.current();
+            Ok(manifest.map_or(Sequence(1), |manifest| manifest.replay_from))
+        })
+        .collect()
+}
+
+fn blob_key(key: BlobKey) -> [u8; 12] {
+    number_pair(key.instance, key.part)
+}
+
+fn payload_key(key: PayloadKey) -> [u8; 12] {
+    number_pair(key.sequence.0, key.index)
+}
+
+/// Big endian, so that the order of keys is the order of numbers.
+fn number_pair(high: u64, low: u32) -> [u8; 12] {
+    let mut out = [0; 12];
+    crate::format::put(&mut out, 0, high.to_be_bytes());
+    crate::format::put(&mut out, 8, low.to_be_bytes());
+    out
+}
+
+fn entry_key(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + key.len());
+    out.push(ENTRY_PREFIX);
+    out.extend_from_slice(key);
+    out
+}
+
+impl Backend for FjallBackend {
+    fn blob(&self, key: BlobKey) -> Result<Option<Blob>, Error> {
+        let value = self
+            .blobs
+            .get(blob_key(key))
+            .map_err(|source| self.failed("read", source))?;
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let (position, bytes) = value
+            .split_first_chunk::<8>()
+            .ok_or(Error::Malformed { what: "blob" })?;
+        Ok(Some(Blob {
+            position: Sequence(u64::from_le_bytes(*position)),
+            bytes: bytes.to_vec(),
+        }))
+    }
+
+    fn payload(&self, key: PayloadKey) -> Result<Option<Vec<u8>>, Error> {
+        let value = self
+            .payloads
+            .get(payload_key(key))
+            .map_err(|source| self.failed("read", source))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn index_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let value = self
+            .index
+            .get(entry_key(key))
+            .map_err(|source| self.failed("read", source))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn index_scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<Scan<'_>, Error> {
+        let from = match from.map(entry_key) {
+            Bound::Unbounded => Bound::Included(vec![ENTRY_PREFIX]),
+            bound => bound,
+        };
+        let to = match to.map(entry_key) {
+            Bound::Unbounded => Bound::Excluded(vec![ENTRY_PREFIX + 1]),
+            bound => bound,
+        };
+        let entries = self.index.range::<Vec<u8>, _>((from, to));
+        Ok(Box::new(entries.map(|entry| {
+            let (key, value) = entry
+                .into_inner()
+                .map_err(|source| self.failed("read", source))?;
+            let (_prefix, key) = key
+                .split_first()
+                .ok_or(Error::Malformed { what: "index key" })?;
+            Ok((key.to_vec(), value.to_vec()))
+        })))
+    }
+
+    fn applied(&self) -> Result<Sequence, Error> {
+        let value = self
+            .index
+            .get(APPLIED_KEY)
+            .map_err(|source| self.failed("read", source))?;
+        let Some(value) = value else {
+            return Ok(Sequence::START);
+        };
+        let bytes = value.first_chunk::<8>().ok_or(Error::Malformed {
+            what: "applied position",
+        })?;
+        Ok(Sequence(u64::from_le_bytes(*bytes)))
+    }
+
+    fn write_blobs(&self, writes: &[BlobWrite]) -> Result<(), Error> {
+        let mut batch = self.db.batch();
+        for write in writes {
+            match &write.bytes {
+                Some(bytes) => {
+                    let mut value = Vec::with_capacity(8 + bytes.len());
+                    value.extend_from_slice(&write.position.0.to_le_bytes());
+                    value.extend_from_slice(bytes);
+                    batch.insert(&self.blobs, blob_key(write.key), value);
+                }
+                None => batch.remove(&self.blobs, blob_key(write.key)),
+            }
+        }
+        batch
+            .commit()
+            .map_err(|source| self.failed("write", source))
+    }
+
+    fn write_payloads(&self, writes: &[(PayloadKey, Option<Vec<u8>>)]) -> Result<(), Error> {
+        let mut batch = self.db.batch();
+        for (key, bytes) in writes {
+            match bytes {
+                Some(bytes) => batch.insert(&self.payloads, payload_key(*key), bytes.as_slice()),
+                None => batch.remove(&self.payloads, payload_key(*key)),
+            }
+        }
+        batch
+            .commit()
+            .map_err(|source| self.failed("write", source))
+    }
+
+    fn apply_cut(&self, cut: &Cut) -> Result<(), Error> {
+        let mut batch = self.db.batch();
+        for (key, value) in cut.changes.iter() {
+            match value {
+                Some(value) => batch.insert(&self.index, entry_key(key), value.as_slice()),
+                None => batch.remove(&self.index, entry_key(key)),
+            }
+        }
+        batch.insert(&self.index, APPLIED_KEY, cut.applied.0.to_le_bytes());
+        batch
+            .commit()
+            .map_err(|source| self.failed("write", source))
+    }
+
+    fn persist(&self) -> Result<(), Error> {
+        self.db
+            .persist(PersistMode::SyncAll)
+            .map_err(|source| self.failed("sync", source))
+    }
+
+    fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.state().manifests.write(&*self.files, *manifest)
+    }
+
+    fn keep_base(&self) -> Result<(), Error> {
+        let Some(manifest) = self.manifest() else {
+            // Nothing is known to be safe yet, so there is nothing to go back to.
+            return Ok(());
+        };
+        self.flush()?;
+        base::keep(&self.dir, &self.live).map_err(|source| at("copy", &self.live, source))?;
+        let mut state = self.state();
+        state.bases.push(manifest.replay_from);
+        let too_many = state.bases.len().saturating_sub(base::BASES_KEPT);
+        state.bases.drain(..too_many);
+        Ok(())
+    }
+
+    fn manifest(&self) -> Option<Manifest> {
+        self.state().manifests.current()
+    }
+
+    fn needed_from(&self) -> Sequence {
+        let state = self.state();
+        let (Some(oldest_base), Some(current)) = (state.bases.first(), state.manifests.current())
+        else {
+            return Sequence(1);
+        };
+        if state.bases.len() < base::BASES_KEPT {
+            return Sequence(1);
+        }
+        let previous = state.manifests.previous().unwrap_or(current);
+        current
+            .replay_from
+            .min(previous.replay_from)
+            .min(*oldest_base)
+    }
+
+    fn health(&self) -> Result<(), Error> {
+        // Writes nothing but tells whether a worker died.
+        self.db
+            .persist(PersistMode::Buffer)
+            .map_err(|source| self.failed("use", source))
+    }
+}
