@@ -1,0 +1,341 @@
+//! Reading JSON requests: strictly, member by member, with an error that names the member.
+//!
+//! **Invariant**: a member that nobody took is an error ([`Object::finish`]), so a misspelt name is never ignored. `null`
+//! is the same as absent. The rules of values are the handlers'; this module knows JSON types and keys only.
+
+use std::borrow::Cow;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use kapelle_feel::json::pull::{Kind, Raw};
+
+use super::problem::Problem;
+use crate::gateway::Gateway;
+use std::sync::Arc;
+
+/// Digits of a key at most, its sign not counted.
+const KEY_DIGITS_MAX: usize = 25;
+
+/// A key as it is written: digits, perhaps with a sign. One beyond 64 bits is a key that nothing has.
+pub(crate) fn parse_key(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_key = (1..=KEY_DIGITS_MAX).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_key.then(|| text.parse().unwrap_or(i64::MAX))
+}
+
+/// The text of a JSON request.
+#[derive(Debug)]
+pub(crate) struct JsonText(String);
+
+impl FromRequest<Arc<Gateway>> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers())?;
+        let bytes = read(request, gateway.message_bytes_max()).await?;
+        if !bytes.is_empty() && !is_json {
+            return Err(unsupported("none"));
+        }
+        String::from_utf8(bytes).map(Self).map_err(|_| {
+            Problem::http(
+                StatusCode::BAD_REQUEST,
+                "The request body is not UTF-8.".to_owned(),
+            )
+        })
+    }
+}
+
+fn unsupported(found: &str) -> Problem {
+    let detail = format!("Content-Type '{found}' is not supported. Supported: application/json.");
+    Problem::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+/// Whether the body is declared as JSON; without a declaration it must be empty.
+fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(false);
+    };
+    let value = value.to_str().unwrap_or("not ASCII");
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        Ok(true)
+    } else {
+        Err(unsupported(value))
+    }
+}
+
+/// The whole body, as long as it is not too long.
+pub(crate) async fn read(request: Request, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    let body = Limited::new(request.into_body(), bytes_max);
+    match body.collect().await {
+        Ok(collected) => Ok(collected.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Err(error) => Err(Problem::http(
+            StatusCode::BAD_REQUEST,
+            format!("The request body could not be read: {error}."),
+        )),
+    }
+}
+
+pub(crate) fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("The request is larger than {bytes_max} bytes.");
+    Problem::http(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+impl JsonText {
+    #[cfg(test)]
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The object that the request must be.
+    pub(crate) fn object(&self) -> Result<Object<'_>, Problem> {
+        if self.0.trim_ascii().is_empty() {
+            return Err(malformed("Required request body is missing.".to_owned()));
+        }
+        Object::parse(&self.0)
+    }
+
+    /// The object of a request that may be empty.
+    pub(crate) fn object_or_empty(&self) -> Result<Object<'_>, Problem> {
+        if self.0.trim_ascii().is_empty() {
+            Ok(Object::empty())
+        } else {
+            Object::parse(&self.0)
+        }
+    }
+}
+
+fn malformed(detail: String) -> Problem {
+    Problem::http(StatusCode::BAD_REQUEST, detail)
+}
+
+fn escaped_half_surrogate(name: &str) -> Problem {
+    malformed(format!(
+        "Request property [{name}] cannot be parsed: it escapes half of a character."
+    ))
+}
+
+/// A JSON object whose members are taken one after the other.
+#[derive(Debug)]
+pub(crate) struct Object<'t> {
+    /// Where it is in the request, for messages: empty, or `changeset.`
+    path: String,
+    members: Vec<(Cow<'t, str>, Raw<'t>)>,
+}
+
+impl<'t> Object<'t> {
+    fn empty() -> Self {
+        Self {
+            path: String::new(),
+            members: Vec::new(),
+        }
+    }
+
+    fn parse(text: &'t str) -> Result<Self, Problem> {
+        let raw = Raw::parse(text)
+            .map_err(|error| malformed(format!("The request body is no JSON: {error}.")))?;
+        if raw.kind() != Kind::Object {
+            return Err(malformed(format!(
+                "The request body must be a JSON object, not {}.",
+                raw.kind().as_str()
+            )));
+        }
+        Self::read(raw, String::new())
+    }
+
+    fn read(raw: Raw<'t>, path: String) -> Result<Self, Problem> {
+        let mut members: Vec<(Cow<'t, str>, Raw<'t>)> = Vec::new();
+        for (name, value) in raw.members() {
+            let name = name
+                .as_str()
+                .ok_or_else(|| escaped_half_surrogate(name.text()))?;
+            if members.iter().any(|(other, _)| *other == name) {
+                return Err(malformed(format!(
+                    "Request property [{path}{name}] is given twice."
+                )));
+            }
+            members.push((name, value));
+        }
+        Ok(Self { path, members })
+    }
+
+    /// The member, if it is there and not null.
+    pub(crate) fn raw(&mut self, name: &str) -> Option<Raw<'t>> {
+        let index = self.members.iter().position(|(member, _)| member == name)?;
+        let (_, value) = self.members.swap_remove(index);
+        (value.kind() != Kind::Null).then_some(value)
+    }
+
+    fn wrong_type(&self, name: &str, expected: &str, found: Raw<'_>) -> Problem {
+        let (path, found) = (&self.path, found.kind().as_str());
+        malformed(format!(
+            "Request property [{path}{name}] cannot be parsed: expected {expected}, found {found}."
+        ))
+    }
+
+    fn of_kind(&mut self, name: &str, kind: Kind) -> Result<Option<Raw<'t>>, Problem> {
+        match self.raw(name) {
+            Some(value) if value.kind() != kind => Err(self.wrong_type(name, kind.as_str(), value)),
+            value => Ok(value),
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<Cow<'t, str>>, Problem> {
+        let Some(value) = self.of_kind(name, Kind::String)? else {
+            return Ok(None);
+        };
+        value
+            .as_str()
+            .map(Some)
+            .ok_or_else(|| escaped_half_surrogate(name))
+    }
+
+    pub(crate) fn bool(&mut self, name: &str) -> Result<Option<bool>, Problem> {
+        Ok(self.of_kind(name, Kind::Bool)?.and_then(Raw::as_bool))
+    }
+
+    pub(crate) fn i64(&mut self, name: &str) -> Result<Option<i64>, Problem> {
+        let Some(value) = self.of_kind(name, Kind::Number)? else {
+            return Ok(None);
+        };
+        let whole = value.text().parse().ok();
+        whole.map(Some).ok_or_else(|| {
+            let (path, text) = (&self.path, value.text());
+            malformed(format!(
+                "Request property [{path}{name}] cannot be parsed: expected a whole number of 64 bits, found {text}."
+            ))
+        })
+    }
+
+    pub(crate) fn i32(&mut self, name: &str) -> Result<Option<i32>, Problem> {
+        let Some(value) = self.i64(name)? else {
+            return Ok(None);
+        };
+        i32::try_from(value).map(Some).map_err(|_| {
+            let path = &self.path;
+            malformed(format!(
+                "Request property [{path}{name}] cannot be parsed: expected a whole number of 32 bits, found {value}."
+            ))
+        })
+    }
+
+    /// A key: a string of digits. A bare number is refused, as Camunda does: it has been rounded somewhere already.
+    pub(crate) fn key(&mut self, name: &str) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        parse_key(&text).map(Some).ok_or_else(|| {
+            Problem::invalid(format!(
+                "The provided {}{name} '{text}' is not a valid key: expected digits.",
+                self.path
+            ))
+        })
+    }
+
+    /// A list of strings; empty when absent.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<Cow<'t, str>>, Problem> {
+        let Some(list) = self.of_kind(name, Kind::Array)? else {
+            return Ok(Vec::new());
+        };
+        list.elements()
+            .map(|element| match element.kind() {
+                Kind::String => element.as_str().ok_or_else(|| escaped_half_surrogate(name)),
+                _ => Err(self.wrong_type(name, "an array of strings", element)),
+            })
+            .collect()
+    }
+
+    /// A list of whatever; empty when absent.
+    pub(crate) fn list(&mut self, name: &str) -> Result<Vec<Raw<'t>>, Problem> {
+        let list = self.of_kind(name, Kind::Array)?;
+        Ok(list
+            .map(|list| list.elements().collect())
+            .unwrap_or_default())
+    }
+
+    /// The JSON text of an object.
+    pub(crate) fn optional_object_text(&mut self, name: &str) -> Result<Option<&'t str>, Problem> {
+        Ok(self.of_kind(name, Kind::Object)?.map(Raw::text))
+    }
+
+    /// The JSON text of an object; `{}` when absent.
+    pub(crate) fn object_text(&mut self, name: &str) -> Result<&'t str, Problem> {
+        Ok(self.optional_object_text(name)?.unwrap_or("{}"))
+    }
+
+    /// An object inside of this one.
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, Problem> {
+        let Some(value) = self.of_kind(name, Kind::Object)? else {
+            return Ok(None);
+        };
+        Self::read(value, format!("{}{name}.", self.path)).map(Some)
+    }
+
+    /// Takes members that are read by nobody on purpose: they change nothing here.
+    pub(crate) fn ignore(&mut self, name: &str) {
+        self.raw(name);
+    }
+
+    /// All members were taken, else the first one left is named.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        match self.members.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let path = self.path;
+                Err(malformed(format!(
+                    "Request property [{path}{name}] cannot be parsed: there is no such property."
+                )))
+            }
+        }
+    }
+}
+
+/// Collects what is wrong with the values of a request, so that the caller reads all of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(Vec<String>);
+
+impl Violations {
+    /// A required member; `value`'s default stands in while the checks go on.
+    pub(crate) fn required<T: Default>(&mut self, name: &str, value: Option<T>) -> T {
+        value.unwrap_or_else(|| {
+            self.0.push(format!("No {name} provided."));
+            T::default()
+        })
+    }
+
+    /// A required text that is not blank.
+    pub(crate) fn required_text<'t>(
+        &mut self,
+        name: &str,
+        value: Option<Cow<'t, str>>,
+    ) -> Cow<'t, str> {
+        self.required(name, value.filter(|text| !text.trim().is_empty()))
+    }
+
+    /// A rule about a value that is there.
+    pub(crate) fn must(
+        &mut self,
+        holds: bool,
+        name: &str,
+        value: &dyn std::fmt::Display,
+        rule: &str,
+    ) {
+        if !holds {
+            self.0.push(format!(
+                "The value for {name} is '{value}' but must be {rule}."
+            ));
+        }
+    }
+
+    /// Nothing was wrong, else all of it in one problem.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.0.join(" ")))
+        }
+    }
+}
