@@ -45,7 +45,9 @@ pub struct Bpmn {
 /// Why accepted bytes did not compile: they are not the bytes that were accepted, or a newer release accepted them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CompileError {
-    #[error("the definition was deployed under model semantics {deployed}, this release knows up to {known}")]
+    #[error(
+        "the definition was deployed under model semantics {deployed}, this release knows up to {known}"
+    )]
     NewerSemantics { deployed: u16, known: u16 },
     #[error("the stored definition does not compile: {first}")]
     Damaged { first: String },
@@ -67,11 +69,21 @@ pub fn parse_bpmn(file_name: &str, xml: &[u8], limits: &Limits) -> (Option<Bpmn>
 /// Reads bytes again that [`parse_bpmn`] accepted under `semantics`, as a replay does.
 pub fn compile(xml: &[u8], semantics: u16) -> Result<Bpmn, CompileError> {
     if semantics > SEMANTICS {
-        return Err(CompileError::NewerSemantics { deployed: semantics, known: SEMANTICS });
+        return Err(CompileError::NewerSemantics {
+            deployed: semantics,
+            known: SEMANTICS,
+        });
     }
     // The limits of the day it was accepted may have been wider than today's.
-    let unlimited = Limits { bytes_max: usize::MAX, depth_max: Limits::DEPTH_MAX, elements_max: usize::MAX, attributes_max: usize::MAX };
-    let document = Document::parse(xml, &unlimited).map_err(|error| CompileError::Damaged { first: error.kind.to_string() })?;
+    let unlimited = Limits {
+        bytes_max: usize::MAX,
+        depth_max: Limits::DEPTH_MAX,
+        elements_max: usize::MAX,
+        attributes_max: usize::MAX,
+    };
+    let document = Document::parse(xml, &unlimited).map_err(|error| CompileError::Damaged {
+        first: error.kind.to_string(),
+    })?;
     let mut report = Report::new("", &document, false);
     let bpmn = read(&document, &mut report);
     let (diagnostics, accepted) = report.finish();
@@ -79,7 +91,9 @@ pub fn compile(xml: &[u8], semantics: u16) -> Result<Bpmn, CompileError> {
         Some(bpmn) if accepted => Ok(bpmn),
         _ => {
             let first = diagnostics.into_iter().find(Diagnostic::is_error);
-            Err(CompileError::Damaged { first: first.map(|d| d.message).unwrap_or_default() })
+            Err(CompileError::Damaged {
+                first: first.map(|d| d.message).unwrap_or_default(),
+            })
         }
     }
 }
@@ -94,14 +108,18 @@ pub struct Outline {
 
 /// Reads a document without asking whether it can run.
 pub fn outline(file_name: &str, xml: &[u8], limits: &Limits) -> Result<Outline, Diagnostic> {
-    let document = Document::parse(xml, limits).map_err(|error| xml_diagnostic(file_name, &error))?;
+    let document =
+        Document::parse(xml, limits).map_err(|error| xml_diagnostic(file_name, &error))?;
     let mut report = Report::new(file_name, &document, true);
     if !check_root(&document, &mut report) {
         let (mut diagnostics, _) = report.finish();
         return Err(diagnostics.remove(0));
     }
     let mut outline = Outline::default();
-    for (_, node) in document.all().filter(|(_, node)| node.namespace == Namespace::Bpmn) {
+    for (_, node) in document
+        .all()
+        .filter(|(_, node)| node.namespace == Namespace::Bpmn)
+    {
         match &*node.name {
             "process" => outline.processes += 1,
             "sequenceFlow" => outline.sequence_flows += 1,
@@ -115,14 +133,30 @@ pub fn outline(file_name: &str, xml: &[u8], limits: &Limits) -> Result<Outline, 
 fn xml_diagnostic(file_name: &str, error: &xml::Error) -> Diagnostic {
     use xml::ErrorKind as Kind;
     let (code, help) = match &error.kind {
-        Kind::TooManyBytes { .. } | Kind::TooDeep { .. } | Kind::TooManyElements { .. } | Kind::TooManyAttributes { .. } => {
-            (Code::TooLarge, "Split the model into several processes, or raise the limit in the configuration.")
-        }
-        Kind::Doctype | Kind::Entity { .. } => (Code::XmlDoctype, "Remove the DOCTYPE and write entities as characters; BPMN needs neither."),
+        Kind::TooManyBytes { .. }
+        | Kind::TooDeep { .. }
+        | Kind::TooManyElements { .. }
+        | Kind::TooManyAttributes { .. } => (
+            Code::TooLarge,
+            "Split the model into several processes, or raise the limit in the configuration.",
+        ),
+        Kind::Doctype | Kind::Entity { .. } => (
+            Code::XmlDoctype,
+            "Remove the DOCTYPE and write entities as characters; BPMN needs neither.",
+        ),
         Kind::Encoding(_) => (Code::Encoding, "Save the file as UTF-8."),
-        Kind::Syntax(_) => (Code::XmlSyntax, "Open the file in a BPMN modeler or an XML editor and save it again."),
+        Kind::Syntax(_) => (
+            Code::XmlSyntax,
+            "Open the file in a BPMN modeler or an XML editor and save it again.",
+        ),
     };
-    report::of_file(file_name, code, error.position, error.kind.to_string(), help)
+    report::of_file(
+        file_name,
+        code,
+        error.position,
+        error.kind.to_string(),
+        help,
+    )
 }
 
 /// Everything in the document that can be referred to by id.
@@ -134,13 +168,18 @@ struct Definitions<'d> {
 impl Definitions<'_> {
     /// The BPMN element that a reference names. References are qualified names; a prefix is looked through.
     fn resolve(&self, reference: &str, name: &str) -> Option<NodeId> {
-        let local = reference.rsplit_once(':').map_or(reference, |(_, local)| local);
+        let local = reference
+            .rsplit_once(':')
+            .map_or(reference, |(_, local)| local);
         let id = self.ids.get(reference).or_else(|| self.ids.get(local))?;
-        self.document.node(*id).is(Namespace::Bpmn, name).then_some(*id)
+        self.document
+            .node(*id)
+            .is(Namespace::Bpmn, name)
+            .then_some(*id)
     }
 }
 
-fn read(document: &Document, report: &mut Report<'_>) -> Option<Bpmn> {
+fn read<'d>(document: &'d Document, report: &mut Report<'d>) -> Option<Bpmn> {
     if !check_root(document, report) {
         return None;
     }
@@ -171,7 +210,10 @@ fn check_root(document: &Document, report: &mut Report<'_>) -> bool {
     }
     let found = match &*document.root_namespace {
         "" => format!("the root element is <{}> without namespace", root.name),
-        namespace => format!("the root element is <{}> in the namespace '{namespace}'", root.name),
+        namespace => format!(
+            "the root element is <{}> in the namespace '{namespace}'",
+            root.name
+        ),
     };
     let help = "A BPMN document begins with <definitions> in the namespace 'http://www.omg.org/spec/BPMN/20100524/MODEL'.";
     report.error(Code::NotBpmn, At::Node(Document::ROOT), found, help);
@@ -180,7 +222,10 @@ fn check_root(document: &Document, report: &mut Report<'_>) -> bool {
 
 fn collect_ids<'d>(document: &'d Document, report: &mut Report<'_>) -> Definitions<'d> {
     let mut ids = BTreeMap::new();
-    for (node_id, node) in document.all().filter(|(_, node)| node.namespace == Namespace::Bpmn) {
+    for (node_id, node) in document
+        .all()
+        .filter(|(_, node)| node.namespace == Namespace::Bpmn)
+    {
         let Some(id) = node.value("id") else { continue };
         if let Some(first) = ids.get(id) {
             let line = report.position(At::Node(*first)).line;
@@ -202,7 +247,10 @@ fn check_definitions(document: &Document, report: &mut Report<'_>) {
     for (id, node) in document.children(Document::ROOT) {
         if node.namespace == Namespace::Bpmn && !tag::is_root_element(&node.name) {
             report.unknown_element(id);
-        } else if matches!(node.namespace, Namespace::None | Namespace::Zeebe | Namespace::Kapelle) {
+        } else if matches!(
+            node.namespace,
+            Namespace::None | Namespace::Zeebe | Namespace::Kapelle
+        ) {
             report.unknown_element(id);
         }
     }

@@ -83,7 +83,10 @@ impl fmt::Display for Diagnostic {
 #[must_use]
 pub fn deployment_text(resource_name: &str, diagnostics: &[Diagnostic]) -> String {
     let mut out = format!("'{resource_name}':");
-    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+    for diagnostic in diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+    {
         if diagnostic.path.is_empty() {
             out.push_str(&format!(
                 " - ERROR: {} [{}, line {}]\n",

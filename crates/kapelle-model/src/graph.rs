@@ -10,7 +10,7 @@
 //! * A flow connects two elements of the same scope. `outgoing` and `incoming` are in document order of the flows.
 //! * A boundary event stands in the scope of the activity it is attached to and is listed in that activity's `boundary`.
 //! * A subprocess has exactly one none start event; a process has at least one start event.
-//! * A message start has a static message name; a caught message has a correlation key or an event binding.
+//! * A message start has a static message name; a caught message has a correlation key.
 //!
 //! Deliberately absent: anything of BPMN's notation the engine does not need (lanes, data objects, diagrams), and the
 //! engine's own state. Reserved shapes, to be added with their first caller (design §6): a flow target other than an
@@ -94,7 +94,8 @@ impl Process {
 
     /// All element indexes in order, the process first.
     pub fn indexes(&self) -> impl Iterator<Item = ElementIndex> + use<> {
-        let count = u32::try_from(self.elements.len()).expect("element count is limited far below u32");
+        let count =
+            u32::try_from(self.elements.len()).expect("element count is limited far below u32");
         (0..count).map(ElementIndex)
     }
 
@@ -318,8 +319,8 @@ pub struct Message {
     /// The `bpmn:message` id.
     pub id: Arc<str>,
     pub name: Text,
-    /// `zeebe:subscription`. Start events do not need one. A catch without one has a binding with a key, whose text
-    /// stands here then.
+    /// `zeebe:subscription`, over the process's variables. There is one wherever the message is caught; start events do
+    /// not need it.
     pub correlation_key: Option<Expr>,
     /// `kapelle:event`, if there is one; else a CloudEvent whose type is `name` is bound by that alone.
     pub binding: Option<EventBinding>,

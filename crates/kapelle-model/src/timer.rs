@@ -27,7 +27,9 @@ pub enum TimerError {
     Date { text: String, reason: &'static str },
     #[error("'{text}' is not a duration such as PT30S or P1DT12H: {reason}")]
     Duration { text: String, reason: &'static str },
-    #[error("'{text}' is not a cycle such as R3/PT10S or a cron expression such as 0 0 9 * * MON-FRI: {reason}")]
+    #[error(
+        "'{text}' is not a cycle such as R3/PT10S or a cron expression such as 0 0 9 * * MON-FRI: {reason}"
+    )]
     Cycle { text: String, reason: &'static str },
     #[error("'{text}' is not a cron expression such as 0 0 9 * * MON-FRI: {reason}")]
     Cron { text: String, reason: String },
@@ -85,9 +87,13 @@ impl Schedule {
     /// Reads a timer of any kind, told by its first characters.
     pub fn parse(text: &str) -> Result<Self, TimerError> {
         let trimmed = text.trim();
-        let kind = if trimmed.starts_with(['R', 'r', '@']) || trimmed.contains(char::is_whitespace) {
+        let kind = if trimmed.starts_with(['R', 'r', '@']) || trimmed.contains(char::is_whitespace)
+        {
             TimerKind::Cycle
-        } else if trimmed.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
+        } else if trimmed
+            .trim_start_matches(['-', '+'])
+            .starts_with(['P', 'p'])
+        {
             TimerKind::Duration
         } else {
             TimerKind::Date

@@ -201,7 +201,10 @@ impl Document {
     }
 
     pub(crate) fn children(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Node)> {
-        self.node(id).children.iter().map(|child| (*child, self.node(*child)))
+        self.node(id)
+            .children
+            .iter()
+            .map(|child| (*child, self.node(*child)))
     }
 
     /// Children of one name in one namespace.
@@ -260,7 +263,12 @@ impl<'a> Builder<'a> {
             let offset = offset_of(reader.buffer_position());
             let event = match reader.read_event() {
                 Ok(event) => event,
-                Err(error) => return Err((ErrorKind::Syntax(error.to_string()), offset_of(reader.error_position()))),
+                Err(error) => {
+                    return Err((
+                        ErrorKind::Syntax(error.to_string()),
+                        offset_of(reader.error_position()),
+                    ));
+                }
             };
             match event {
                 Event::Start(tag) => self.open(&tag, reader.resolver(), offset)?,
@@ -305,7 +313,12 @@ impl<'a> Builder<'a> {
         Ok((self.nodes, self.root_namespace))
     }
 
-    fn open(&mut self, tag: &BytesStart<'_>, resolver: &NamespaceResolver, offset: usize) -> Result<(), Failure> {
+    fn open(
+        &mut self,
+        tag: &BytesStart<'_>,
+        resolver: &NamespaceResolver,
+        offset: usize,
+    ) -> Result<(), Failure> {
         self.elements += 1;
         if self.elements > self.limits.elements_max {
             return Err((
@@ -320,7 +333,10 @@ impl<'a> Builder<'a> {
             return Err((ErrorKind::TooDeep { max: depth_max }, offset));
         }
         if self.open.is_empty() && !self.nodes.is_empty() {
-            return Err((ErrorKind::Syntax("there is a second root element".to_owned()), offset));
+            return Err((
+                ErrorKind::Syntax("there is a second root element".to_owned()),
+                offset,
+            ));
         }
         let (resolved, local) = resolver.resolve_element(tag.name());
         if let ResolveResult::Unknown(prefix) = &resolved {
@@ -382,7 +398,8 @@ impl<'a> Builder<'a> {
                     offset,
                 ));
             }
-            let attribute = attribute.map_err(|error| (ErrorKind::Syntax(error.to_string()), offset))?;
+            let attribute =
+                attribute.map_err(|error| (ErrorKind::Syntax(error.to_string()), offset))?;
             let value = attribute
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(|error| (ErrorKind::Syntax(error.to_string()), offset))?;
@@ -409,8 +426,15 @@ impl<'a> Builder<'a> {
     }
 
     fn text(&mut self, text: &str, offset: usize) -> Result<(), Failure> {
-        let Some(node) = self.open.last().and_then(|open| self.nodes.get_mut(open.0 as usize)) else {
-            return if text.trim_matches(['\u{feff}', ' ', '\t', '\r', '\n']).is_empty() {
+        let Some(node) = self
+            .open
+            .last()
+            .and_then(|open| self.nodes.get_mut(open.0 as usize))
+        else {
+            return if text
+                .trim_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
+                .is_empty()
+            {
                 Ok(())
             } else {
                 Err((
@@ -433,7 +457,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn reference(&mut self, reference: &quick_xml::events::BytesRef<'_>, offset: usize) -> Result<(), Failure> {
+    fn reference(
+        &mut self,
+        reference: &quick_xml::events::BytesRef<'_>,
+        offset: usize,
+    ) -> Result<(), Failure> {
         let syntax = |error: String| (ErrorKind::Syntax(error), offset);
         if let Some(character) = reference
             .resolve_char_ref()
@@ -441,7 +469,9 @@ impl<'a> Builder<'a> {
         {
             return self.text(character.encode_utf8(&mut [0; 4]), offset);
         }
-        let name = reference.decode().map_err(|error| syntax(error.to_string()))?;
+        let name = reference
+            .decode()
+            .map_err(|error| syntax(error.to_string()))?;
         match quick_xml::escape::resolve_xml_entity(&name) {
             Some(text) => self.text(text, offset),
             None => Err((
@@ -481,7 +511,10 @@ impl LineIndex {
         let line = self.starts.partition_point(|start| *start <= offset).max(1) - 1;
         let start = self.starts[line];
         let end = self.text.floor_char_boundary(offset.min(self.text.len()));
-        let column = self.text.get(start..end).map_or(0, |text| text.chars().count());
+        let column = self
+            .text
+            .get(start..end)
+            .map_or(0, |text| text.chars().count());
         let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         Position {
             line: small(line + 1),
@@ -489,6 +522,3 @@ impl LineIndex {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -39,17 +39,30 @@ pub(super) struct Report<'d> {
 
 impl<'d> Report<'d> {
     pub(super) fn new(file_name: &str, document: &'d Document, judging: bool) -> Self {
-        Self { file: file_name.into(), document, judging, diagnostics: Vec::new(), errors: 0 }
+        Self {
+            file: file_name.into(),
+            document,
+            judging,
+            diagnostics: Vec::new(),
+            errors: 0,
+        }
     }
 
     /// The diagnostics in document order, and whether none is an error.
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, bool) {
-        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        self.diagnostics
+            .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         (self.diagnostics, self.errors == 0)
     }
 
     /// Something that cannot be built.
-    pub(super) fn error(&mut self, code: Code, at: At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        code: Code,
+        at: At<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.errors += 1;
         if self.errors <= DIAGNOSTICS_MAX {
             self.push(Severity::Error, code, at, message.into(), help.into());
@@ -57,14 +70,26 @@ impl<'d> Report<'d> {
     }
 
     /// Something that could be built but must not be accepted. Not looked at on replay.
-    pub(super) fn rule(&mut self, code: Code, at: At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn rule(
+        &mut self,
+        code: Code,
+        at: At<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         if self.judging {
             self.error(code, at, message, help);
         }
     }
 
     /// Something that is accepted and probably not meant so.
-    pub(super) fn warn(&mut self, code: Code, at: At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn warn(
+        &mut self,
+        code: Code,
+        at: At<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         if self.judging && self.diagnostics.len() < DIAGNOSTICS_MAX {
             self.push(Severity::Warning, code, at, message.into(), help.into());
         }
@@ -73,9 +98,16 @@ impl<'d> Report<'d> {
     pub(super) fn unknown_element(&mut self, id: NodeId) {
         let node = self.document.node(id);
         let (message, help) = match node.namespace {
-            Namespace::Bpmn => (format!("<{}> is not known here", node.name), "Remove it, or correct its name."),
+            Namespace::Bpmn => (
+                format!("<{}> is not known here", node.name),
+                "Remove it, or correct its name.",
+            ),
             _ => (
-                format!("<{}{}> stands where only BPMN elements may", node.namespace.prefix(), node.name),
+                format!(
+                    "<{}{}> stands where only BPMN elements may",
+                    node.namespace.prefix(),
+                    node.name
+                ),
                 "Put extensions inside <extensionElements>, and BPMN elements into the BPMN namespace.",
             ),
         };
@@ -84,14 +116,21 @@ impl<'d> Report<'d> {
 
     pub(super) fn missing(&mut self, id: NodeId, attribute: &str, help: &str) {
         let name = &self.document.node(id).name;
-        self.error(Code::Missing, At::Node(id), format!("attribute '{attribute}' of <{name}> is missing or empty"), help);
+        self.error(
+            Code::Missing,
+            At::Node(id),
+            format!("attribute '{attribute}' of <{name}> is missing or empty"),
+            help,
+        );
     }
 
     pub(super) fn position(&self, at: At<'_>) -> Position {
         let node = self.document.node(at.node());
         let offset = match at {
             At::Node(_) => node.offset,
-            At::Attribute(_, name) => node.attribute(name).map_or(node.offset, |attribute| attribute.offset),
+            At::Attribute(_, name) => node
+                .attribute(name)
+                .map_or(node.offset, |attribute| attribute.offset),
             At::Text(_) => {
                 if node.text.is_empty() {
                     node.offset
@@ -107,11 +146,25 @@ impl<'d> Report<'d> {
         let Position { line, column } = self.position(at);
         let (owner, path) = self.owner(at.node());
         let (element_id, element_kind) = match owner.map(|owner| self.document.node(owner)) {
-            Some(node) => (node.value("id").map(Arc::from), Some(Arc::from(&*node.name))),
+            Some(node) => (
+                node.value("id").map(Arc::from),
+                Some(Arc::from(&*node.name)),
+            ),
             None => (None, None),
         };
         let file = self.file.clone();
-        self.diagnostics.push(Diagnostic { code, severity, file, line, column, element_id, element_kind, path, message, help });
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            file,
+            line,
+            column,
+            element_id,
+            element_kind,
+            path,
+            message,
+            help,
+        });
     }
 
     /// The nearest element with an id, and the way from it down to `id`.
@@ -134,7 +187,13 @@ impl<'d> Report<'d> {
 }
 
 /// A finding about the file itself.
-pub(super) fn of_file(file_name: &str, code: Code, position: Position, message: String, help: &str) -> Diagnostic {
+pub(super) fn of_file(
+    file_name: &str,
+    code: Code,
+    position: Position,
+    message: String,
+    help: &str,
+) -> Diagnostic {
     Diagnostic {
         code,
         severity: Severity::Error,

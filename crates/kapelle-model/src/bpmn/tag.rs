@@ -30,12 +30,16 @@ pub(super) fn element_type(name: &str) -> Option<ElementType> {
 /// Flow nodes of BPMN that do not run yet, and what to use meanwhile.
 pub(super) fn refused_flow_node(name: &str) -> Option<&'static str> {
     Some(match name {
-        "scriptTask" | "businessRuleTask" => "Use a service task with a job type, or an input mapping with a FEEL expression.",
+        "scriptTask" | "businessRuleTask" => {
+            "Use a service task with a job type, or an input mapping with a FEEL expression."
+        }
         "callActivity" => "Use an embedded subprocess, or start the other process by a message.",
         "inclusiveGateway" => "Use exclusive and parallel gateways.",
         "complexGateway" => "Use exclusive and parallel gateways.",
         "adHocSubProcess" | "transaction" => "Use an embedded subprocess.",
-        "callChoreography" | "subChoreography" | "choreographyTask" => "Model the process of each participant.",
+        "callChoreography" | "subChoreography" | "choreographyTask" => {
+            "Model the process of each participant."
+        }
         "implicitThrowEvent" | "event" => "Use an intermediate throw event.",
         _ => return None,
     })
@@ -50,7 +54,9 @@ pub(super) fn refused_event_definition(name: &str) -> Option<&'static str> {
     Some(match name {
         "signalEventDefinition" => "Use a message, which waits in a buffer and has a key.",
         "escalationEventDefinition" => "Use an error, or a message.",
-        "compensateEventDefinition" => "Model the undoing as a path of its own, for example behind an error boundary event.",
+        "compensateEventDefinition" => {
+            "Model the undoing as a path of its own, for example behind an error boundary event."
+        }
         "conditionalEventDefinition" => "Use a message or a timer.",
         "linkEventDefinition" => "Draw a sequence flow.",
         "cancelEventDefinition" => "Use an error.",
@@ -100,7 +106,9 @@ pub(super) fn is_description(name: &str) -> bool {
 /// Children of an activity that would change how often it runs.
 pub(super) fn refused_marker(name: &str) -> Option<&'static str> {
     Some(match name {
-        "multiInstanceLoopCharacteristics" => "Model the loop with an exclusive gateway, or put the collection into one job.",
+        "multiInstanceLoopCharacteristics" => {
+            "Model the loop with an exclusive gateway, or put the collection into one job."
+        }
         "standardLoopCharacteristics" => "Model the loop with an exclusive gateway.",
         _ => return None,
     })

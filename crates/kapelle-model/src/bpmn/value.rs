@@ -18,7 +18,10 @@ const QUOTED_CHARS_MAX: usize = 60;
 
 /// The value of an attribute if it is there and not blank.
 pub(super) fn attribute<'d>(document: &'d Document, id: NodeId, name: &str) -> Option<&'d str> {
-    document.node(id).value(name).filter(|value| !value.trim().is_empty())
+    document
+        .node(id)
+        .value(name)
+        .filter(|value| !value.trim().is_empty())
 }
 
 /// A value that may be static or an expression. `None` if the expression does not parse.
@@ -30,13 +33,22 @@ pub(super) fn text(report: &mut Report<'_>, at: At<'_>, value: &str) -> Option<T
 }
 
 /// An optional attribute that may be static or an expression.
-pub(super) fn text_attribute(document: &Document, report: &mut Report<'_>, id: NodeId, name: &str) -> Option<Text> {
+pub(super) fn text_attribute(
+    document: &Document,
+    report: &mut Report<'_>,
+    id: NodeId,
+    name: &str,
+) -> Option<Text> {
     let value = attribute(document, id, name)?;
     text(report, At::Attribute(id, name), value)
 }
 
 /// A value that must be an expression.
-pub(super) fn required_expression(report: &mut Report<'_>, at: At<'_>, value: &str) -> Option<Expr> {
+pub(super) fn required_expression(
+    report: &mut Report<'_>,
+    at: At<'_>,
+    value: &str,
+) -> Option<Expr> {
     match value.trim_start().strip_prefix('=') {
         Some(source) => expression(report, at, source),
         None => {
@@ -44,8 +56,15 @@ pub(super) fn required_expression(report: &mut Report<'_>, at: At<'_>, value: &s
             report.error(
                 Code::ExpressionRequired,
                 at,
-                format!("{what} must be an expression, but is the static text '{}'", quoted(value)),
-                format!("Write ={} for the value of a variable, or =\"{}\" for this very text.", quoted(value), quoted(value)),
+                format!(
+                    "{what} must be an expression, but is the static text '{}'",
+                    quoted(value)
+                ),
+                format!(
+                    "Write ={} for the value of a variable, or =\"{}\" for this very text.",
+                    quoted(value),
+                    quoted(value)
+                ),
             );
             None
         }
@@ -53,7 +72,12 @@ pub(super) fn required_expression(report: &mut Report<'_>, at: At<'_>, value: &s
 }
 
 /// An optional attribute that must be an expression.
-pub(super) fn expression_attribute(document: &Document, report: &mut Report<'_>, id: NodeId, name: &str) -> Option<Expr> {
+pub(super) fn expression_attribute(
+    document: &Document,
+    report: &mut Report<'_>,
+    id: NodeId,
+    name: &str,
+) -> Option<Expr> {
     let value = attribute(document, id, name)?;
     required_expression(report, At::Attribute(id, name), value)
 }
@@ -65,7 +89,10 @@ pub(super) fn constant(report: &mut Report<'_>, at: At<'_>, value: &str) -> Opti
         report.error(
             Code::ConstantRequired,
             at,
-            format!("{what} must be constant, but is the expression '{}'", quoted(value)),
+            format!(
+                "{what} must be constant, but is the expression '{}'",
+                quoted(value)
+            ),
             "Write the text itself, without '='.",
         );
         return None;
@@ -104,7 +131,12 @@ fn place(at: At<'_>) -> String {
 
 /// Bounded, on one line.
 pub(super) fn quoted(text: &str) -> String {
-    let mut short: String = text.trim().chars().take(QUOTED_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String = text
+        .trim()
+        .chars()
+        .take(QUOTED_CHARS_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if text.trim().chars().nth(QUOTED_CHARS_MAX).is_some() {
         short.push('…');
     }

@@ -6,8 +6,9 @@
 use std::fmt::{Display, Write};
 
 use super::{
-    Action, Boundary, BoundaryTrigger, CatchTrigger, Element, ElementKind, EndBehavior, EventBinding, Flow,
-    HeaderValue, Mapping, Process, StartTrigger, Text, ThrowBehavior, Timer, TimerKind, TimerValue,
+    Action, Boundary, BoundaryTrigger, CatchTrigger, Element, ElementKind, EndBehavior,
+    EventBinding, Flow, HeaderValue, Mapping, Process, StartTrigger, Text, ThrowBehavior, Timer,
+    TimerKind, TimerValue,
 };
 
 pub(super) fn print(process: &Process) -> String {
@@ -26,7 +27,8 @@ pub(super) fn print(process: &Process) -> String {
 }
 
 fn line(out: &mut String, depth: usize, text: &str) {
-    writeln!(out, "{:1$}{text}", "", depth * 2).expect("invariant: writing to a string cannot fail");
+    writeln!(out, "{:1$}{text}", "", depth * 2)
+        .expect("invariant: writing to a string cannot fail");
 }
 
 fn depth(process: &Process, index: usize) -> usize {
@@ -61,18 +63,23 @@ fn kind(process: &Process, kind: &ElementKind) -> String {
             .map(|tag| format!("version tag {tag}"))
             .unwrap_or_default(),
         ElementKind::SubProcess { start } => format!("starts at {}", id(*start)),
-        ElementKind::StartEvent(StartTrigger::None) | ElementKind::EndEvent(EndBehavior::None) => String::new(),
+        ElementKind::StartEvent(StartTrigger::None) | ElementKind::EndEvent(EndBehavior::None) => {
+            String::new()
+        }
         ElementKind::StartEvent(StartTrigger::Message(index))
         | ElementKind::CatchEvent(CatchTrigger::Message(index))
         | ElementKind::ReceiveTask(index) => message(process, *index),
-        ElementKind::StartEvent(StartTrigger::Timer(t)) | ElementKind::CatchEvent(CatchTrigger::Timer(t)) => timer(t),
+        ElementKind::StartEvent(StartTrigger::Timer(t))
+        | ElementKind::CatchEvent(CatchTrigger::Timer(t)) => timer(t),
         ElementKind::EndEvent(EndBehavior::Terminate) => "terminate".to_owned(),
         ElementKind::EndEvent(EndBehavior::Error { code }) => format!("error {code}"),
         ElementKind::EndEvent(EndBehavior::Message(a))
         | ElementKind::ThrowEvent(ThrowBehavior::Message(a))
         | ElementKind::ActionTask(a) => action(process, a),
         ElementKind::BoundaryEvent(boundary) => boundary_text(process, boundary),
-        ElementKind::ExclusiveGateway { default: Some(flow) } => format!("default {}", process.flow(*flow).id),
+        ElementKind::ExclusiveGateway {
+            default: Some(flow),
+        } => format!("default {}", process.flow(*flow).id),
         ElementKind::ThrowEvent(ThrowBehavior::None)
         | ElementKind::PassThroughTask
         | ElementKind::ExclusiveGateway { default: None }
@@ -93,7 +100,10 @@ fn boundary_text(process: &Process, boundary: &Boundary) -> String {
     } else {
         "accompanies"
     };
-    format!("{how} {} on {trigger}", process.element(boundary.attached_to).id)
+    format!(
+        "{how} {} on {trigger}",
+        process.element(boundary.attached_to).id
+    )
 }
 
 fn message(process: &Process, index: super::MessageIndex) -> String {
@@ -117,7 +127,8 @@ fn binding_text(binding: &EventBinding) -> String {
     ];
     for (name, expr) in expressions {
         if let Some(expr) = expr {
-            write!(out, " {name} ={}", expr.text()).expect("invariant: writing to a string cannot fail");
+            write!(out, " {name} ={}", expr.text())
+                .expect("invariant: writing to a string cannot fail");
         }
     }
     if let Some(ttl) = binding.ttl_ms {
@@ -158,7 +169,11 @@ fn action(process: &Process, action: &Action) -> String {
             optional(
                 &mut out,
                 "data",
-                publish.data.as_ref().map(|data| format!("={}", data.text())).as_ref(),
+                publish
+                    .data
+                    .as_ref()
+                    .map(|data| format!("={}", data.text()))
+                    .as_ref(),
             );
             optional(&mut out, "to", publish.to.as_ref());
             out
@@ -174,8 +189,18 @@ fn optional<T: Display>(out: &mut String, name: &str, value: Option<&T>) {
 
 fn details(process: &Process, element: &Element) -> Vec<String> {
     let mut out = Vec::new();
-    out.extend(element.inputs.iter().map(|mapping| mapping_text("input", mapping)));
-    out.extend(element.outputs.iter().map(|mapping| mapping_text("output", mapping)));
+    out.extend(
+        element
+            .inputs
+            .iter()
+            .map(|mapping| mapping_text("input", mapping)),
+    );
+    out.extend(
+        element
+            .outputs
+            .iter()
+            .map(|mapping| mapping_text("output", mapping)),
+    );
     if let Some(Action::Job(job)) = element.kind.action() {
         out.extend(
             job.headers
@@ -219,7 +244,8 @@ fn describe_flow(process: &Process, flow: &Flow) -> String {
         process.element(flow.target).id
     );
     if let Some(condition) = &flow.condition {
-        write!(out, " if {}", condition.text()).expect("invariant: writing to a string cannot fail");
+        write!(out, " if {}", condition.text())
+            .expect("invariant: writing to a string cannot fail");
     }
     if flow.is_default {
         out.push_str(" by default");

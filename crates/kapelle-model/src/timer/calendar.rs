@@ -15,7 +15,11 @@ pub(super) struct Date {
 /// Days since 1970-01-01. The year is shifted to begin in March, so the leap day is its last and months have a linear
 /// formula (Howard Hinnant, "chrono-compatible low-level date algorithms").
 pub(super) fn days_from_date(date: Date) -> i64 {
-    let year = if date.month <= 2 { date.year - 1 } else { date.year };
+    let year = if date.month <= 2 {
+        date.year - 1
+    } else {
+        date.year
+    };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
     let month = i64::from((date.month + 9) % 12);
@@ -29,7 +33,8 @@ pub(super) fn date_from_days(days: i64) -> Date {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -64,7 +69,8 @@ pub(super) fn add_months(ms: i64, months: i32) -> i64 {
     let date = date_from_days(ms.div_euclid(DAY_MS));
     let count = date.year * 12 + i64::from(date.month) - 1 + i64::from(months);
     let year = count.div_euclid(12);
-    let month = u32::try_from(count.rem_euclid(12)).expect("invariant: a remainder of 12 is below 12") + 1;
+    let month =
+        u32::try_from(count.rem_euclid(12)).expect("invariant: a remainder of 12 is below 12") + 1;
     let day = date.day.min(days_in_month(year, month));
     days_from_date(Date { year, month, day })
         .saturating_mul(DAY_MS)

@@ -84,7 +84,10 @@ impl Cron {
             hours: set(hour, "hour", 0, 23, &[])?,
             days: day.split(',').map(parse_day).collect::<Result<_, _>>()?,
             months: set(month, "month", 1, 12, &MONTHS)?,
-            weekdays: week.split(',').map(parse_weekday).collect::<Result<_, _>>()?,
+            weekdays: week
+                .split(',')
+                .map(parse_weekday)
+                .collect::<Result<_, _>>()?,
         };
         if cron.search(TRIAL_MS).is_none() {
             return Err("it never comes true".to_owned());
@@ -162,8 +165,14 @@ impl Cron {
     fn matches_day(&self, day: i64) -> bool {
         let date = date_from_days(day);
         has(self.months, date.month)
-            && self.days.iter().any(|wanted| matches_day_of_month(*wanted, date, day))
-            && self.weekdays.iter().any(|wanted| matches_weekday(*wanted, date, day))
+            && self
+                .days
+                .iter()
+                .any(|wanted| matches_day_of_month(*wanted, date, day))
+            && self
+                .weekdays
+                .iter()
+                .any(|wanted| matches_weekday(*wanted, date, day))
     }
 }
 
@@ -174,7 +183,9 @@ fn matches_day_of_month(wanted: Day, date: Date, day: i64) -> bool {
         Day::Set(days) => has(days, date.day),
         Day::Last(before) => date.day + before == last,
         Day::LastWorking => date.day == nearest_working(last, last, first_of_month),
-        Day::Nearest(wanted) => wanted <= last && date.day == nearest_working(wanted, last, first_of_month),
+        Day::Nearest(wanted) => {
+            wanted <= last && date.day == nearest_working(wanted, last, first_of_month)
+        }
     }
 }
 
@@ -193,7 +204,9 @@ fn matches_weekday(wanted: Weekday, date: Date, day: i64) -> bool {
     let weekday = weekday(day);
     match wanted {
         Weekday::Set(days) => has(days, weekday),
-        Weekday::Last(wanted) => weekday == wanted && date.day + 7 > days_in_month(date.year, date.month),
+        Weekday::Last(wanted) => {
+            weekday == wanted && date.day + 7 > days_in_month(date.year, date.month)
+        }
         Weekday::Nth(wanted, nth) => weekday == wanted && (date.day - 1) / 7 + 1 == nth,
     }
 }
@@ -226,7 +239,10 @@ fn parse_weekday(part: &str) -> Result<Weekday, String> {
     let upper = part.to_ascii_uppercase();
     let number = |text: &str| value(text, "day of week", 0, 7, &WEEKDAYS).map(|day| day % 7);
     if let Some((day, nth)) = upper.split_once('#') {
-        return Ok(Weekday::Nth(number(day)?, value(nth, "week of month", 1, 5, &[])?));
+        return Ok(Weekday::Nth(
+            number(day)?,
+            value(nth, "week of month", 1, 5, &[])?,
+        ));
     }
     if let Some(day) = upper.strip_suffix('L')
         && !day.is_empty()
@@ -249,7 +265,10 @@ fn set(field: &str, what: &str, min: u32, max: u32, names: &[&str]) -> Result<u6
         let (from, to) = if range == "*" || range == "?" {
             (min, max)
         } else if let Some((from, to)) = range.split_once('-') {
-            (value(from, what, min, max, names)?, value(to, what, min, max, names)?)
+            (
+                value(from, what, min, max, names)?,
+                value(to, what, min, max, names)?,
+            )
         } else {
             let from = value(range, what, min, max, names)?;
             // `5/10` means from 5 on; a lone `5` means 5.
@@ -266,7 +285,10 @@ fn set(field: &str, what: &str, min: u32, max: u32, names: &[&str]) -> Result<u6
 }
 
 fn value(text: &str, what: &str, min: u32, max: u32, names: &[&str]) -> Result<u32, String> {
-    if let Some(index) = names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
+    if let Some(index) = names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(text))
+    {
         return Ok(u32::try_from(index).expect("invariant: at most twelve names") + min);
     }
     match text.parse::<u32>() {

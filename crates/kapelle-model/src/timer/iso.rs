@@ -27,11 +27,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn expect(&mut self, wanted: char, reason: Reason) -> Result<(), Reason> {
-        if self.take(wanted) { Ok(()) } else { Err(reason) }
+        if self.take(wanted) {
+            Ok(())
+        } else {
+            Err(reason)
+        }
     }
 
     fn digits(&mut self) -> &'a str {
-        let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at(end);
         self.rest = rest;
         digits
@@ -78,7 +85,11 @@ pub(super) fn parse_date_time(text: &str) -> Result<i64, Reason> {
     let hour = at.number(2, shape)?;
     at.expect(':', shape)?;
     let minute = at.number(2, shape)?;
-    let second = if at.take(':') { at.number(2, shape)? } else { 0 };
+    let second = if at.take(':') {
+        at.number(2, shape)?
+    } else {
+        0
+    };
     let ms = at.fraction_ms()?;
     let offset = parse_offset(&mut at)?;
     if !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) {
@@ -104,7 +115,11 @@ fn parse_offset(at: &mut Cursor<'_>) -> Result<i64, Reason> {
             return Err(missing);
         };
         let hours = at.number(2, missing)?;
-        let minutes = if at.take(':') { at.number(2, missing)? } else { 0 };
+        let minutes = if at.take(':') {
+            at.number(2, missing)?
+        } else {
+            0
+        };
         if hours > 18 || minutes > 59 {
             return Err("an offset is at most 18 hours");
         }
@@ -183,7 +198,11 @@ impl Parts {
         let number: i64 = digits.parse().map_err(|_| too_large)?;
         let has_fraction = at.rest.starts_with(['.', ',']);
         let fraction = at.fraction_ms()?;
-        let unit = at.rest.chars().next().ok_or("a unit is missing after the number")?;
+        let unit = at
+            .rest
+            .chars()
+            .next()
+            .ok_or("a unit is missing after the number")?;
         let found = Self::UNITS
             .iter()
             .enumerate()
@@ -200,8 +219,16 @@ impl Parts {
             .checked_mul(*length)
             .and_then(|amount| amount.checked_add(fraction))
             .ok_or(too_large)?;
-        let amount = if minus != self.negative { -amount } else { amount };
-        let total = if index < 2 { &mut self.months } else { &mut self.ms };
+        let amount = if minus != self.negative {
+            -amount
+        } else {
+            amount
+        };
+        let total = if index < 2 {
+            &mut self.months
+        } else {
+            &mut self.ms
+        };
         *total = total.checked_add(amount).ok_or(too_large)?;
         Ok(())
     }
@@ -209,11 +236,16 @@ impl Parts {
     fn finish(self) -> Result<Period, Reason> {
         // A hundred thousand years: far beyond use, far within what calendar arithmetic can carry.
         let limit_months = 1_200_000;
-        if self.months.abs() > limit_months || self.ms.unsigned_abs() > 36_525_000 * DAY_MS.unsigned_abs() {
+        if self.months.abs() > limit_months
+            || self.ms.unsigned_abs() > 36_525_000 * DAY_MS.unsigned_abs()
+        {
             return Err("it is longer than a hundred thousand years");
         }
         let months = i32::try_from(self.months).map_err(|_| "the number is too large")?;
-        Ok(Period { months, ms: self.ms })
+        Ok(Period {
+            months,
+            ms: self.ms,
+        })
     }
 }
 
@@ -221,7 +253,10 @@ pub(super) fn write_date_time(f: &mut fmt::Formatter<'_>, ms: i64) -> fmt::Resul
     let Date { year, month, day } = date_from_days(ms.div_euclid(DAY_MS));
     let time = ms.rem_euclid(DAY_MS);
     let (hour, minute, second) = (time / 3_600_000, time / 60_000 % 60, time / 1000 % 60);
-    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+    write!(
+        f,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    )?;
     if time % 1000 != 0 {
         write!(f, ".{:03}", time % 1000)?;
     }
@@ -235,7 +270,11 @@ pub(super) fn write_period(f: &mut fmt::Formatter<'_>, period: Period) -> fmt::R
     f.write_str("P")?;
     let (years, months) = (period.months / 12, period.months % 12);
     let days = period.ms / DAY_MS;
-    for (amount, unit) in [(i64::from(years), 'Y'), (i64::from(months), 'M'), (days, 'D')] {
+    for (amount, unit) in [
+        (i64::from(years), 'Y'),
+        (i64::from(months), 'M'),
+        (days, 'D'),
+    ] {
         if amount != 0 {
             write!(f, "{amount}{unit}")?;
         }

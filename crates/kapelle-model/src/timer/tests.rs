@@ -67,12 +67,16 @@ fn wrong_dates_say_what_is_wrong() {
     check(
         NOW,
         "2026-02-30T00:00:00Z",
-        expect!["'2026-02-30T00:00:00Z' is not a date-time such as 2027-05-01T12:00:00Z: there is no such day"],
+        expect![
+            "'2026-02-30T00:00:00Z' is not a date-time such as 2027-05-01T12:00:00Z: there is no such day"
+        ],
     );
     check(
         NOW,
         "2026-02-01",
-        expect!["'2026-02-01' is not a date-time such as 2027-05-01T12:00:00Z: the time after T is missing"],
+        expect![
+            "'2026-02-01' is not a date-time such as 2027-05-01T12:00:00Z: the time after T is missing"
+        ],
     );
     check(
         NOW,
@@ -98,7 +102,9 @@ fn wrong_dates_say_what_is_wrong() {
     check(
         NOW,
         "",
-        expect!["'' is not a date-time such as 2027-05-01T12:00:00Z: expected year-month-dayThour:minute:second"],
+        expect![
+            "'' is not a date-time such as 2027-05-01T12:00:00Z: expected year-month-dayThour:minute:second"
+        ],
     );
 }
 
@@ -161,7 +167,9 @@ fn wrong_durations_say_what_is_wrong() {
         ),
         (
             "P1",
-            expect!["'P1' is not a duration such as PT30S or P1DT12H: a unit is missing after the number"],
+            expect![
+                "'P1' is not a duration such as PT30S or P1DT12H: a unit is missing after the number"
+            ],
         ),
         (
             "P1H",
@@ -177,15 +185,21 @@ fn wrong_durations_say_what_is_wrong() {
         ),
         (
             "P1.5D",
-            expect!["'P1.5D' is not a duration such as PT30S or P1DT12H: only seconds may have a fraction"],
+            expect![
+                "'P1.5D' is not a duration such as PT30S or P1DT12H: only seconds may have a fraction"
+            ],
         ),
         (
             "P99999999999999999999D",
-            expect!["'P99999999999999999999D' is not a duration such as PT30S or P1DT12H: the number is too large"],
+            expect![
+                "'P99999999999999999999D' is not a duration such as PT30S or P1DT12H: the number is too large"
+            ],
         ),
         (
             "P9999999999999999D",
-            expect!["'P9999999999999999D' is not a duration such as PT30S or P1DT12H: the number is too large"],
+            expect![
+                "'P9999999999999999D' is not a duration such as PT30S or P1DT12H: the number is too large"
+            ],
         ),
         (
             "P999999999Y",
@@ -470,7 +484,9 @@ fn wrong_cron_says_what_is_wrong() {
         ),
         (
             "0 0 0 30 2 *",
-            expect!["'0 0 0 30 2 *' is not a cron expression such as 0 0 9 * * MON-FRI: it never comes true"],
+            expect![
+                "'0 0 0 30 2 *' is not a cron expression such as 0 0 9 * * MON-FRI: it never comes true"
+            ],
         ),
         (
             "0 0 9 * FOO *",

@@ -52,7 +52,8 @@ fn declared(bytes: &[u8]) -> Result<&'static Encoding, Error> {
     };
     let label = rest.trim_start_matches(|c: char| c == '=' || c.is_ascii_whitespace());
     let label = label.split(['"', '\'']).nth(1).unwrap_or_default();
-    Encoding::for_label(label.as_bytes()).ok_or_else(|| at_start(format!("the encoding '{label}' is not known")))
+    Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| at_start(format!("the encoding '{label}' is not known")))
 }
 
 fn at_start(message: String) -> Error {

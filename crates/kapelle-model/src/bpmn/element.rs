@@ -1,0 +1,253 @@
+//! What one flow node does: dispatch by its type, and what all of them share.
+//!
+//! Invariant: afterwards the element has its final kind and mappings, or is marked as refused. Deliberately absent:
+//! anything that needs other elements to be built first.
+
+use crate::diagnostic::Code;
+use crate::graph::{Action, ElementIndex, ElementKind, ElementType, EventType};
+use crate::xml::{Namespace, NodeId};
+
+use super::process::Builder;
+use super::report::At;
+use super::{action, event, extension, mapping, message, tag, user_task, value};
+
+pub(super) fn build(builder: &mut Builder<'_, '_>, index: ElementIndex) {
+    if builder.refused.contains(&index) {
+        return;
+    }
+    check_attributes(builder, index);
+    check_children(builder, index);
+    let node = builder.node(index);
+    let element_type = builder.process.element(index).element_type;
+    match kind(builder, index, node, element_type) {
+        Some(kind) => builder.element(index).kind = kind,
+        None => {
+            builder.refused.insert(index);
+        }
+    }
+    mapping::build(builder, index);
+    extension::check(builder, node, allowed_extensions(builder, index));
+}
+
+fn kind(
+    builder: &mut Builder<'_, '_>,
+    index: ElementIndex,
+    node: NodeId,
+    element_type: ElementType,
+) -> Option<ElementKind> {
+    Some(match element_type {
+        ElementType::Task | ElementType::ManualTask => ElementKind::PassThroughTask,
+        ElementType::ServiceTask => {
+            ElementKind::ActionTask(Action::Job(action::service(builder, node)?))
+        }
+        ElementType::SendTask => ElementKind::ActionTask(action::message(builder, node, node)?),
+        ElementType::UserTask => {
+            ElementKind::ActionTask(Action::Job(user_task::build(builder, node)?))
+        }
+        ElementType::ReceiveTask => {
+            builder.element(index).event_type = EventType::Message;
+            ElementKind::ReceiveTask(message::build(builder, node, message::Use::Catch)?)
+        }
+        ElementType::ParallelGateway => ElementKind::ParallelGateway,
+        ElementType::EventBasedGateway => ElementKind::EventBasedGateway,
+        ElementType::ExclusiveGateway => ElementKind::ExclusiveGateway {
+            default: default_flow(builder, index, node),
+        },
+        ElementType::SubProcess => ElementKind::SubProcess {
+            start: sub_process_start(builder, index)?,
+        },
+        ElementType::StartEvent
+        | ElementType::EndEvent
+        | ElementType::IntermediateCatchEvent
+        | ElementType::IntermediateThrowEvent
+        | ElementType::BoundaryEvent => event::build(builder, index, node, element_type)?,
+        other => unreachable!("invariant: tag::element_type gives no {other:?}"),
+    })
+}
+
+fn default_flow(
+    builder: &mut Builder<'_, '_>,
+    index: ElementIndex,
+    node: NodeId,
+) -> Option<crate::graph::FlowIndex> {
+    let reference = value::attribute(builder.document, node, "default")?;
+    let local = reference
+        .rsplit_once(':')
+        .map_or(reference, |(_, local)| local);
+    let outgoing = &builder.process.element(index).outgoing;
+    let found = outgoing.iter().copied().find(|flow| {
+        let id = &*builder.process.flow(*flow).id;
+        id == reference || id == local
+    });
+    match found {
+        Some(flow) => builder.process.flows[flow.0 as usize].is_default = true,
+        None => {
+            let message = format!(
+                "the default flow '{}' does not leave this gateway",
+                value::quoted(reference)
+            );
+            builder.report.error(
+                Code::DefaultFlow,
+                At::Attribute(node, "default"),
+                message,
+                "Choose one of its own outgoing flows.",
+            );
+        }
+    }
+    found
+}
+
+/// The none start event inside. Further ones are a matter for the rules.
+fn sub_process_start(builder: &mut Builder<'_, '_>, index: ElementIndex) -> Option<ElementIndex> {
+    let found = builder.process.indexes().find(|inner| {
+        let element = builder.process.element(*inner);
+        element.scope == index && *inner != index && element.element_type == ElementType::StartEvent
+    });
+    if found.is_none() {
+        let help = "Draw exactly one start event without symbol inside the subprocess.";
+        builder.report.error(
+            Code::StartEvents,
+            At::Node(builder.node(index)),
+            "a subprocess must have a none start event",
+            help,
+        );
+    }
+    found
+}
+
+/// Attributes of the standard that change behaviour in a way we do not do yet.
+fn check_attributes(builder: &mut Builder<'_, '_>, index: ElementIndex) {
+    let node_id = builder.node(index);
+    let node = builder.document.node(node_id);
+    let refused = [
+        (
+            "triggeredByEvent",
+            "true",
+            "an event subprocess",
+            "Use a boundary event on a subprocess around the elements.",
+        ),
+        (
+            "isForCompensation",
+            "true",
+            "a compensation handler",
+            "Model the undoing as a path of its own.",
+        ),
+        (
+            "instantiate",
+            "true",
+            "an instantiating element",
+            "Use a message start event.",
+        ),
+        (
+            "parallelMultiple",
+            "true",
+            "a parallel multiple event",
+            "Use several events behind a parallel gateway.",
+        ),
+        (
+            "eventGatewayType",
+            "Parallel",
+            "a parallel event-based gateway",
+            "Use several events behind a parallel gateway.",
+        ),
+    ];
+    for (name, value, what, remedy) in refused {
+        if node.value(name) == Some(value) {
+            builder.refuse(
+                index,
+                Code::NotExecutable,
+                At::Attribute(node_id, name),
+                format!("{what} is not executable yet"),
+                remedy,
+            );
+        }
+    }
+    for name in ["startQuantity", "completionQuantity"] {
+        if node.value(name).is_some_and(|value| value.trim() != "1") {
+            let message = format!("attribute '{name}' other than 1 is not executable yet");
+            builder.refuse(
+                index,
+                Code::NotExecutable,
+                At::Attribute(node_id, name),
+                message,
+                "Use parallel gateways.",
+            );
+        }
+    }
+    if !matches!(&*node.name, "exclusiveGateway") && node.value("default").is_some() {
+        let help =
+            "Put an exclusive gateway behind the element and let the default flow leave that.";
+        builder.report.error(
+            Code::DefaultFlow,
+            At::Attribute(node_id, "default"),
+            "only an exclusive gateway has a default flow",
+            help,
+        );
+    }
+}
+
+/// Children that would change how the element runs, and those nobody knows. A subprocess has been walked already.
+fn check_children(builder: &mut Builder<'_, '_>, index: ElementIndex) {
+    let document = builder.document;
+    let node = builder.node(index);
+    let is_scope = builder.process.element(index).element_type == ElementType::SubProcess;
+    for (child, inner) in document.children(node) {
+        if inner.namespace == Namespace::Bpmn
+            && let Some(remedy) = tag::refused_marker(&inner.name)
+        {
+            builder.refuse(
+                index,
+                Code::NotExecutable,
+                At::Node(child),
+                format!("<{}> is not executable yet", inner.name),
+                remedy,
+            );
+        } else if is_scope {
+            // `collect` has judged the rest.
+        } else if inner.namespace != Namespace::Bpmn
+            || !(tag::is_description(&inner.name) || event::is_definition(&inner.name))
+        {
+            builder.report.unknown_element(child);
+        } else if event::is_definition(&inner.name) && !document.node(node).name.ends_with("Event")
+        {
+            builder.report.unknown_element(child);
+        }
+    }
+}
+
+fn allowed_extensions(builder: &Builder<'_, '_>, index: ElementIndex) -> &'static [&'static str] {
+    let element = builder.process.element(index);
+    match element.element_type {
+        ElementType::ServiceTask => &["taskDefinition", "taskHeaders", "ioMapping"],
+        ElementType::SendTask => &[
+            "taskDefinition",
+            "taskHeaders",
+            "ioMapping",
+            "publishMessage",
+            "publish",
+        ],
+        ElementType::UserTask => &[
+            "taskDefinition",
+            "taskHeaders",
+            "ioMapping",
+            "formDefinition",
+            "assignmentDefinition",
+            "taskSchedule",
+        ],
+        ElementType::EndEvent | ElementType::IntermediateThrowEvent
+            if element.event_type == EventType::Message =>
+        {
+            &[
+                "taskDefinition",
+                "taskHeaders",
+                "ioMapping",
+                "publishMessage",
+                "publish",
+            ]
+        }
+        // A start form is shown by a task list before the instance exists; it changes nothing here.
+        ElementType::StartEvent => &["ioMapping", "formDefinition"],
+        // Mappings without effect are reported one by one where they are read.
+        _ => &["ioMapping"],
+    }
+}
