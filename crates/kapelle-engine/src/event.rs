@@ -83,7 +83,15 @@ pub enum Event {
     JobMadeAvailable { job: JobRef, cause: AvailableCause, backoff_until: Option<Timestamp>, deadline: Option<Timestamp> },
     JobCompleted { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
     JobFailed(Box<JobFailed>),
-    JobErrorThrown { job: JobRef, code: Arc<str>, message: Arc<str>, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
+    JobErrorThrown {
+        job: JobRef,
+        code: Arc<str>,
+        message: Arc<str>,
+        deadline: Option<Timestamp>,
+        backoff_until: Option<Timestamp>,
+        /// The model knows what to do: the job is over. Otherwise it stays with an incident.
+        caught: bool,
+    },
     JobCanceled { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
     JobRetriesUpdated { job: JobRef, retries: i32 },
     JobTimeoutUpdated { job: JobRef, old_deadline: Timestamp, deadline: Timestamp },
@@ -119,7 +127,7 @@ pub enum Event {
     /// Stored; its position is this record's sequence.
     CloudEventReceived { tenant: Arc<str>, source_name: Arc<str>, identity: u128, content: u128, event: Arc<CloudEvent> },
     /// What it came to: always in the same batch as the `CloudEventReceived` it names.
-    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128, content: u128 },
+    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128, content: u128, bucket: u64 },
     /// A repeat inside the dedup window: no effect.
     CloudEventRepeated { tenant: Arc<str>, source_name: Arc<str>, source: Arc<str>, id: Arc<str>, identity: u128, first: Sequence, first_outcome: Outcome, same_content: bool },
     /// A broker's record that is no CloudEvent, kept raw among the dead letters.
@@ -127,7 +135,14 @@ pub enum Event {
     /// The window's lower edge passes this bucket: its identities count as new from now on.
     DedupBucketDropped { bucket: u64 },
     /// Entries of dropped buckets are removed from the index, some at a time.
-    DedupForgotten { bucket: u64, identities: Vec<u128> },
+    DedupForgotten {
+        bucket: u64,
+        identities: Vec<u128>,
+        /// Arrived again in a later bucket: only their mark in this one goes.
+        renewed: Vec<u128>,
+        /// Nothing of this bucket is left.
+        last: bool,
+    },
 
     // Outbox
     OutboxAdded(Box<OutboxAdded>),
@@ -177,7 +192,7 @@ pub struct InstanceCreated {
     pub version: i32,
     /// The start event that was used.
     pub start: ElementIndex,
-    pub awaited: Option<Vec<Arc<str>>>,
+    pub awaited: Option<Arc<[Arc<str>]>>,
     pub tags: Vec<Arc<str>>,
     pub business_id: Option<Arc<str>>,
     /// Set when a keyed message started it: it holds the start lock of this key.
@@ -410,9 +425,9 @@ pub struct EventBindingOpened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DueOwner {
     /// The partition itself: messages, the dedup window.
-    Partition,
-    Instance(ProcessInstanceKey),
-    Definition(DefinitionKey),
+    Partition {},
+    Instance { instance: ProcessInstanceKey },
+    Definition { definition: DefinitionKey },
     Request { tenant: Arc<str>, request: Arc<str> },
 }
 
@@ -499,4 +514,122 @@ pub struct Targets {
     pub instance: Option<ProcessInstanceKey>,
     /// The indexes and the partition object, which share one cut.
     pub indexes: bool,
+}
+
+impl Targets {
+    const NONE: Self = Self { instance: None, indexes: false };
+    const INDEXES: Self = Self { instance: None, indexes: true };
+
+    const fn instance(instance: ProcessInstanceKey) -> Self {
+        Self { instance: Some(instance), indexes: false }
+    }
+
+    const fn both(instance: ProcessInstanceKey) -> Self {
+        Self { instance: Some(instance), indexes: true }
+    }
+}
+
+impl Event {
+    /// What it changes. Whoever takes a key from the counter changes the partition object, which goes with the indexes.
+    #[must_use]
+    pub fn targets(&self) -> Targets {
+        match self {
+            Self::CloudEventReceived { .. } | Self::CloudEventRepeated { .. } => Targets::NONE,
+
+            Self::LeaderAnnounced { .. }
+            | Self::ResourceStored { .. }
+            | Self::ProcessDeployed(_)
+            | Self::DeploymentCreated { .. }
+            | Self::MessagePublished(_)
+            | Self::MessageCorrelated(_)
+            | Self::MessageStarted(_)
+            | Self::MessageExpired(_)
+            | Self::StartSubscriptionOpened(_)
+            | Self::StartSubscriptionClosed(_)
+            | Self::EventBindingOpened(_)
+            | Self::StartLockReleased { .. }
+            | Self::CloudEventRouted { .. }
+            | Self::RecordRejected { .. }
+            | Self::DedupBucketDropped { .. }
+            | Self::DedupForgotten { .. }
+            | Self::OutboxAdded(_)
+            | Self::OutboxAcked { .. }
+            | Self::OutboxBuried { .. }
+            | Self::RequestRemembered { .. }
+            | Self::RequestForgotten { .. }
+            | Self::DueMoved { .. } => Targets::INDEXES,
+
+            Self::InstanceEnded(ended) => Targets::instance(ended.instance),
+            Self::ElementCompleting { instance, .. }
+            | Self::ElementTerminating { instance, .. }
+            | Self::FlowTaken { instance, .. }
+            | Self::JoinConsumed { instance, .. }
+            | Self::TokensDiscarded { instance, .. }
+            | Self::InstanceQuarantined { instance, .. } => Targets::instance(*instance),
+            Self::BpmnEventTriggered(triggered) => Targets::instance(triggered.instance),
+            Self::JobRetriesUpdated { job, .. } => Targets::instance(job.instance),
+
+            Self::ElementActivated { instance, rests: indexes, .. }
+            | Self::ElementCompleted { instance, rested: indexes, .. }
+            | Self::ElementTerminated { instance, rested: indexes, .. } => Targets { instance: Some(*instance), indexes: *indexes },
+
+            Self::InstanceCreated(created) => Targets::both(created.instance),
+            Self::ElementActivating { instance, .. } | Self::VariableSet { instance, .. } | Self::IncidentResolved { instance, .. } => {
+                Targets::both(*instance)
+            }
+            Self::JobCreated(created) => Targets::both(created.job.instance),
+            Self::JobActivated(activated) => Targets::both(activated.job.instance),
+            Self::JobFailed(failed) => Targets::both(failed.job.instance),
+            Self::JobMadeAvailable { job, .. }
+            | Self::JobCompleted { job, .. }
+            | Self::JobErrorThrown { job, .. }
+            | Self::JobCanceled { job, .. }
+            | Self::JobTimeoutUpdated { job, .. } => Targets::both(job.instance),
+            Self::SubscriptionOpened(opened) => Targets::both(opened.instance),
+            Self::SubscriptionClosed(closed) => Targets::both(closed.instance),
+            Self::IncidentRaised(raised) => Targets::both(raised.instance),
+            Self::TimerScheduled(timer) | Self::TimerTriggered(timer) | Self::TimerCanceled(timer) => match timer.owner {
+                TimerOwner::Instance { instance, .. } => Targets::both(instance),
+                TimerOwner::Definition { .. } => Targets::INDEXES,
+            },
+        }
+    }
+
+    /// The key it took from the partition's counter, or one that was taken earlier.
+    #[must_use]
+    pub(crate) fn key(&self) -> Option<u64> {
+        Some(match self {
+            Self::ResourceStored { resource, .. } => resource.0,
+            Self::ProcessDeployed(deployed) => deployed.definition.0,
+            Self::DeploymentCreated { deployment, .. } => deployment.0,
+            Self::InstanceCreated(created) => created.instance.0,
+            Self::ElementActivating { key, .. } => key.0,
+            Self::VariableSet { variable, .. } => variable.0,
+            Self::JobCreated(created) => created.job.job.0,
+            Self::MessagePublished(published) => published.message.0,
+            Self::SubscriptionOpened(opened) => opened.subscription.0,
+            Self::StartSubscriptionOpened(opened) => opened.subscription.0,
+            Self::TimerScheduled(timer) => timer.timer.0,
+            Self::IncidentRaised(raised) => raised.incident.0,
+            Self::OutboxAdded(added) => added.entry.0,
+            _ => return None,
+        })
+    }
+
+    /// When the entry it puts into the due queue is due.
+    #[must_use]
+    pub(crate) fn schedules(&self) -> Option<Timestamp> {
+        match self {
+            Self::TimerScheduled(timer) => Some(timer.due),
+            Self::JobActivated(activated) => Some(activated.deadline),
+            Self::JobTimeoutUpdated { deadline, .. } => Some(*deadline),
+            Self::JobFailed(failed) => failed.backoff_until,
+            Self::MessagePublished(published) => Some(published.expires),
+            Self::RequestRemembered { until, .. } => Some(*until),
+            Self::DueMoved { to, .. } => *to,
+            // Buckets are asked for in the partition object, so any time will do that makes the engine look.
+            Self::CloudEventRouted { .. } | Self::DedupBucketDropped { .. } | Self::DedupForgotten { .. } => Some(Timestamp(i64::MIN)),
+            _ => None,
+        }
+    }
 }

@@ -19,10 +19,12 @@
 //! | [`outbox`], [`jobs`] | what waits to leave: effects derived again from state |
 //! | [`trace`] | events as stable text |
 
+mod apply;
 pub mod command;
 pub mod document;
 pub mod effect;
 pub mod element;
+pub mod encode;
 pub mod event;
 pub mod ids;
 pub mod keep;

@@ -9,7 +9,7 @@ use kapelle_model::graph::{ElementIndex, FlowIndex};
 
 use crate::command::PublishMessage;
 use crate::event::Cause;
-use crate::ids::{ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey};
+use crate::ids::{ElementInstanceKey, JobKey, ProcessInstanceKey, SubscriptionKey};
 
 /// One follow-up. Discriminants are on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,4 @@ pub enum Step {
     Publish { message: Box<PublishMessage>, cause: Cause },
     /// A new incarnation leads: make available what earlier ones pushed, from this job on.
     ReleasePushed { after: JobKey },
-    /// Remove what dropped buckets of the dedup window left in the index.
-    SweepDedup,
-    /// A job's incident was resolved.
-    ReleaseJob { instance: ProcessInstanceKey, job: JobKey, incident: IncidentKey },
 }

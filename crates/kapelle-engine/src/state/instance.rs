@@ -25,7 +25,7 @@ pub struct Instance {
     pub(crate) process_id: Arc<str>,
     pub(crate) version: i32,
     pub(crate) created: Timestamp,
-    pub(crate) awaited: Option<Vec<Arc<str>>>,
+    pub(crate) awaited: Option<Arc<[Arc<str>]>>,
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) business_id: Option<Arc<str>>,
     /// Correlation key whose start lock it holds.
@@ -44,7 +44,7 @@ pub struct Instance {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) timers: Vec<Timer>,
     pub(crate) triggers: Vec<Trigger>,
-    /// Sum over variables and triggers, kept up to date so that the budget costs nothing to ask. Not stored.
+    /// Sum over variables and triggers, kept up to date so that the budget costs nothing to ask.
     pub(crate) payload_bytes: usize,
 }
 

@@ -1,0 +1,33 @@
+//! Numbers of what a decision may leave over: follow-up steps. Commands from outside are never stored.
+
+use crate::command::{Command, PublishMessage};
+use crate::encode::DecodeError;
+use crate::encode::wire::{Field, Record, nested, record, variants};
+use crate::step::Step;
+
+variants! { Step
+    fields {
+        1 Activate { 1 instance, 2 scope, 3 element, 4 flow },
+        2 Complete { 1 instance, 2 element },
+        3 Terminate { 1 instance, 2 element },
+        4 Retry { 1 instance, 2 element },
+        5 MeetBuffered { 1 instance, 2 subscription },
+        6 StartBuffered { 1 tenant, 2 process_id, 3 correlation_key },
+        7 Publish { 1 message, 2 cause },
+        8 ReleasePushed { 1 after },
+    }
+    records {}
+}
+
+record! { PublishMessage { 1 tenant, 2 name, 3 correlation_key, 4 message_id, 5 ttl_ms, 6 variables } }
+
+pub(super) fn write(command: &Command, out: &mut Vec<u8>) {
+    let Command::Continue(step) = command else {
+        panic!("only what a decision left over is ever stored");
+    };
+    step.write(out);
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Command, DecodeError> {
+    Step::read(bytes).map(Command::Continue)
+}
