@@ -1,0 +1,80 @@
+//! The processes of the scenarios.
+
+use crate::cli::Scenario;
+
+/// The type of all jobs.
+pub(crate) const JOB_TYPE: &str = "load-task";
+
+/// The message of the message scenario.
+pub(crate) const MESSAGE: &str = "load-message";
+
+/// The last task of a chain: its completion ends the instance.
+pub(crate) fn last_element(scenario: Scenario) -> &'static str {
+    if scenario == Scenario::TenTasks {
+        "task10"
+    } else {
+        "task1"
+    }
+}
+
+/// The BPMN text.
+pub(crate) fn bpmn(scenario: Scenario) -> String {
+    let steps: Vec<String> = match scenario {
+        Scenario::OneTask => vec![task(1)],
+        Scenario::TenTasks => (1..=10).map(task).collect(),
+        Scenario::MessageWait => vec![wait()],
+        Scenario::EmptyWithResult => Vec::new(),
+    };
+    let mut ids = vec!["start".to_owned()];
+    ids.extend((1..=steps.len()).map(|n| format!("task{n}")));
+    ids.push("end".to_owned());
+    let flows: String = ids
+        .windows(2)
+        .enumerate()
+        .map(|(n, pair)| {
+            format!(
+                "<bpmn:sequenceFlow id=\"flow{n}\" sourceRef=\"{}\" targetRef=\"{}\"/>",
+                pair[0], pair[1]
+            )
+        })
+        .collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <bpmn:definitions xmlns:bpmn=\"http://www.omg.org/spec/BPMN/20100524/MODEL\" \
+         xmlns:zeebe=\"http://camunda.org/schema/zeebe/1.0\" id=\"definitions\" targetNamespace=\"http://kapelle.dev/load\">\
+         <bpmn:message id=\"message\" name=\"{MESSAGE}\"><bpmn:extensionElements>\
+         <zeebe:subscription correlationKey=\"=key\"/></bpmn:extensionElements></bpmn:message>\
+         <bpmn:process id=\"{}\" isExecutable=\"true\"><bpmn:startEvent id=\"start\"/>{}<bpmn:endEvent id=\"end\"/>{flows}\
+         </bpmn:process></bpmn:definitions>",
+        scenario.process_id(),
+        steps.concat(),
+    )
+}
+
+fn task(number: usize) -> String {
+    format!(
+        "<bpmn:serviceTask id=\"task{number}\"><bpmn:extensionElements>\
+         <zeebe:taskDefinition type=\"{JOB_TYPE}\"/></bpmn:extensionElements></bpmn:serviceTask>"
+    )
+}
+
+fn wait() -> String {
+    "<bpmn:intermediateCatchEvent id=\"task1\"><bpmn:messageEventDefinition id=\"definition\" messageRef=\"message\"/>\
+     </bpmn:intermediateCatchEvent>"
+        .to_owned()
+}
+
+/// Variables of about that many bytes as JSON, with a key of their own. Many small members rather than one long text:
+/// that is what real variables look like and what a codec has to work for.
+pub(crate) fn variables(key: &str, bytes: usize) -> String {
+    let mut text = format!("{{\"key\":\"{key}\"");
+    let mut member = 0;
+    while text.len() + 40 < bytes {
+        text.push_str(&format!(
+            ",\"field{member}\":\"value of field {member:06}\""
+        ));
+        member += 1;
+    }
+    text.push('}');
+    text
+}
