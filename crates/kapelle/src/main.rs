@@ -1,5 +1,11 @@
 //! The `kapelle` binary.
 
+mod cli;
+mod client;
 mod config;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

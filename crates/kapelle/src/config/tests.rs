@@ -1,1 +1,201 @@
+use std::path::{Path, PathBuf};
 
+use expect_test::{Expect, expect, expect_file};
+
+use super::*;
+
+/// Loads a file of that text under these layers; answers what is not a default, or what is wrong.
+fn check(file: &str, environment: &[(&str, &str)], flags: Vec<Flag>, expected: Expect) {
+    let place = Place::new();
+    let path = place.0.join("kapelle.toml");
+    std::fs::write(&path, file).unwrap();
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let layers = Layers {
+        file: Some(path),
+        environment,
+        flags,
+        search: Vec::new(),
+    };
+    let shown = match Config::load(&layers) {
+        Ok(loaded) => {
+            let text = show(&loaded, true);
+            let lines = text
+                .lines()
+                .filter(|line| line.contains('#') && !line.ends_with("# default"));
+            lines
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+                .collect()
+        }
+        Err(error) => format!("{}: {error}\n", error.code()),
+    };
+    expected.assert_eq(&shown.replace(&format!("{}/", place.0.display()), ""));
+}
+
+/// A directory that goes away again.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "kapelle-config-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn flags_go_over_environment_goes_over_file() {
+    check(
+        "[server]\nrest-address = \"127.0.0.1:1\"\ngrpc-address = \"127.0.0.1:2\"\nmanagement-address = \"127.0.0.1:3\"\n",
+        &[
+            ("KAPELLE_SERVER__GRPC_ADDRESS", "127.0.0.1:20"),
+            ("KAPELLE_SERVER__MANAGEMENT_ADDRESS", "127.0.0.1:30"),
+        ],
+        vec![Flag {
+            key: "server.management-address",
+            name: "--management-address",
+            value: "127.0.0.1:auto".into(),
+        }],
+        expect![[r#"
+            rest-address = "127.0.0.1:1" # kapelle.toml:2
+            grpc-address = "127.0.0.1:20" # environment KAPELLE_SERVER__GRPC_ADDRESS
+            management-address = "127.0.0.1:auto" # flag --management-address
+        "#]],
+    );
+}
+
+#[test]
+fn text_from_the_environment_stands_for_numbers_and_switches() {
+    check(
+        "",
+        &[
+            ("KAPELLE_LIMITS__EVENT_BATCH_COUNT", "7"),
+            ("KAPELLE_HISTORY__ENABLED", "false"),
+            ("KAPELLE_ADDRESS", "belongs to the client"),
+        ],
+        Vec::new(),
+        expect![[r#"
+            event-batch-count = 7 # environment KAPELLE_LIMITS__EVENT_BATCH_COUNT
+            enabled = false # environment KAPELLE_HISTORY__ENABLED
+        "#]],
+    );
+}
+
+#[test]
+fn everything_wrong_is_said_at_once_with_its_place() {
+    check(
+        "[server]\nrest-adress = \"x\"\ngrpc-address = \"127.0.0.1\"\n[limits]\nmessage-size = \"3 MB\"\n\
+         commands-in-flight = \"7\"\n[sevrer]\n[log]\nlevel = \"loud\"\n",
+        &[
+            ("KAPELLE_DATA__DIRR", "x"),
+            ("KAPELLE_HISTORY__ENABLED", "yes"),
+        ],
+        Vec::new(),
+        expect![[r#"
+            KAP-1003: accept the configuration:
+              environment KAPELLE_DATA__DIRR: `data.dirr` is not a known key; did you mean `dir`?
+              environment KAPELLE_HISTORY__ENABLED: `history.enabled` must be true or false, not "yes"
+              kapelle.toml:6: `limits.commands-in-flight` must be a whole number, not text
+              kapelle.toml:5: `limits.message-size` must be a size such as "64 MiB" (B, KiB, MiB, GiB), not "3 MB"
+              kapelle.toml:9: `log.level` must be "error", "warn", "info", "debug" or "trace", not "loud"
+              kapelle.toml:3: `server.grpc-address` must be an address such as "127.0.0.1:8080" or "127.0.0.1:auto", not "127.0.0.1"
+              kapelle.toml:2: `server.rest-adress` is not a known key; did you mean `rest-address`?
+              kapelle.toml:7: `sevrer` is not a known section; did you mean `server`?
+        "#]],
+    );
+}
+
+#[test]
+fn a_syntax_error_has_line_and_column() {
+    check(
+        "[server]\nrest-address = \n",
+        &[],
+        Vec::new(),
+        expect![[r#"
+            KAP-1002: parse kapelle.toml:2:16: string values must be quoted, expected literal string
+        "#]],
+    );
+}
+
+#[test]
+fn sources_and_sinks_need_their_kind_and_one_url() {
+    check(
+        "[sources.a]\nqueue = \"q\"\n[sources.b]\nkind = \"kafka\"\n[sinks.c]\nkind = \"webhook\"\nurl = \"http://x\"\nurl-env = \"X\"\n\
+         [sinks.d]\nkind = \"rabbitmq\"\nurl = \"amqp://x\"\n",
+        &[],
+        Vec::new(),
+        expect![[r#"
+            KAP-1003: accept the configuration:
+              kapelle.toml:5: `sinks.c` needs exactly one of `url`, `url-env` and `url-file`
+              kapelle.toml:9: `sinks.d` needs `exchange`
+              kapelle.toml:1: `sources.a` needs `kind`; known are rabbitmq
+              kapelle.toml:3: `sources.b` has the unknown kind "kafka"; known are rabbitmq
+        "#]],
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    check(
+        "[sinks.shop]\nkind = \"webhook\"\nurl = \"http://user:password@shop\"\n",
+        &[],
+        Vec::new(),
+        expect![[r#"
+            kind = "webhook" # kapelle.toml:2
+            url = "***" # kapelle.toml:3
+        "#]],
+    );
+    let debug = format!(
+        "{:?}",
+        <Secret as setting::Setting>::read(&tree::Node {
+            raw: tree::Raw::Text("password".into()),
+            origin: tree::Origin::Default,
+        })
+    );
+    assert!(!debug.contains("password"), "{debug}");
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_exist() {
+    let layers = Layers {
+        file: Some("/nowhere/kapelle.toml".into()),
+        ..Layers::default()
+    };
+    let error = Config::load(&layers).unwrap_err();
+    assert_eq!(error.code(), "KAP-1001");
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let shown = show(&Loaded::default(), false);
+    let place = Place::new();
+    let path = place.0.join("kapelle.toml");
+    std::fs::write(&path, &shown).unwrap();
+    let again = Config::load(&Layers {
+        file: Some(path),
+        ..Layers::default()
+    })
+    .unwrap();
+    assert_eq!(show(&again, false), shown);
+}
+
+#[test]
+fn the_reference_page_is_fresh() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
+    expect_file![page].assert_eq(&reference_page());
+}

@@ -1,0 +1,75 @@
+//! The command line: what was typed (`args`), what it means (one file a command), how it ends (`exit`, `failure`).
+//!
+//! **Invariant:** data goes to standard output, everything else to standard error; every way to fail has a code of
+//! `docs/reference/exit-codes.md` and, where there is one, a next step.
+//! Deliberately absent: any knowledge of the engine. Commands about a server ask it over its public API.
+
+mod args;
+mod check;
+mod completion;
+mod configuration;
+mod deploy;
+mod events;
+mod exit;
+mod failure;
+mod feel;
+mod input;
+mod instances;
+mod jobs;
+mod messages;
+mod output;
+mod remote;
+mod resources;
+mod status;
+mod version;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use exit::Exit;
+use failure::Failure;
+use output::Output;
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    // Clap itself prints help and usage errors, and ends with 0 or 2.
+    let Cli {
+        command,
+        color,
+        output,
+    } = Cli::parse();
+    let output = Output::new(output, color);
+    match dispatch(command, output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.message(failure.render(output.messages).trim_end());
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, output: Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Serve(_) | Command::Demo(_) => Err(Failure::failed("KAP-2000", "not wired yet")),
+        Command::Deploy(args) => remote::run(deploy::deploy(args, output)),
+        Command::Run(args) => remote::run(instances::run(args, output)),
+        Command::List(args) => remote::run(resources::list(args, output)),
+        Command::Get(args) => remote::run(resources::get(args, output)),
+        Command::Cancel(args) => remote::run(instances::cancel(args, output)),
+        Command::Publish(args) => remote::run(messages::publish(args, output)),
+        Command::Resolve(args) => remote::run(jobs::resolve(args, output)),
+        Command::Complete(args) => remote::run(jobs::complete(args, output)),
+        Command::Fail(args) => remote::run(jobs::fail(args, output)),
+        Command::Worker(args) => remote::run(worker::work(args, output)),
+        Command::Events(args) => remote::run(events::run(args.command, output)),
+        Command::Feel(args) => feel::run(args, output),
+        Command::Check(args) => check::run(&args, output),
+        Command::Status(args) => remote::run(status::status(args, output)),
+        Command::Config(args) => configuration::run(args, output),
+        Command::Completion { shell } => completion::run(shell, output),
+        Command::Version => version::run(output),
+    }
+}

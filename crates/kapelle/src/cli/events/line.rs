@@ -1,0 +1,52 @@
+//! An event on one line, for a terminal.
+
+use crate::cli::output::{Style, cell};
+use crate::client::Document;
+
+/// `07:00:00.123  4711  order.placed  A-1001  STARTED  started fresh-food-order`
+pub(crate) fn line(event: &Document, style: Style) -> String {
+    let time = cell(event, "time");
+    let arrow = if event.text("direction") == Some("out") {
+        "→"
+    } else {
+        "←"
+    };
+    let outcome = cell(event, "outcome");
+    let painted = style.outcome(&outcome)
+        + &" ".repeat(OUTCOME_WIDTH.saturating_sub(outcome.chars().count()));
+    format!(
+        "{}  {:>6} {arrow} {:<22} {:<12} {painted}  {}",
+        style.faint(clock(&time)),
+        cell(event, "position"),
+        cell(event, "type"),
+        cell(event, "subject"),
+        cell(event, "reason"),
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// Of the longest common word, `CORRELATED`.
+const OUTCOME_WIDTH: usize = 10;
+
+/// The time of day of an RFC 3339 time.
+pub(crate) fn clock(time: &str) -> &str {
+    let of_day = time.split_once('T').map_or(time, |(_, of_day)| of_day);
+    of_day.trim_end_matches('Z')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_came_and_what_it_came_to() {
+        let event = Document::parse(
+            br#"{"position":"12","direction":"in","time":"2026-11-24T07:00:00.123Z","type":"order.placed","subject":"A-1","outcome":"STARTED","reason":"started order"}"#,
+        );
+        assert_eq!(
+            line(&event.unwrap(), Style::plain()),
+            "07:00:00.123      12 ← order.placed           A-1          STARTED     started order"
+        );
+    }
+}
