@@ -1,0 +1,337 @@
+//! A queue as a source: manual acknowledgement after durability, prefetch as back-pressure, reconnects.
+//!
+//! **Invariant**: a delivery is acknowledged only after [`Ingest::submit`] returned `Ok` for the batch it was in, on the
+//! channel it came from. Whatever else happens, it stays unacknowledged and the broker gives it out again.
+//!
+//! Batches are submitted one after the other, so the order of the queue is the order in the journal.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use lapin::message::Delivery as Message;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ErrorKind};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::config::SourceConfig;
+use super::connection::{close, connect};
+use super::error::Error;
+use super::message::{received, short};
+use crate::backoff::Backoff;
+use crate::source::{Delivery, Ingest, IngestError, Outcome, Source};
+use crate::status::{Handle, State, Status, count, paused_is};
+
+/// Bytes of bodies after which a batch is full: a batch is one journal batch, and that has 4 MiB.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// A connection that held this long was a good one: the next failure begins with the first wait again.
+const GOOD_SESSION: Duration = Duration::from_secs(10);
+
+/// Reads CloudEvents from a queue.
+#[derive(Debug)]
+pub struct Consumer {
+    config: SourceConfig,
+    handle: Handle,
+}
+
+impl Consumer {
+    /// Nothing is connected before [`run`](Source::run).
+    pub fn new(config: SourceConfig) -> Self {
+        Self {
+            config,
+            handle: Handle::new(),
+        }
+    }
+}
+
+impl Source for Consumer {
+    fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    async fn run<I: Ingest>(self, ingest: I, shutdown: CancellationToken) {
+        let status = self.handle.status().as_ref();
+        let mut paused = self.handle.paused();
+        let mut backoff = Backoff::new(self.config.backoff);
+        while !shutdown.is_cancelled() {
+            if *paused.borrow() {
+                status.set_state(State::Paused);
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = paused_is(false, &mut paused) => {}
+                }
+            }
+            let session = Session {
+                config: &self.config,
+                status,
+                ingest: &ingest,
+                shutdown: &shutdown,
+                paused: paused.clone(),
+            };
+            let began = Instant::now();
+            let ended = session.run().await;
+            status.forget_lag();
+            match ended {
+                Ok(End::Shutdown) => break,
+                Ok(End::Paused) => continue,
+                Err(error) => status.failed(error.to_string()),
+            }
+            if began.elapsed() >= GOOD_SESSION {
+                backoff.reset();
+            }
+            status.set_state(State::BackingOff);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+            }
+        }
+        status.set_state(State::Stopped);
+    }
+}
+
+/// One connection from its beginning to its end.
+struct Session<'s, I> {
+    config: &'s SourceConfig,
+    status: &'s Status,
+    ingest: &'s I,
+    shutdown: &'s CancellationToken,
+    paused: watch::Receiver<bool>,
+}
+
+/// Why a session ended without an error.
+enum End {
+    Shutdown,
+    Paused,
+}
+
+impl<I: Ingest> Session<'_, I> {
+    async fn run(mut self) -> Result<End, Error> {
+        self.status.set_state(State::Connecting);
+        let connection = tokio::select! {
+            () = self.shutdown.cancelled() => return Ok(End::Shutdown),
+            connection = connect(&self.config.url, self.config.connect_timeout) => connection?,
+        };
+        count(&self.status.connects, 1);
+        let end = self.consume(&connection).await;
+        close(&connection).await;
+        end
+    }
+
+    async fn consume(&mut self, connection: &Connection) -> Result<End, Error> {
+        let queue = short(&self.config.queue).ok_or(Error::NameTooLong {
+            what: "the name of the queue",
+        })?;
+        ensure_queue(connection, &queue, self.config.declare).await?;
+        let (channel, mut deliveries) = self.subscribe(connection, &queue).await?;
+        // The length is asked for on a channel of its own: an error there must not take the deliveries with it.
+        let side_channel = open(connection).await?;
+        let mut lag_timer = tokio::time::interval(self.config.lag_interval);
+        lag_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.status.set_state(State::Running);
+        loop {
+            // All branches can be dropped without loss: `next_batch` holds nothing while it waits.
+            let batch = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Ok(End::Shutdown),
+                () = paused_is(true, &mut self.paused) => return Ok(End::Paused),
+                _ = lag_timer.tick() => {
+                    self.status.set_lag(queue_length(&side_channel, &queue).await?);
+                    continue;
+                }
+                batch = next_batch(&mut deliveries, self.config.prefetch.into()) => batch,
+            };
+            let batch = batch.map_err(Error::broker("receive"))?;
+            if batch.is_empty() {
+                return Err(Error::SubscriptionEnded {
+                    queue: self.config.queue.clone(),
+                });
+            }
+            if let Some(end) = self.take(batch, &channel).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        connection: &Connection,
+        queue: &ShortString,
+    ) -> Result<(Channel, lapin::Consumer), Error> {
+        let channel = open(connection).await?;
+        let qos = channel.basic_qos(self.config.prefetch, BasicQosOptions::default());
+        qos.await.map_err(Error::broker("set the prefetch"))?;
+        let options = BasicConsumeOptions::default();
+        let consuming =
+            channel.basic_consume(queue.clone(), "".into(), options, FieldTable::default());
+        let deliveries = consuming
+            .await
+            .map_err(Error::broker("subscribe to the queue"))?;
+        Ok((channel, deliveries))
+    }
+
+    /// Offers a batch until it is taken, then acknowledges it.
+    async fn take(&mut self, batch: Vec<Message>, channel: &Channel) -> Result<Option<End>, Error> {
+        count(&self.status.received, batch.len());
+        count(
+            &self.status.received_bytes,
+            batch.iter().map(|message| message.data.len()).sum(),
+        );
+        let last_tag = batch
+            .last()
+            .map(|message| message.delivery_tag)
+            .expect("an empty batch ended the session");
+        let decode = |message: Message| {
+            received(
+                &self.config.queue,
+                &message.properties,
+                message.data,
+                &self.config.limits,
+            )
+        };
+        let batch: Vec<Delivery> = batch.into_iter().map(decode).collect();
+        let mut backoff = Backoff::new(self.config.backoff);
+        let outcomes = loop {
+            let error = match self.ingest.submit(batch.clone()).await {
+                Ok(outcomes) => break outcomes,
+                Err(error) => error,
+            };
+            self.status.failed(error.to_string());
+            count(&self.status.ingest_retries, 1);
+            let wait = wait_after(&error, &mut backoff);
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(Some(End::Shutdown)),
+                () = paused_is(true, &mut self.paused) => return Ok(Some(End::Paused)),
+                () = tokio::time::sleep(wait) => {}
+            }
+            // A channel that is gone has taken our deliveries back to the queue: they are no longer ours to submit.
+            if !channel.status().connected() {
+                return Err(Error::ConnectionLost);
+            }
+        };
+        count_outcomes(self.status, &outcomes);
+        let acknowledging = channel.basic_ack(last_tag, BasicAckOptions { multiple: true });
+        acknowledging.await.map_err(Error::broker("acknowledge"))?;
+        self.status.succeeded();
+        Ok(None)
+    }
+}
+
+async fn open(connection: &Connection) -> Result<Channel, Error> {
+    connection
+        .create_channel()
+        .await
+        .map_err(Error::broker("open a channel"))
+}
+
+/// Looks whether the queue is there, and makes it if that is wished. Looking first leaves a queue alone that somebody
+/// made with other arguments; on a channel of its own, because a missing queue closes the channel.
+async fn ensure_queue(
+    connection: &Connection,
+    queue: &ShortString,
+    declare: bool,
+) -> Result<(), Error> {
+    match declare_passively(&open(connection).await?, queue).await {
+        Err(error) if declare && is_not_found(&error) => {}
+        Err(error) => {
+            return Err(Error::Broker {
+                doing: "look for the queue",
+                source: error,
+            });
+        }
+        Ok(_) => return Ok(()),
+    }
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
+    let channel = open(connection).await?;
+    let declaring = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
+    declaring
+        .await
+        .map_err(Error::broker("declare the queue"))?;
+    Ok(())
+}
+
+async fn queue_length(channel: &Channel, queue: &ShortString) -> Result<u64, Error> {
+    let declared = declare_passively(channel, queue).await;
+    Ok(declared
+        .map_err(Error::broker("ask for the length of the queue"))?
+        .message_count()
+        .into())
+}
+
+async fn declare_passively(channel: &Channel, queue: &ShortString) -> lapin::Result<lapin::Queue> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.clone(), options, FieldTable::default())
+        .await
+}
+
+fn wait_after(error: &IngestError, backoff: &mut Backoff) -> Duration {
+    let wait = backoff.next_wait();
+    match error {
+        IngestError::Overloaded {
+            retry_after: Some(at_least),
+        } => wait.max(*at_least),
+        IngestError::Overloaded { retry_after: None } | IngestError::Unavailable { .. } => wait,
+    }
+}
+
+fn count_outcomes(status: &Status, outcomes: &[Outcome]) {
+    let with = |wanted| {
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == wanted)
+            .count()
+    };
+    count(&status.accepted, with(Outcome::Accepted));
+    count(&status.duplicates, with(Outcome::Duplicate));
+    count(&status.rejected, with(Outcome::Rejected));
+}
+
+fn is_not_found(error: &lapin::Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => {
+            *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+        }
+        _ => false,
+    }
+}
+
+/// Waits for a delivery and takes with it what else has arrived. Empty when the subscription has ended. An error after
+/// deliveries is found again by the next call, or by the acknowledgement.
+async fn next_batch(
+    deliveries: &mut lapin::Consumer,
+    count_max: usize,
+) -> lapin::Result<Vec<Message>> {
+    poll_fn(|cx| {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < count_max && bytes < BATCH_BYTES_MAX {
+            match Pin::new(&mut *deliveries).poll_next(cx) {
+                Poll::Ready(Some(Ok(delivery))) => {
+                    bytes += delivery.data.len();
+                    batch.push(delivery);
+                }
+                Poll::Ready(Some(Err(error))) if batch.is_empty() => {
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(batch)),
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(batch))
+    })
+    .await
+}
