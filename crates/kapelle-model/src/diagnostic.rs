@@ -82,20 +82,23 @@ impl fmt::Display for Diagnostic {
 /// The errors of one resource in the shape Camunda's clients see in a refused deployment (camunda8.md appendix E).
 #[must_use]
 pub fn deployment_text(resource_name: &str, diagnostics: &[Diagnostic]) -> String {
-    let mut out = format!("'{resource_name}':");
+    let mut out = format!("'{resource_name}': ");
     for diagnostic in diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.is_error())
     {
-        if diagnostic.path.is_empty() {
-            out.push_str(&format!(
-                " - ERROR: {} [{}, line {}]\n",
-                diagnostic.message, diagnostic.code, diagnostic.line
-            ));
+        let Diagnostic {
+            path,
+            message,
+            code,
+            line,
+            ..
+        } = diagnostic;
+        if path.is_empty() {
+            out.push_str(&format!("- ERROR: {message} [{code}, line {line}]\n"));
         } else {
             out.push_str(&format!(
-                " - Element: {}\n    - ERROR: {} [{}, line {}]\n",
-                diagnostic.path, diagnostic.message, diagnostic.code, diagnostic.line
+                "- Element: {path}\n    - ERROR: {message} [{code}, line {line}]\n"
             ));
         }
     }

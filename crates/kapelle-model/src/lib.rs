@@ -25,6 +25,8 @@
 pub mod bpmn;
 pub mod diagnostic;
 pub mod graph;
+#[cfg(any(test, feature = "notation"))]
+pub mod notation;
 pub mod timer;
 mod xml;
 

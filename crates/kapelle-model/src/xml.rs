@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use quick_xml::XmlVersion;
+use quick_xml::escape::EscapeError;
+use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{NamespaceResolver, ResolveResult};
 use quick_xml::reader::NsReader;
@@ -398,11 +400,10 @@ impl<'a> Builder<'a> {
                     offset,
                 ));
             }
-            let attribute =
-                attribute.map_err(|error| (ErrorKind::Syntax(error.to_string()), offset))?;
+            let attribute = attribute.map_err(|error| (attribute_error(error.into()), offset))?;
             let value = attribute
                 .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|error| (ErrorKind::Syntax(error.to_string()), offset))?;
+                .map_err(|error| (attribute_error(error), offset))?;
             if attribute.key.as_namespace_binding().is_some() || namespace == Namespace::Foreign {
                 continue;
             }
@@ -482,6 +483,30 @@ impl<'a> Builder<'a> {
             )),
         }
     }
+}
+
+/// The parser counts positions from the tag; ours is the document's, so only what is wrong is taken over.
+fn attribute_error(error: quick_xml::Error) -> ErrorKind {
+    let what = match error {
+        quick_xml::Error::Escape(EscapeError::UnrecognizedEntity(_, name)) => {
+            return ErrorKind::Entity { name };
+        }
+        quick_xml::Error::Escape(EscapeError::UnterminatedEntity(_)) => {
+            "a '&' without ';' in an attribute"
+        }
+        quick_xml::Error::InvalidAttr(AttrError::Duplicated(..)) => "an attribute is given twice",
+        quick_xml::Error::InvalidAttr(AttrError::UnquotedValue(_)) => {
+            "the value of an attribute has no quotes"
+        }
+        quick_xml::Error::InvalidAttr(AttrError::ExpectedQuote(..)) => {
+            "the value of an attribute does not end"
+        }
+        quick_xml::Error::InvalidAttr(AttrError::ExpectedEq(_) | AttrError::ExpectedValue(_)) => {
+            "an attribute has no value"
+        }
+        other => return ErrorKind::Syntax(other.to_string()),
+    };
+    ErrorKind::Syntax(what.to_owned())
 }
 
 fn offset_of(position: u64) -> usize {

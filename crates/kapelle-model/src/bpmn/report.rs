@@ -52,6 +52,8 @@ impl<'d> Report<'d> {
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, bool) {
         self.diagnostics
             .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        // What several users share, such as a message, is looked at for each of them.
+        self.diagnostics.dedup();
         (self.diagnostics, self.errors == 0)
     }
 
@@ -115,11 +117,19 @@ impl<'d> Report<'d> {
     }
 
     pub(super) fn missing(&mut self, id: NodeId, attribute: &str, help: &str) {
-        let name = &self.document.node(id).name;
+        let node = self.document.node(id);
+        let prefix = if node.namespace == Namespace::Bpmn {
+            ""
+        } else {
+            node.namespace.prefix()
+        };
         self.error(
             Code::Missing,
             At::Node(id),
-            format!("attribute '{attribute}' of <{name}> is missing or empty"),
+            format!(
+                "attribute '{attribute}' of <{prefix}{}> is missing or empty",
+                node.name
+            ),
             help,
         );
     }

@@ -101,6 +101,7 @@ pub(super) fn constant(report: &mut Report<'_>, at: At<'_>, value: &str) -> Opti
 }
 
 fn expression(report: &mut Report<'_>, at: At<'_>, source: &str) -> Option<Expr> {
+    let source = source.trim();
     match Expr::parse(source) {
         Ok(expr) => Some(expr),
         Err(error) => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Code;
-use crate::graph::{ElementIndex, ElementType};
+use crate::graph::{CatchTrigger, ElementIndex, ElementKind, ElementType};
 
 use super::super::process::Builder;
 use super::super::report::At;
@@ -62,7 +62,7 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, index: ElementIndex) {
             );
         }
         let element = builder.process.element(target);
-        let Some(message) = element.kind.awaited_message() else {
+        let ElementKind::CatchEvent(CatchTrigger::Message(message)) = element.kind else {
             continue;
         };
         let name = builder.process.message(message).name.to_string();

@@ -121,8 +121,9 @@ fn unreachable(builder: &mut Builder<'_, '_>) {
         let element = builder.process.element(index);
         // Saying it of what stands inside or behind would only repeat it.
         let scope_reached = reached[element.scope.0 as usize];
-        let first =
-            element.incoming.is_empty() && element.element_type != ElementType::BoundaryEvent;
+        let first = element.incoming.is_empty()
+            && !element.id.is_empty()
+            && element.element_type != ElementType::BoundaryEvent;
         if scope_reached && first {
             let message = format!("'{}' is never reached", element.id);
             builder.report.warn(
