@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use kapelle_engine::command::{Command, CommandMeta};
 use kapelle_engine::ids::Sequence;
+use kapelle_engine::keep::Keep;
 
 use crate::metrics::Metrics;
-use crate::reader::{ReadError, RecordReader};
+use crate::partition::ReadRequest;
+use crate::reader::{ReadError, Readers, RecordReader};
 use crate::reply::{Overloaded, ReplyTo};
 use crate::streams::StreamRegistry;
 
 /// How a partition is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Replaying its journal; commands wait.
+    /// Its announcement as the leader is not durable yet; commands wait.
     Recovering,
     /// Deciding.
     Ready,
@@ -34,7 +36,8 @@ pub(crate) trait Front: Send + Sync {
     fn health(&self) -> Health;
     fn committed(&self) -> Sequence;
     fn wait_committed(&self, at_least: Sequence, timeout: Duration) -> bool;
-    fn subscribe(&self, name: &str, from: Sequence) -> Result<RecordReader, ReadError>;
+    fn read(&self, read: ReadRequest) -> Result<(), Overloaded>;
+    fn readers(&self) -> &Arc<Readers>;
     fn shutdown(&self);
 }
 
@@ -58,6 +61,22 @@ impl PartitionHandle {
         reply: ReplyTo,
     ) -> Result<(), Overloaded> {
         self.front.submit(command, meta, reply)
+    }
+
+    /// Looks at state, on the writer's thread: `read` must be short. `then` gets what it found once everything it may
+    /// have seen is durable, or `None` if the partition stops before. Dropped without a call if it stopped earlier.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: not taken.
+    pub fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Keep) -> T + Send + 'static,
+        then: impl FnOnce(Option<T>) + Send + 'static,
+    ) -> Result<(), Overloaded> {
+        self.front.read(Box::new(move |keep| {
+            let seen = read(keep);
+            Box::new(move |durable| then(durable.then_some(seen)))
+        }))
     }
 
     /// The open job streams.
@@ -90,13 +109,18 @@ impl PartitionHandle {
         self.front.wait_committed(at_least, timeout)
     }
 
+    /// A reader that is gone for good no longer holds back the trim.
+    pub fn forget_reader(&self, name: &str) {
+        self.front.readers().forget(name);
+    }
+
     /// Committed records from that sequence on. `name` is the reader's, for ever: its position holds the trim back from the
     /// moment it subscribes, and a second subscription under the same name replaces the first.
     ///
     /// # Errors
     /// [`ReadError::Trimmed`] names the first record that is left.
     pub fn subscribe(&self, name: &str, from: Sequence) -> Result<RecordReader, ReadError> {
-        self.front.subscribe(name, from)
+        self.front.readers().subscribe(name, from)
     }
 
     /// Stops taking commands, finishes what was taken, writes a checkpoint, and ends the thread. Blocks until then.

@@ -13,14 +13,22 @@
 //!   what is noteworthy is in [`metrics::Metrics`] and in the effects.
 
 pub mod clock;
+pub mod delivery;
 pub mod effects;
 pub mod handle;
+mod keep;
+mod limiter;
 pub mod metrics;
+pub mod open;
 pub mod options;
+pub mod partition;
 pub mod reader;
+pub mod record;
 pub mod reply;
+pub mod shell;
 pub mod streams;
 
 pub use handle::{Health, PartitionHandle};
+pub use open::{Open, OpenError, open};
 pub use options::Options;
 pub use reply::{Overloaded, Refusal, Reply, ReplyTo};

@@ -15,10 +15,17 @@ pub struct Options {
     pub queue_max: usize,
     /// Budget for instances in memory.
     pub cache_bytes_max: usize,
+    /// Memory for what the store has read lately.
+    pub store_cache_bytes: u64,
     /// A restart replays at most about this many records: a second's work.
     pub tail_records_max: u64,
     /// … and at most about this many bytes of journal.
     pub tail_bytes_max: u64,
+    /// A cut is made at the latest when this many index entries are in memory: 250,000 are about 40 MiB.
+    pub overlay_entries_max: usize,
+    /// Journal between two base copies of the store. The journal is kept back to the older of two, so it takes up to
+    /// three times as much disk; a copy costs a flush of the store.
+    pub base_bytes_min: u64,
     /// Below this much free disk space, commands from outside are refused.
     pub disk_soft_limit_bytes: u64,
     /// How far a reader may be behind before the trim no longer waits for it.
@@ -37,8 +44,11 @@ impl Default for Options {
             due_max: 64,
             queue_max: 4_096,
             cache_bytes_max: 256 * 1024 * 1024,
+            store_cache_bytes: 64 * 1024 * 1024,
             tail_records_max: 1_000_000,
             tail_bytes_max: 256 * 1024 * 1024,
+            overlay_entries_max: 250_000,
+            base_bytes_min: 256 * 1024 * 1024,
             disk_soft_limit_bytes: 512 * 1024 * 1024,
             reader_lag_records_max: 20_000_000,
             accept_clock_jump: false,

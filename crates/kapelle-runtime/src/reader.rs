@@ -4,11 +4,17 @@
 //! that its own output is durable ([`RecordReader::release`]); one too far behind is cut loose and finds out by
 //! [`ReadError::Trimmed`]. It never slows the writer: it reads the journal's files itself.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kapelle_engine::encode;
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{Sequence, Timestamp};
+use kapelle_storage::journal::{self, BatchKind, Cursor, ReadBatch};
+use kapelle_storage::position::Sequence as StoredSequence;
+
+use crate::record::{self, Record};
 
 /// The command that a record belongs to: one header for all its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,31 +50,197 @@ pub enum ReadError {
     Journal { at: Sequence, why: String },
 }
 
-/// A position in the committed records.
-pub struct RecordReader {
-    pub(crate) source: Box<dyn RecordSource>,
+/// Everyone who reads behind the writer, and how far each has come.
+pub struct Readers {
+    journal: Arc<dyn journal::Read>,
+    positions: Mutex<BTreeMap<String, Sequence>>,
 }
 
-/// What a reader reads from; hides the journal's type from its users.
-pub(crate) trait RecordSource: Send {
-    fn poll(&mut self, max: usize) -> Result<Vec<CommittedRecord>, ReadError>;
-    fn wait(&mut self, timeout: Duration) -> bool;
-    fn release(&mut self, through: Sequence);
+impl Readers {
+    pub(crate) fn new(journal: Arc<dyn journal::Read>) -> Self {
+        Self {
+            journal,
+            positions: Mutex::default(),
+        }
+    }
+
+    /// The last durable record.
+    #[must_use]
+    pub fn committed(&self) -> Sequence {
+        Sequence(self.journal.durable().sequence.0)
+    }
+
+    /// Blocks until that record is durable; `false` when the time is over or the journal was closed.
+    #[must_use]
+    pub fn wait_committed(&self, at_least: Sequence, timeout: Duration) -> bool {
+        let seen = StoredSequence(at_least.0.saturating_sub(1));
+        self.journal
+            .wait_past(seen, timeout)
+            .is_ok_and(|durable| durable.sequence.0 >= at_least.0)
+    }
+
+    /// Committed records from that one on; the journal keeps them until they are released.
+    ///
+    /// # Errors
+    /// [`ReadError::Trimmed`] names the first record that is left.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        name: &str,
+        from: Sequence,
+    ) -> Result<RecordReader, ReadError> {
+        let from = from.max(Sequence(1));
+        // Registered before the journal is asked, so that nothing is trimmed in between.
+        self.positions().insert(name.to_owned(), from);
+        let cursor = self.cursor(from).inspect_err(|_| {
+            self.positions().remove(name);
+        })?;
+        Ok(RecordReader {
+            readers: Arc::clone(self),
+            name: name.to_owned(),
+            cursor,
+            next: from,
+            command: None,
+        })
+    }
+
+    /// A reader that is gone for good no longer holds anything.
+    pub fn forget(&self, name: &str) {
+        self.positions().remove(name);
+    }
+
+    /// What may be trimmed when the store needs everything from `needed` on: nothing that a reader has not released,
+    /// unless it is more than `lag_max` records behind; then it is cut loose.
+    pub(crate) fn hold(&self, needed: Sequence, end: Sequence, lag_max: u64) -> Sequence {
+        let mut positions = self.positions();
+        positions.retain(|_, position| end.0.saturating_sub(position.0) <= lag_max);
+        positions.values().copied().fold(needed, Ord::min)
+    }
+
+    fn cursor(&self, from: Sequence) -> Result<Box<dyn Cursor>, ReadError> {
+        self.journal
+            .read_from(StoredSequence(from.0))
+            .map_err(|error| read_error(&error, from))
+    }
+
+    fn positions(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Sequence>> {
+        self.positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A position in the committed records.
+pub struct RecordReader {
+    readers: Arc<Readers>,
+    name: String,
+    cursor: Box<dyn Cursor>,
+    /// Records before this one are passed over.
+    next: Sequence,
+    command: Option<Arc<CommandHeader>>,
 }
 
 impl RecordReader {
-    /// The next records, at most about `max`, ending with a whole command; empty when there are none yet.
+    /// The next records, at most about `max` (whole batches of the journal); empty when there are none yet.
+    ///
+    /// # Errors
+    /// [`ReadError`]; the reader is of no further use.
     pub fn poll(&mut self, max: usize) -> Result<Vec<CommittedRecord>, ReadError> {
-        self.source.poll(max)
+        let mut records = Vec::new();
+        while records.len() < max {
+            let at = self.next;
+            let Some(batch) = self
+                .cursor
+                .next_batch()
+                .map_err(|error| read_error(&error, at))?
+            else {
+                break;
+            };
+            read_batch(&batch, self.next, &mut self.command, &mut records)?;
+            self.next = Sequence(batch.last().0 + 1);
+        }
+        Ok(records)
     }
 
-    /// Blocks until something new is committed, the partition stops or the time is over; `true` if it is worth polling.
-    pub fn wait(&mut self, timeout: Duration) -> bool {
-        self.source.wait(timeout)
+    /// Blocks until something new is committed or the time is over; `true` if it is worth polling, also when the
+    /// journal was closed (the poll then tells).
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let seen = StoredSequence(self.next.0.saturating_sub(1));
+        self.readers
+            .journal
+            .wait_past(seen, timeout)
+            .is_ok_and(|durable| durable.sequence > seen)
+    }
+
+    /// The next record that `poll` will look at: everything before has been seen.
+    #[must_use]
+    pub fn position(&self) -> Sequence {
+        self.next
     }
 
     /// Everything up to this record is safe in the reader's own, synced output: the journal may let it go.
-    pub fn release(&mut self, through: Sequence) {
-        self.source.release(through);
+    pub fn release(&self, through: Sequence) {
+        let mut positions = self.readers.positions();
+        // Not inserted anew: a reader that was cut loose stays loose.
+        if let Some(position) = positions.get_mut(&self.name) {
+            *position = (*position).max(Sequence(through.0 + 1));
+        }
+    }
+}
+
+fn read_batch(
+    batch: &ReadBatch<'_>,
+    from: Sequence,
+    command: &mut Option<Arc<CommandHeader>>,
+    records: &mut Vec<CommittedRecord>,
+) -> Result<(), ReadError> {
+    if batch.kind == BatchKind::LeaderAnnounced {
+        return Ok(());
+    }
+    for (sequence, bytes) in batch.records() {
+        let sequence = Sequence(sequence.0);
+        let malformed = |why: String| ReadError::Journal { at: sequence, why };
+        match record::read(bytes).map_err(|error| malformed(error.to_string()))? {
+            // Also of a command that begins before `from`: its later events need it.
+            Record::Header(header) => {
+                let (kind, at, traceparent) = (header.kind, header.at, header.traceparent);
+                *command = Some(Arc::new(CommandHeader {
+                    sequence,
+                    kind,
+                    at,
+                    traceparent,
+                }));
+            }
+            Record::Event(bytes) if sequence >= from => {
+                let command = command
+                    .clone()
+                    .ok_or_else(|| malformed("it follows no header".to_owned()))?;
+                let event =
+                    encode::decode_event(bytes).map_err(|error| malformed(error.to_string()))?;
+                records.push(CommittedRecord {
+                    sequence,
+                    command,
+                    event,
+                });
+            }
+            Record::Event(_) | Record::Leftover(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn read_error(error: &journal::Error, wanted: Sequence) -> ReadError {
+    match error {
+        journal::Error::Trimmed { oldest, .. } => ReadError::Trimmed {
+            wanted,
+            first: Sequence(oldest.0),
+        },
+        journal::Error::Poisoned { why } => ReadError::Stopped {
+            reason: why.clone(),
+        },
+        other => ReadError::Journal {
+            at: wanted,
+            why: other.to_string(),
+        },
     }
 }

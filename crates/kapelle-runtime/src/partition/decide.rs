@@ -1,0 +1,333 @@
+//! The first step: commands become events, in memory and in the open batch.
+//!
+//! Order inside a step: left-over follow-ups, then what is due, then requests, so that what began earlier ends earlier; each
+//! has a bound per batch, so none starves the others.
+//!
+//! **Invariant**: the one place in the product that catches a panic is [`Partition::process`]. After one, nothing in
+//! memory is trusted: it is dropped and read again from journal and store before anything else is decided.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use kapelle_engine::command::{Command, CommandMeta};
+use kapelle_engine::ids::{ProcessInstanceKey, Sequence};
+use kapelle_engine::rejection::{Rejection, RejectionCode};
+use kapelle_engine::{Decision, Settings, encode};
+use kapelle_storage::journal::{Batch, Journal};
+use kapelle_storage::store::Store;
+
+use super::{Leftover, Outgoing, Partition, Request};
+use crate::clock::Clock;
+use crate::record::{self, Header, Source};
+use crate::reply::{Refusal, ReplyTo};
+
+/// Follow-ups decided in one step: a process with ten thousand paths must not keep the batch from being synced.
+const LEFTOVERS_PER_STEP_MAX: usize = 64;
+
+/// What is kept of a panic's message.
+const PANIC_TEXT_BYTES_MAX: usize = 500;
+
+impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
+    pub(super) fn decide(
+        &mut self,
+        requests: &mut dyn FnMut() -> Option<Request>,
+    ) -> Result<bool, String> {
+        let started = self.time.monotonic();
+        let before = self.metrics.commands.get();
+        self.decide_leftovers()?;
+        self.decide_due()?;
+        let asked = self.decide_requests(requests)?;
+        let decided = self.metrics.commands.get() != before;
+        if decided {
+            let spent = self.time.monotonic().saturating_sub(started);
+            self.metrics
+                .decide_ns
+                .add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+        }
+        Ok(decided || asked)
+    }
+
+    fn decide_leftovers(&mut self) -> Result<(), String> {
+        for _ in 0..LEFTOVERS_PER_STEP_MAX {
+            if !self.has_room() {
+                break;
+            }
+            let Some(leftover) = self.leftovers.pop_front() else {
+                break;
+            };
+            let source = Source::Leftover(leftover.sequence);
+            self.process(leftover.command, leftover.traceparent, source, None)?;
+        }
+        self.metrics.leftovers.set(self.leftovers.len() as u64);
+        Ok(())
+    }
+
+    fn decide_due(&mut self) -> Result<(), String> {
+        let room = self.options.due_max.saturating_sub(self.open_due);
+        if room == 0 || !self.has_room() {
+            return Ok(());
+        }
+        let now = self.time.now();
+        let due = self.engine.due(&self.keep, now, room + self.spoiled.len());
+        self.check_reads()?;
+        self.metrics.due_backlog.set(u64::from(due.len() >= room));
+        for command in due {
+            if matches!(&command, Command::Due(due) if self.spoiled.contains(due)) {
+                continue;
+            }
+            self.open_due += 1;
+            self.process(command, None, Source::Internal, None)?;
+        }
+        Ok(())
+    }
+
+    fn decide_requests(
+        &mut self,
+        requests: &mut dyn FnMut() -> Option<Request>,
+    ) -> Result<bool, String> {
+        let mut asked = false;
+        while self.takes_more()
+            && let Some(request) = requests()
+        {
+            asked = true;
+            match request {
+                Request::Read(read) => {
+                    let then = read(&self.keep);
+                    self.check_reads()?;
+                    self.waiting
+                        .push_back((self.position(), Outgoing::Read(then)));
+                }
+                Request::Command { command, reply, .. } if self.disk_low && grows(&command) => {
+                    self.metrics.disk_full.add(1);
+                    reply(Err(Refusal::DiskFull));
+                }
+                Request::Command {
+                    command,
+                    meta,
+                    reply,
+                } => {
+                    let source = if command.is_internal() {
+                        Source::Internal
+                    } else {
+                        Source::External
+                    };
+                    self.process(command, meta.traceparent, source, Some(reply))?;
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Decides one command of the runtime's own, as if it had been asked.
+    pub(super) fn decide_own(&mut self, command: Command) -> Result<(), String> {
+        self.process(command, None, Source::Internal, None)
+    }
+
+    fn process(
+        &mut self,
+        command: Command,
+        traceparent: Option<Arc<str>>,
+        source: Source,
+        reply: Option<ReplyTo>,
+    ) -> Result<(), String> {
+        let kind = record::kind_of(&command);
+        let due = if let Command::Due(due) = &command {
+            Some(*due)
+        } else {
+            None
+        };
+        let meta = CommandMeta {
+            now: self.time.now(),
+            traceparent,
+        };
+        let header_at = Sequence(self.position().0 + 1);
+        self.keep.begin(header_at);
+        self.metrics.commands.add(1);
+        self.open_commands += 1;
+
+        let mut streams = &*self.streams;
+        let (engine, keep) = (&mut self.engine, &mut self.keep);
+        let first_event = Sequence(header_at.0 + 1);
+        let decision = catch_unwind(AssertUnwindSafe(|| {
+            engine.process(keep, command, &meta, first_event, &mut streams)
+        }));
+        match decision {
+            Ok(decision) => {
+                self.keep.settle();
+                self.check_reads()?;
+                let header = Header {
+                    at: meta.now,
+                    kind,
+                    source,
+                    events: count(decision.events.len()),
+                    leftovers: count(decision.leftover.len()),
+                    traceparent: meta.traceparent,
+                };
+                self.record(header, decision, reply);
+                Ok(())
+            }
+            Err(panic) => {
+                self.spoiled.extend(due);
+                let header = Header {
+                    at: meta.now,
+                    kind,
+                    source,
+                    events: 0,
+                    leftovers: 0,
+                    traceparent: meta.traceparent,
+                };
+                self.after_panic(&panic_text(&*panic), header, reply)
+            }
+        }
+    }
+
+    /// Writes what was decided into the open batch and queues what may leave later.
+    fn record(&mut self, header: Header, decision: Decision, reply: Option<ReplyTo>) {
+        let refused = decision.answer.is_err();
+        debug_assert!(
+            !refused || (decision.events.is_empty() && decision.leftover.is_empty()),
+            "a refused command changes nothing"
+        );
+        self.metrics.events.add(decision.events.len() as u64);
+        self.metrics.rejections.add(u64::from(refused));
+        let silent = decision.events.is_empty() && decision.leftover.is_empty();
+        if !silent || matches!(header.source, Source::Leftover(_)) {
+            self.write_records(header, &decision.events, decision.leftover);
+        }
+        let needs = self.position();
+        // The reply first: a deferred answer must have been given before its result arrives as an effect.
+        if let Some(reply) = reply {
+            self.waiting.push_back((
+                needs,
+                Outgoing::Reply(reply, decision.answer.map_err(Refusal::Rejected)),
+            ));
+        }
+        for effect in decision.effects {
+            self.waiting.push_back((needs, Outgoing::Effect(effect)));
+        }
+    }
+
+    fn write_records(
+        &mut self,
+        header: Header,
+        events: &[kapelle_engine::event::Event],
+        leftover: Vec<Command>,
+    ) {
+        let journal = &mut self.journal;
+        let batch = self.open.get_or_insert_with(|| journal.batch());
+        batch.push_with(|out| record::put_header(&header, out));
+        for event in events {
+            batch.push_with(|out| {
+                record::put_event(out);
+                encode::encode_event(event, out);
+            });
+        }
+        for command in leftover {
+            let sequence = batch.push_with(|out| {
+                record::put_leftover(out);
+                encode::encode_command(&command, out);
+            });
+            let traceparent = header.traceparent.clone();
+            self.leftovers.push_back(Leftover {
+                sequence: Sequence(sequence.0),
+                command,
+                traceparent,
+            });
+        }
+    }
+
+    /// Nothing in memory is trusted any more: read everything again, refuse the command, set its instance aside.
+    fn after_panic(
+        &mut self,
+        text: &str,
+        header: Header,
+        reply: Option<ReplyTo>,
+    ) -> Result<(), String> {
+        self.metrics.panics.add(1);
+        let instance = self.keep.reached();
+        self.reload()?;
+        let rejection = Rejection {
+            intent: "PROCESS",
+            code: RejectionCode::ProcessingError,
+            reason: format!("Expected to process the command, but the engine failed: {text}"),
+        };
+        let leftover = header.source;
+        if let Source::Leftover(sequence) = leftover {
+            self.leftovers.retain(|other| other.sequence != sequence);
+        }
+        let refused = Decision {
+            answer: Err(rejection),
+            events: Vec::new(),
+            effects: Vec::new(),
+            leftover: Vec::new(),
+        };
+        let was_quarantine = header.kind == record::kind_of(&quarantine(ProcessInstanceKey(0), ""));
+        self.record(header, refused, reply);
+        match instance {
+            // A panic while setting it aside would go round for ever.
+            Some(_) if was_quarantine => Err(format!("setting an instance aside failed: {text}")),
+            Some(instance) => self.decide_own(quarantine(instance, text)),
+            None => Ok(()),
+        }
+    }
+
+    /// The last record that was given a number.
+    pub(super) fn position(&self) -> Sequence {
+        match &self.open {
+            Some(batch) => Sequence(batch.next().0 - 1),
+            None => Sequence(self.journal.end().sequence.0),
+        }
+    }
+
+    /// What was decided on a read that failed must not leave.
+    pub(super) fn check_reads(&self) -> Result<(), String> {
+        self.keep.failure().map_or(Ok(()), Err)
+    }
+
+    fn has_room(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_none_or(|batch: &Batch| batch.bytes() < self.options.batch_bytes_max)
+    }
+}
+
+/// How the engine of a partition is set up.
+pub(super) fn settings(options: &crate::Options) -> Settings {
+    Settings {
+        cluster: Arc::from(options.cluster.as_str()),
+        ..Settings::default()
+    }
+}
+
+fn quarantine(instance: ProcessInstanceKey, reason: &str) -> Command {
+    Command::QuarantineInstance {
+        instance,
+        reason: Arc::from(reason),
+    }
+}
+
+/// Whether a command makes state grow for good; the others are how it shrinks, and go on when the disk is filling up.
+const fn grows(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Deploy(_)
+            | Command::CreateInstance(_)
+            | Command::SetVariables(_)
+            | Command::PublishMessage(_)
+            | Command::CorrelateMessage(_)
+            | Command::IngestEvents(_)
+    )
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).expect("invariant: the engine limits what one command decides")
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    text.chars().take(PANIC_TEXT_BYTES_MAX).collect()
+}
