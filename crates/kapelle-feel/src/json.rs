@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: comments, trailing commas, NaN. They are not JSON.
 
+pub mod pull;
 mod read;
 mod write;
 
