@@ -107,13 +107,13 @@ pub struct Outline {
 }
 
 /// Reads a document without asking whether it can run.
-pub fn outline(file_name: &str, xml: &[u8], limits: &Limits) -> Result<Outline, Diagnostic> {
-    let document =
-        Document::parse(xml, limits).map_err(|error| xml_diagnostic(file_name, &error))?;
+pub fn outline(file_name: &str, xml: &[u8], limits: &Limits) -> Result<Outline, Box<Diagnostic>> {
+    let document = Document::parse(xml, limits)
+        .map_err(|error| Box::new(xml_diagnostic(file_name, &error)))?;
     let mut report = Report::new(file_name, &document, true);
     if !check_root(&document, &mut report) {
         let (mut diagnostics, _) = report.finish();
-        return Err(diagnostics.remove(0));
+        return Err(Box::new(diagnostics.remove(0)));
     }
     let mut outline = Outline::default();
     for (_, node) in document
@@ -188,7 +188,7 @@ fn read<'d>(document: &'d Document, report: &mut Report<'d>) -> Option<Bpmn> {
     let mut processes = Vec::new();
     for id in document.named(Document::ROOT, Namespace::Bpmn, "process") {
         // BPMN leaves the default of isExecutable open; Camunda reads an absent one as false.
-        if document.node(id).value("isExecutable") == Some("true") {
+        if value::boolean(document, report, id, "isExecutable") == Some(true) {
             processes.push(process::build(&definitions, report, id));
         }
     }
@@ -245,12 +245,12 @@ fn collect_ids<'d>(document: &'d Document, report: &mut Report<'_>) -> Definitio
 /// What may stand directly under `definitions`. Root elements that nobody refers to have no effect.
 fn check_definitions(document: &Document, report: &mut Report<'_>) {
     for (id, node) in document.children(Document::ROOT) {
-        if node.namespace == Namespace::Bpmn && !tag::is_root_element(&node.name) {
-            report.unknown_element(id);
-        } else if matches!(
-            node.namespace,
-            Namespace::None | Namespace::Zeebe | Namespace::Kapelle
-        ) {
+        let known = match node.namespace {
+            Namespace::Bpmn => tag::is_root_element(&node.name),
+            Namespace::Foreign | Namespace::Camunda7 => true,
+            Namespace::None | Namespace::Zeebe | Namespace::Kapelle => false,
+        };
+        if !known {
             report.unknown_element(id);
         }
     }

@@ -9,7 +9,6 @@
 //!
 //! Deliberately absent: writing XML, validation against a schema, comments and processing instructions.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use quick_xml::XmlVersion;
@@ -419,7 +418,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Where a slice of the source stands in it.
-    fn offset_within(&self, slice: &Cow<'_, [u8]>) -> Option<usize> {
+    fn offset_within(&self, slice: &[u8]) -> Option<usize> {
         let source: Range<*const u8> = self.text.as_bytes().as_ptr_range();
         let start = slice.as_ptr();
         // A decoded value is a copy elsewhere; then the address is outside and there is no offset.
@@ -513,37 +512,62 @@ fn offset_of(position: u64) -> usize {
     usize::try_from(position).expect("invariant: a position in memory fits")
 }
 
-/// Where lines begin.
+/// Bytes between two marks of a [`LineIndex`]: what finding a place costs at most, also in a document on one line.
+const MARK_BYTES: usize = 4096;
+
+/// Finds line and column of an offset without reading the document again.
 #[derive(Debug)]
 struct LineIndex {
-    /// Byte offset of each line's first byte, and how its characters count.
-    starts: Vec<usize>,
     text: Box<str>,
+    /// One at the beginning of each line and after every [`MARK_BYTES`] of a long one.
+    marks: Vec<Mark>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    offset: usize,
+    position: Position,
 }
 
 impl LineIndex {
     fn new(text: &str) -> Self {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let mut marks = Vec::new();
+        let mut line_start = 0;
+        for (line, content) in (1..).zip(text.split('\n')) {
+            let (mut start, mut column) = (0, 1);
+            loop {
+                let position = Position { line, column };
+                marks.push(Mark {
+                    offset: line_start + start,
+                    position,
+                });
+                let end = content.floor_char_boundary(start + MARK_BYTES);
+                if end >= content.len() {
+                    break;
+                }
+                column = column.saturating_add(characters(&content[start..end]));
+                start = end;
+            }
+            line_start += content.len() + 1;
+        }
         Self {
-            starts,
             text: text.into(),
+            marks,
         }
     }
 
     fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1) - 1;
-        let start = self.starts[line];
-        let end = self.text.floor_char_boundary(offset.min(self.text.len()));
-        let column = self
-            .text
-            .get(start..end)
-            .map_or(0, |text| text.chars().count());
-        let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        Position {
-            line: small(line + 1),
-            column: small(column + 1),
-        }
+        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
+        let after = self.marks.partition_point(|mark| mark.offset <= offset);
+        let Mark {
+            offset: start,
+            position: Position { line, column },
+        } = self.marks[after - 1];
+        let column = column.saturating_add(characters(&self.text[start..offset]));
+        Position { line, column }
     }
+}
+
+fn characters(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }

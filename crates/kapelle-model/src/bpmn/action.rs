@@ -3,6 +3,8 @@
 //! Invariant: exactly one of `zeebe:taskDefinition`, `zeebe:publishMessage` and `kapelle:publish`. Deliberately absent:
 //! user tasks, which describe their job otherwise.
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::Code;
 use crate::graph::{
     Action, Header, HeaderValue, JobDefinition, PublishEvent, PublishMessage, Text,
@@ -33,8 +35,12 @@ pub(super) fn service(builder: &mut Builder<'_, '_>, node: NodeId) -> Option<Job
         );
         return None;
     };
-    job(builder, node, definition)
+    job(builder, [node; 2], definition)
 }
+
+/// What a message event may have among its extensions, at the event or at its definition.
+pub(super) const MESSAGE_EXTENSIONS: [&str; 4] =
+    ["taskDefinition", "taskHeaders", "publishMessage", "publish"];
 
 /// A send task or message event: `definition` is where `messageRef` stands.
 pub(super) fn message(
@@ -43,16 +49,18 @@ pub(super) fn message(
     definition: NodeId,
 ) -> Option<Action> {
     let document = builder.document;
-    let task = extension::find(document, node, Namespace::Zeebe, "taskDefinition");
-    let publish_message = extension::find(document, node, Namespace::Zeebe, "publishMessage");
-    let publish = extension::find(document, node, Namespace::Kapelle, "publish");
+    let places = [node, definition];
+    let task = extension::find_at(document, places, Namespace::Zeebe, "taskDefinition");
+    let publish_message = extension::find_at(document, places, Namespace::Zeebe, "publishMessage");
+    let publish = extension::find_at(document, places, Namespace::Kapelle, "publish");
+    check_places(builder, places);
     match (task, publish_message, publish) {
         (Some(task), None, None) => {
             // The message of a job is documentation, but one that is named must exist.
             if value::attribute(document, definition, "messageRef").is_some() {
                 message::build(builder, definition, message::Use::Throw);
             }
-            job(builder, node, task).map(Action::Job)
+            job(builder, places, task).map(Action::Job)
         }
         (None, Some(id), None) => {
             publish_internally(builder, id, definition).map(Action::PublishMessage)
@@ -82,10 +90,33 @@ pub(super) fn message(
     }
 }
 
+/// What stands at the event and again at its definition is given twice.
+fn check_places(builder: &mut Builder<'_, '_>, [node, definition]: [NodeId; 2]) {
+    if node == definition {
+        return;
+    }
+    for name in MESSAGE_EXTENSIONS {
+        for namespace in [Namespace::Zeebe, Namespace::Kapelle] {
+            let second = extension::find(builder.document, definition, namespace, name);
+            if let Some(second) = second
+                && extension::find(builder.document, node, namespace, name).is_some()
+            {
+                let message = format!("<{}{name}> stands at the event already", namespace.prefix());
+                builder.report.rule(
+                    Code::Extension,
+                    At::Node(second),
+                    message,
+                    "Keep one of them.",
+                );
+            }
+        }
+    }
+}
+
 /// The job that a `zeebe:taskDefinition` describes, with the headers of its element.
 pub(super) fn job(
     builder: &mut Builder<'_, '_>,
-    node: NodeId,
+    places: [NodeId; 2],
     definition: NodeId,
 ) -> Option<JobDefinition> {
     let document = builder.document;
@@ -98,7 +129,7 @@ pub(super) fn job(
     }
     let job_type = value::text_attribute(document, builder.report, definition, "type");
     let retries = retries(builder, definition);
-    let headers = headers(builder, node);
+    let headers = headers(builder, places);
     Some(JobDefinition {
         job_type: job_type?,
         retries: retries?,
@@ -131,10 +162,11 @@ fn retries(builder: &mut Builder<'_, '_>, definition: NodeId) -> Option<Text> {
 }
 
 /// `zeebe:taskHeaders`. A header without key or value is dropped, as Camunda does; of two with one key the last counts.
-pub(super) fn headers(builder: &mut Builder<'_, '_>, node: NodeId) -> Vec<Header> {
+pub(super) fn headers(builder: &mut Builder<'_, '_>, places: [NodeId; 2]) -> Vec<Header> {
     let document = builder.document;
     let mut headers: Vec<Header> = Vec::new();
-    let Some(list) = extension::find(document, node, Namespace::Zeebe, "taskHeaders") else {
+    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    let Some(list) = extension::find_at(document, places, Namespace::Zeebe, "taskHeaders") else {
         return headers;
     };
     for (child, header) in document.children(list) {
@@ -156,12 +188,15 @@ pub(super) fn headers(builder: &mut Builder<'_, '_>, node: NodeId) -> Vec<Header
             continue;
         };
         let value = HeaderValue::Static(text.into());
-        match headers.iter_mut().find(|known| &*known.key == key) {
-            Some(known) => known.value = value,
-            None => headers.push(Header {
-                key: key.into(),
-                value,
-            }),
+        match positions.get(key) {
+            Some(position) => headers[*position].value = value,
+            None => {
+                positions.insert(key, headers.len());
+                headers.push(Header {
+                    key: key.into(),
+                    value,
+                });
+            }
         }
     }
     headers

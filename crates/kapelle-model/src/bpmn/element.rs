@@ -99,10 +99,10 @@ fn default_flow(
 
 /// The none start event inside. Further ones are a matter for the rules.
 fn sub_process_start(builder: &mut Builder<'_, '_>, index: ElementIndex) -> Option<ElementIndex> {
-    let found = builder.process.indexes().find(|inner| {
-        let element = builder.process.element(*inner);
-        element.scope == index && *inner != index && element.element_type == ElementType::StartEvent
-    });
+    let found = builder
+        .starts
+        .get(&index)
+        .and_then(|starts| starts.first().copied());
     if found.is_none() {
         let help = "Draw exactly one start event without symbol inside the subprocess.";
         builder.report.error(
@@ -122,45 +122,47 @@ fn check_attributes(builder: &mut Builder<'_, '_>, index: ElementIndex) {
     let refused = [
         (
             "triggeredByEvent",
-            "true",
             "an event subprocess",
             "Use a boundary event on a subprocess around the elements.",
         ),
         (
             "isForCompensation",
-            "true",
             "a compensation handler",
             "Model the undoing as a path of its own.",
         ),
         (
             "instantiate",
-            "true",
             "an instantiating element",
             "Use a message start event.",
         ),
         (
             "parallelMultiple",
-            "true",
             "a parallel multiple event",
             "Use several events behind a parallel gateway.",
         ),
-        (
-            "eventGatewayType",
-            "Parallel",
-            "a parallel event-based gateway",
-            "Use several events behind a parallel gateway.",
-        ),
     ];
-    for (name, value, what, remedy) in refused {
-        if node.value(name) == Some(value) {
+    for (name, what, remedy) in refused {
+        if value::boolean(builder.document, builder.report, node_id, name) == Some(true) {
+            let message = format!("{what} is not executable yet");
             builder.refuse(
                 index,
                 Code::NotExecutable,
                 At::Attribute(node_id, name),
-                format!("{what} is not executable yet"),
+                message,
                 remedy,
             );
         }
+    }
+    if node.value("eventGatewayType") == Some("Parallel") {
+        let message = "a parallel event-based gateway is not executable yet";
+        let help = "Use several events behind a parallel gateway.";
+        builder.refuse(
+            index,
+            Code::NotExecutable,
+            At::Attribute(node_id, "eventGatewayType"),
+            message,
+            help,
+        );
     }
     for name in ["startQuantity", "completionQuantity"] {
         if node.value(name).is_some_and(|value| value.trim() != "1") {
@@ -191,6 +193,7 @@ fn check_children(builder: &mut Builder<'_, '_>, index: ElementIndex) {
     let document = builder.document;
     let node = builder.node(index);
     let is_scope = builder.process.element(index).element_type == ElementType::SubProcess;
+    let is_event = document.node(node).name.ends_with("Event");
     for (child, inner) in document.children(node) {
         if inner.namespace == Namespace::Bpmn
             && let Some(remedy) = tag::refused_marker(&inner.name)
@@ -204,13 +207,12 @@ fn check_children(builder: &mut Builder<'_, '_>, index: ElementIndex) {
             );
         } else if is_scope {
             // `collect` has judged the rest.
-        } else if inner.namespace != Namespace::Bpmn
-            || !(tag::is_description(&inner.name) || event::is_definition(&inner.name))
-        {
-            builder.report.unknown_element(child);
-        } else if event::is_definition(&inner.name) && !document.node(node).name.ends_with("Event")
-        {
-            builder.report.unknown_element(child);
+        } else {
+            let is_definition = event::is_definition(&inner.name);
+            let known = tag::is_description(&inner.name) || (is_definition && is_event);
+            if inner.namespace != Namespace::Bpmn || !known {
+                builder.report.unknown_element(child);
+            }
         }
     }
 }

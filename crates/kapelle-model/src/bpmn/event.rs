@@ -14,7 +14,7 @@ use crate::xml::{Namespace, NodeId};
 
 use super::process::Builder;
 use super::report::At;
-use super::{action, message, tag, value};
+use super::{action, extension, message, tag, value};
 
 /// The definition an event has.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +152,19 @@ fn definition(builder: &mut Builder<'_, '_>, node: NodeId) -> Option<Definition>
             }
         };
     }
+    if let Some(id) = found.node() {
+        let is_thrown = matches!(
+            &*document.node(node).name,
+            "endEvent" | "intermediateThrowEvent"
+        );
+        let is_message = matches!(found, Definition::Message(_));
+        let allowed: &[&str] = if is_thrown && is_message {
+            &action::MESSAGE_EXTENSIONS
+        } else {
+            &[]
+        };
+        extension::check(builder, id, allowed);
+    }
     sound.then_some(found)
 }
 
@@ -227,7 +240,8 @@ fn boundary(
     node: NodeId,
     definition: Definition,
 ) -> Built<Boundary> {
-    let interrupting = builder.document.node(node).value("cancelActivity") != Some("false");
+    let interrupting =
+        value::boolean(builder.document, builder.report, node, "cancelActivity") != Some(false);
     let trigger = match definition {
         Definition::Message(id) => {
             message::build(builder, id, message::Use::Catch).map(BoundaryTrigger::Message)
@@ -318,6 +332,20 @@ fn is_activity(element_type: ElementType) -> bool {
             | ElementType::ReceiveTask
             | ElementType::UserTask
     )
+}
+
+/// It is evaluated when the process is deployed: nobody's variables exist then.
+fn start_timer(builder: &mut Builder<'_, '_>, id: NodeId) -> Option<Timer> {
+    let kinds = [TimerKind::Date, TimerKind::Duration, TimerKind::Cycle];
+    let timer = timer(builder, id, &kinds)?;
+    if let TimerValue::Expr(expr) = &timer.value
+        && let Some(variable) = expr.variables().first()
+    {
+        let text = format!("the timer of a start event cannot read the variable '{variable}'");
+        let help = "It is computed at deployment; use a constant or functions such as now().";
+        builder.report.rule(Code::Timer, At::Node(id), text, help);
+    }
+    Some(timer)
 }
 
 fn timer(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[TimerKind]) -> Option<Timer> {

@@ -28,6 +28,18 @@ pub(super) fn find(
     all(document, id).find(|child| document.node(*child).is(namespace, name))
 }
 
+/// The first at the element, else at its event definition: modelers write both.
+pub(super) fn find_at(
+    document: &Document,
+    places: [NodeId; 2],
+    namespace: Namespace,
+    name: &str,
+) -> Option<NodeId> {
+    places
+        .into_iter()
+        .find_map(|place| find(document, place, namespace, name))
+}
+
 /// What each part of Camunda 8 that does not run yet would do, for those who use it.
 fn refused(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -73,8 +85,7 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[&str])
         let at = At::Node(child);
         let report = &mut *builder.report;
         match node.namespace {
-            // Design-time data, read by connectors and kept for them.
-            Namespace::Zeebe if &*node.name == "properties" => {}
+            Namespace::Zeebe if &*node.name == "properties" => inbound_connector(builder, child),
             Namespace::Zeebe | Namespace::Kapelle if allowed.contains(&&*node.name) => {
                 let repeatable = &*node.name == "userTaskForm";
                 if seen.contains(&(node.namespace, &*node.name)) && !repeatable {
@@ -125,6 +136,20 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[&str])
         }
     }
     check_attributes(builder, id);
+}
+
+/// Properties are design-time data, but for those by which Camunda's connectors find the events to listen to.
+fn inbound_connector(builder: &mut Builder<'_, '_>, properties: NodeId) {
+    let document = builder.document;
+    for (id, property) in document.children(properties) {
+        if property.value("name") == Some("inbound.type") {
+            let message = "an inbound connector is not run by the engine";
+            let help = "Bind the message to a CloudEvent with kapelle:event, or run Camunda's connectors beside it.";
+            builder
+                .report
+                .warn(Code::Extension, At::Node(id), message, help);
+        }
+    }
 }
 
 /// Attributes with our prefix are ours to know; Camunda's on BPMN elements are design-time only.

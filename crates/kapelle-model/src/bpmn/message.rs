@@ -156,20 +156,7 @@ fn binding(builder: &mut Builder<'_, '_>, id: NodeId, name: &Text) -> Option<Eve
     let key = value::expression_attribute(document, report, id, "key");
     let variables = value::expression_attribute(document, report, id, "variables");
     let ttl_ms = value::attribute(document, id, "ttl").and_then(|raw| ttl(builder, id, raw));
-    let lock = match value::attribute(document, id, "lock") {
-        None | Some("true") => true,
-        Some("false") => false,
-        Some(other) => {
-            let message = format!("attribute 'lock' is '{}'", value::quoted(other));
-            builder.report.rule(
-                Code::InvalidValue,
-                At::Attribute(id, "lock"),
-                message,
-                "Write true or false.",
-            );
-            true
-        }
-    };
+    let lock = value::boolean(document, builder.report, id, "lock") != Some(false);
     Some(EventBinding {
         event_type: event_type?,
         filter,

@@ -29,6 +29,8 @@ pub(super) struct Builder<'s, 'd> {
     /// Elements that are placeholders: rules about them or their neighbours would only repeat what is already said.
     pub(super) refused: BTreeSet<ElementIndex>,
     pub(super) messages: BTreeMap<NodeId, MessageIndex>,
+    /// The start events of each scope that has any, in document order.
+    pub(super) starts: BTreeMap<ElementIndex, Vec<ElementIndex>>,
 }
 
 pub(super) fn build<'d>(
@@ -60,6 +62,7 @@ pub(super) fn build<'d>(
         flow_nodes: Vec::new(),
         refused: BTreeSet::new(),
         messages: BTreeMap::new(),
+        starts: BTreeMap::new(),
     };
     builder.push(id, ElementIndex::ROOT, ElementType::Process);
     extension::check(&mut builder, id, &["versionTag", "userTaskForm"]);
@@ -132,6 +135,9 @@ impl<'d> Builder<'_, 'd> {
             line: self.report.position(At::Node(id)).line,
         });
         self.nodes.push(id);
+        if element_type == ElementType::StartEvent {
+            self.starts.entry(scope).or_default().push(index);
+        }
         self.process.ids.insert(name, index);
         index
     }

@@ -24,57 +24,38 @@ pub(super) fn check(builder: &mut Builder<'_, '_>) {
     reach::check(builder);
 }
 
-/// Ids of scopes with their start events.
+/// A process has at least one start event, a scope at most one without trigger. That a subprocess has one is a condition
+/// for building it.
 fn start_events(builder: &mut Builder<'_, '_>) {
-    let scopes: Vec<ElementIndex> = builder
-        .process
-        .indexes()
-        .filter(|index| {
-            matches!(
-                builder.process.element(*index).element_type,
-                ElementType::Process | ElementType::SubProcess
-            )
-        })
-        .collect();
-    for scope in scopes {
-        let starts: Vec<ElementIndex> = builder
-            .process
-            .indexes()
-            .filter(|index| {
-                let element = builder.process.element(*index);
-                *index != scope
-                    && element.scope == scope
-                    && element.element_type == ElementType::StartEvent
-            })
-            .collect();
-        let is_process = scope == ElementIndex::ROOT;
-        let what = if is_process {
+    if !builder.starts.contains_key(&ElementIndex::ROOT) {
+        let at = At::Node(builder.node(ElementIndex::ROOT));
+        let help = "Draw a start event and connect it.";
+        builder.report.rule(
+            Code::StartEvents,
+            at,
+            "a process must have a start event",
+            help,
+        );
+    }
+    for (scope, starts) in &builder.starts {
+        let what = if *scope == ElementIndex::ROOT {
             "a process"
         } else {
             "a subprocess"
         };
-        if starts.is_empty() && is_process {
-            let help = "Draw a start event and connect it.";
-            builder.report.rule(
-                Code::StartEvents,
-                At::Node(builder.node(scope)),
-                "a process must have a start event",
-                help,
-            );
-        }
         let none = starts
             .iter()
             .filter(|index| builder.process.element(**index).event_type == EventType::None);
         for extra in none.skip(1) {
-            let message = format!(
-                "{what} may have only one none start event; '{}' is a further one",
-                builder.process.element(*extra).id
-            );
+            let id = &builder.process.element(*extra).id;
+            let message =
+                format!("{what} may have only one none start event; '{id}' is a further one");
+            let help = "Remove it, or give it a message or timer.";
             builder.report.rule(
                 Code::StartEvents,
-                At::Node(builder.node(*extra)),
+                At::Node(builder.nodes[extra.0 as usize]),
                 message,
-                "Remove it, or give it a message or timer.",
+                help,
             );
         }
     }

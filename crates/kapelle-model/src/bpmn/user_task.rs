@@ -21,11 +21,11 @@ const RETRIES: &str = "1";
 pub(super) fn build(builder: &mut Builder<'_, '_>, node: NodeId) -> Option<JobDefinition> {
     let document = builder.document;
     let mut job = match extension::find(document, node, Namespace::Zeebe, "taskDefinition") {
-        Some(definition) => action::job(builder, node, definition)?,
+        Some(definition) => action::job(builder, [node; 2], definition)?,
         None => JobDefinition {
             job_type: Text::Static(JOB_TYPE.into()),
             retries: Text::Static(RETRIES.into()),
-            headers: action::headers(builder, node),
+            headers: action::headers(builder, [node; 2]),
         },
     };
     let mut described = Vec::new();

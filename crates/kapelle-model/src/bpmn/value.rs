@@ -24,6 +24,29 @@ pub(super) fn attribute<'d>(document: &'d Document, id: NodeId, name: &str) -> O
         .filter(|value| !value.trim().is_empty())
 }
 
+/// An XML boolean. `None` if the attribute is absent or, which is reported, no boolean.
+pub(super) fn boolean(
+    document: &Document,
+    report: &mut Report<'_>,
+    id: NodeId,
+    name: &str,
+) -> Option<bool> {
+    match document.node(id).value(name)?.trim() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        other => {
+            let message = format!("attribute '{name}' is '{}'", quoted(other));
+            report.rule(
+                Code::InvalidValue,
+                At::Attribute(id, name),
+                message,
+                "Write true or false.",
+            );
+            None
+        }
+    }
+}
+
 /// A value that may be static or an expression. `None` if the expression does not parse.
 pub(super) fn text(report: &mut Report<'_>, at: At<'_>, value: &str) -> Option<Text> {
     match value.trim_start().strip_prefix('=') {

@@ -372,6 +372,46 @@ fn subprocesses_nest_as_deep_as_the_document_may() {
 }
 
 #[test]
+fn a_large_model_on_one_line_takes_no_more_than_its_share() {
+    // Anything quadratic in elements or bytes would take minutes here.
+    let count = 15_000;
+    let scopes: String = (0..count)
+        .map(|n| format!("<subProcess id=\"p{n}\"><startEvent id=\"s{n}\"/><task/></subProcess>"))
+        .collect();
+    let headers: String = (0..30_000)
+        .map(|n| format!("<zeebe:header key=\"k{n}\" value=\"v\"/>"))
+        .collect();
+    let body = format!(
+        "<startEvent id=\"s\"/><serviceTask id=\"t\"><extensionElements><zeebe:taskDefinition type=\"x\"/>\
+         <zeebe:taskHeaders>{headers}</zeebe:taskHeaders></extensionElements></serviceTask>{scopes}"
+    );
+    let (bpmn, diagnostics) =
+        parse_bpmn("m.bpmn", document(&body, "").as_bytes(), &Limits::default());
+    assert!(bpmn.is_none());
+    assert_eq!(diagnostics.iter().filter(|d| d.is_error()).count(), 500);
+    let line_one = diagnostics.iter().all(|d| d.line == 1 && d.column > 200);
+    assert!(line_one, "{diagnostics:?}");
+}
+
+#[test]
+fn places_count_characters_in_long_lines() {
+    let wide = "\u{e4}".repeat(10_000);
+    check_bytes(
+        document(
+            &format!("\n<startEvent id=\"s\" name=\"{wide}\"/><frob/>\n<frob/>"),
+            "",
+        )
+        .as_bytes(),
+        expect![[r#"
+            m.bpmn:2:10029: error[KAP-BPMN-0006]: process 'p': <frob> is not known here
+              help: Remove it, or correct its name.
+            m.bpmn:3:1: error[KAP-BPMN-0006]: process 'p': <frob> is not known here
+              help: Remove it, or correct its name.
+        "#]],
+    );
+}
+
+#[test]
 fn thousands_of_faults_are_reported_in_part() {
     let body = "<serviceTask/>".repeat(20_000);
     let (bpmn, diagnostics) =

@@ -24,7 +24,8 @@ impl Random {
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
+        usize::try_from(self.next() % u64::try_from(limit.max(1)).expect("a length fits"))
+            .expect("a remainder fits")
     }
 }
 

@@ -304,6 +304,67 @@ fn timers_have_one_kind_that_their_place_allows() {
 }
 
 #[test]
+fn a_start_timer_reads_no_variables() {
+    check(
+        r#"<startEvent id="s"><timerEventDefinition><timeDate>=now() + duration("PT1H")</timeDate></timerEventDefinition></startEvent>
+<startEvent id="t"><timerEventDefinition><timeDate>=due</timeDate></timerEventDefinition></startEvent>"#,
+        "",
+        expect![[r#"
+            PROCESS p
+              START_EVENT s: timer date =now() + duration("PT1H")
+              START_EVENT t: timer date =due
+        "#]],
+    );
+}
+
+#[test]
+fn booleans_are_xml_booleans() {
+    check(
+        r#"<startEvent id="s"/><task id="t" isForCompensation="1"/>
+<boundaryEvent id="b" attachedToRef="t" cancelActivity="no"><errorEventDefinition/></boundaryEvent>"#,
+        r#"<process id="q" isExecutable="yes"/><process id="r" isExecutable="1"/>"#,
+        expect![[r#"
+            m.bpmn:1:303: error[KAP-BPMN-0008]: task 't': a compensation handler is not executable yet
+              help: Model the undoing as a path of its own.
+            m.bpmn:2:57: error[KAP-BPMN-0012]: boundaryEvent 'b': attribute 'cancelActivity' is 'no'
+              help: Write true or false.
+            m.bpmn:2:140: error[KAP-BPMN-0012]: process 'q': attribute 'isExecutable' is 'yes'
+              help: Write true or false.
+            m.bpmn:2:146: error[KAP-BPMN-0018]: process 'r': a process must have a start event
+              help: Draw a start event and connect it.
+        "#]],
+    );
+}
+
+#[test]
+fn extensions_may_stand_at_the_event_or_its_definition_but_not_at_both() {
+    check(
+        r#"<startEvent id="s"/>
+<endEvent id="a"><messageEventDefinition><extensionElements><zeebe:taskDefinition type="x"/><zeebe:taskHeaders><zeebe:header key="k" value="v"/></zeebe:taskHeaders></extensionElements></messageEventDefinition></endEvent>
+<endEvent id="b"><extensionElements><zeebe:taskDefinition type="x"/></extensionElements><messageEventDefinition><extensionElements><zeebe:taskDefinition type="x"/></extensionElements></messageEventDefinition></endEvent>
+<endEvent id="c"><terminateEventDefinition><extensionElements><zeebe:conditionalFilter/></extensionElements></terminateEventDefinition></endEvent>
+<intermediateCatchEvent id="d"><extensionElements><zeebe:properties><zeebe:property name="inbound.type" value="io.camunda:webhook:1"/></zeebe:properties></extensionElements><timerEventDefinition><timeDuration>PT1S</timeDuration></timerEventDefinition></intermediateCatchEvent>"#,
+        "",
+        expect![[r#"
+            m.bpmn:2:1: warning[KAP-BPMN-0031]: endEvent 'a': 'a' is never reached
+              help: Connect it, or remove it.
+            m.bpmn:3:1: warning[KAP-BPMN-0031]: endEvent 'b': 'b' is never reached
+              help: Connect it, or remove it.
+            m.bpmn:3:132: error[KAP-BPMN-0030]: endEvent 'b': <zeebe:taskDefinition> stands at the event already
+              help: Keep one of them.
+            m.bpmn:4:1: warning[KAP-BPMN-0031]: endEvent 'c': 'c' is never reached
+              help: Connect it, or remove it.
+            m.bpmn:4:63: error[KAP-BPMN-0008]: endEvent 'c': <zeebe:conditionalFilter> is not executable yet
+              help: Remove it.
+            m.bpmn:5:1: warning[KAP-BPMN-0031]: intermediateCatchEvent 'd': 'd' is never reached
+              help: Connect it, or remove it.
+            m.bpmn:5:69: warning[KAP-BPMN-0030]: intermediateCatchEvent 'd': an inbound connector is not run by the engine
+              help: Bind the message to a CloudEvent with kapelle:event, or run Camunda's connectors beside it.
+        "#]],
+    );
+}
+
+#[test]
 fn events_stand_where_they_may() {
     check(
         r#"<startEvent id="s"><errorEventDefinition/></startEvent>
