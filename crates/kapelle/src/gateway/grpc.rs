@@ -37,7 +37,7 @@ use self::proto::*;
 use super::failure::Failure;
 use super::{Gateway, checks, variables};
 
-pub(crate) use timeout::with_deadline;
+pub(crate) use timeout::{answer_within, client_timeout};
 
 /// The service, ready to be called with HTTP/2 requests.
 pub(crate) fn service(gateway: Arc<Gateway>) -> GatewayServer<Service> {

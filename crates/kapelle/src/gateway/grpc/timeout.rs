@@ -8,11 +8,14 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use tonic::Status;
 
-/// The header's value: up to eight digits and a unit.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
+type Answer = hyper::Response<tonic::body::Body>;
+
+/// The client's patience, if it said so: up to eight digits and a unit.
+pub(crate) fn client_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    let is_valid = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let count: u64 = digits.parse().ok().filter(|_| is_valid)?;
     Some(match unit {
         "H" => Duration::from_secs(count * 3_600),
         "M" => Duration::from_secs(count * 60),
@@ -26,11 +29,11 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// The answer, or DEADLINE_EXCEEDED when the client's time is over before it begins. What a stream sends after it has
 /// begun is the client's to cut off.
-pub(crate) async fn with_deadline<F>(headers: &HeaderMap, answer: F) -> F::Output
-where
-    F: Future<Output = hyper::Response<tonic::body::Body>>,
-{
-    match timeout(headers) {
+pub(crate) async fn answer_within(
+    timeout: Option<Duration>,
+    answer: impl Future<Output = Answer>,
+) -> Answer {
+    match timeout {
         None => answer.await,
         // Cancel-safe: dropping a request's future is what happens when a client hangs up.
         Some(timeout) => tokio::time::timeout(timeout, answer)
@@ -53,13 +56,13 @@ mod tests {
         let read = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", text.parse().unwrap());
-            timeout(&headers)
+            client_timeout(&headers)
         };
         assert_eq!(read("2H"), Some(Duration::from_secs(7_200)));
         assert_eq!(read("15S"), Some(Duration::from_secs(15)));
         assert_eq!(read("99999999m"), Some(Duration::from_millis(99_999_999)));
         assert_eq!(read("5u"), Some(Duration::from_micros(5)));
-        for nonsense in ["", "5", "S", "-1S", "1.5S", "999999999S", "1s"] {
+        for nonsense in ["", "5", "S", "-1S", "+1S", "1.5S", "999999999S", "1s"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }

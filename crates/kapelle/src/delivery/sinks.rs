@@ -1,0 +1,112 @@
+//! The configured sinks by name, and webhooks that a model names by URL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kapelle_connectors::rabbitmq::{self, Publisher};
+use kapelle_connectors::webhook::{self, Poster};
+use kapelle_connectors::{Publication, Sink as _, SinkError, SinkErrorKind};
+use kapelle_engine::event::OutboxAdded;
+
+use crate::config::{Config, DeliveryMode, RabbitmqSink, SinkConfig, WebhookSink};
+use crate::ingest::sources::secret;
+use crate::telemetry::metrics::Edge;
+
+/// Where CloudEvents can go.
+pub(super) struct Sinks {
+    by_name: BTreeMap<String, Sink>,
+    /// For targets that are URLs.
+    any_url: Poster,
+}
+
+/// A closed set: each kind of the configuration has its connector.
+enum Sink {
+    Rabbitmq(Box<Publisher>),
+    Webhook(Box<Poster>),
+}
+
+impl Sinks {
+    pub(super) fn new(config: &Config, edge: &Arc<Edge>) -> Self {
+        let by_name = config
+            .sinks
+            .iter()
+            .map(|(name, sink)| {
+                let sink = match sink {
+                    SinkConfig::Rabbitmq(sink) => {
+                        Sink::Rabbitmq(Box::new(Publisher::new(publisher_config(sink))))
+                    }
+                    SinkConfig::Webhook(sink) => {
+                        Sink::Webhook(Box::new(Poster::new(poster_config(sink))))
+                    }
+                };
+                edge.watch_sink(name, sink.handle());
+                (name.clone(), sink)
+            })
+            .collect();
+        Self {
+            by_name,
+            any_url: Poster::new(webhook::Config::default()),
+        }
+    }
+
+    /// One attempt.
+    pub(super) async fn publish(&self, entry: &OutboxAdded, attempt: u32) -> Result<(), SinkError> {
+        let publication = |target| Publication {
+            event: &entry.event,
+            target,
+            attempt,
+        };
+        match self.by_name.get(entry.to.as_ref()) {
+            Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(None)).await,
+            Some(Sink::Webhook(poster)) => poster.publish(publication(None)).await,
+            None if entry.to.starts_with("http://") || entry.to.starts_with("https://") => {
+                self.any_url.publish(publication(Some(&entry.to))).await
+            }
+            // Retried like a receiver that is away: the sink may be configured at the next start, and giving up at once
+            // would bury everything for a forgotten line.
+            None => Err(SinkError {
+                kind: SinkErrorKind::Unroutable,
+                message: format!("no sink is named \"{}\" in the configuration", entry.to),
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+impl Sink {
+    fn handle(&self) -> kapelle_connectors::Handle {
+        match self {
+            Self::Rabbitmq(publisher) => publisher.handle(),
+            Self::Webhook(poster) => poster.handle(),
+        }
+    }
+}
+
+fn publisher_config(sink: &RabbitmqSink) -> rabbitmq::SinkConfig {
+    let url = secret(
+        sink.url.as_ref(),
+        sink.url_env.as_deref(),
+        sink.url_file.as_deref(),
+    );
+    rabbitmq::SinkConfig {
+        routing_key: sink.routing_key.clone(),
+        timeout: sink.timeout.0,
+        ..rabbitmq::SinkConfig::new(url, sink.exchange.clone())
+    }
+}
+
+fn poster_config(sink: &WebhookSink) -> webhook::Config {
+    webhook::Config {
+        url: Some(secret(
+            sink.url.as_ref(),
+            sink.url_env.as_deref(),
+            sink.url_file.as_deref(),
+        )),
+        mode: match sink.mode {
+            DeliveryMode::Binary => webhook::Mode::Binary,
+            DeliveryMode::Structured => webhook::Mode::Structured,
+        },
+        timeout: sink.timeout.0,
+        authorization: None,
+    }
+}

@@ -1,0 +1,161 @@
+//! One running server: storage, partition, listeners, sources and deliveries, from start to orderly end.
+//!
+//! Order of a start: refuse unsafe addresses, bind all ports, open the data directory, recover, serve. So what is wrong
+//! with the surroundings is told before any data is touched. Order of an end: no new connections and no new work, let
+//! requests finish, stop sources and deliveries, write a checkpoint.
+//!
+//! **Invariant**: prints nothing; who runs it is told by `ready` and by the result. `kapelle serve` and `kapelle demo`
+//! run exactly this.
+
+mod bind;
+mod connections;
+mod error;
+mod outlet;
+mod partition;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use kapelle_connectors::CancellationToken;
+use kapelle_runtime::{Health, PartitionHandle};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{self, Config};
+use crate::delivery::Delivery;
+use crate::gateway::{Cluster, Gateway, grpc, rest};
+use crate::ingest::{self, Ingest};
+use crate::management::{self, Phase};
+use crate::telemetry::metrics::Edge;
+
+pub(crate) use error::ServeError;
+
+/// How often it is looked whether the partition still decides.
+const WATCH: Duration = Duration::from_millis(250);
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) rest: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) management: SocketAddr,
+}
+
+/// The threads that serve the network. Few, because the partition has threads of its own and the work is small.
+///
+/// # Errors
+/// If the system gives no threads.
+pub(crate) fn network_threads(config: &config::Server) -> std::io::Result<tokio::runtime::Runtime> {
+    const THREADS_MAX: usize = 4;
+    let threads = match usize::try_from(config.network_threads) {
+        Ok(0) | Err(_) => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(THREADS_MAX),
+        Ok(threads) => threads,
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("network")
+        .enable_all()
+        .build()
+}
+
+/// Serves until `shutdown` resolves, or until the partition stops by itself.
+///
+/// # Errors
+/// Why the server did not start, or stopped unasked.
+pub(crate) async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&Bound),
+) -> Result<(), ServeError> {
+    let listeners = bind::all(&config.server).await?;
+    let bound = listeners.bound()?;
+    let edge = Arc::new(Edge::default());
+    let (phase, phases) = watch::channel(Phase::Starting);
+    let (stop, stopping) = watch::channel(false);
+    // Every connection holds a clone; when all are gone the channel closes.
+    let (alive, mut drained) = mpsc::channel::<()>(1);
+    let management = management::State::new(phases, Arc::clone(&edge));
+    tokio::spawn(connections::serve_http(
+        listeners.management,
+        management::router(management.clone()),
+        stopping.clone(),
+        alive.clone(),
+    ));
+
+    let (outlet, outbox) = outlet::new();
+    let opened = partition::open(&config, outlet.sink()).await?;
+    let partition = opened.handle.clone();
+    management.attach(partition.clone());
+    let cluster = Cluster {
+        id: opened.cluster_id.clone(),
+        host: bound.grpc.ip().to_string(),
+        port: bound.grpc.port(),
+    };
+    let message_bytes_max = usize::try_from(config.limits.message_size.0).unwrap_or(usize::MAX);
+    let gateway = Gateway::new(
+        partition.clone(),
+        cluster,
+        message_bytes_max,
+        stopping.clone(),
+    );
+    outlet.connect(&gateway);
+
+    let intake = Arc::new(Ingest::new(
+        Arc::clone(&gateway),
+        &config,
+        Arc::clone(&edge),
+    ));
+    let cancel = CancellationToken::new();
+    let sources = ingest::sources::start(&config, &intake, &edge, &cancel);
+    let delivery = Delivery::start(&config, partition.clone(), outbox, &edge, cancel.clone());
+
+    // Searches over history are merged in here.
+    let others = Router::new().merge(ingest::http::router(Arc::clone(&intake)));
+    let router = rest::router(Arc::clone(&gateway), others);
+    tokio::spawn(connections::serve_http(
+        listeners.rest,
+        router,
+        stopping.clone(),
+        alive.clone(),
+    ));
+    tokio::spawn(connections::serve_grpc(
+        listeners.grpc,
+        grpc::service(Arc::clone(&gateway)),
+        message_bytes_max,
+        stopping.clone(),
+        alive,
+    ));
+    phase.send_replace(Phase::Ready);
+    ready(&bound);
+
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        reason = partition_stops(&partition) => Err(ServeError::PartitionStopped { reason }),
+    };
+    phase.send_replace(Phase::Stopping);
+    stop.send_replace(true);
+    cancel.cancel();
+    // Cancel-safe: only waits. What is not done by then is cut off, which clients must be able to live with anyway.
+    tokio::time::timeout(config.server.shutdown_timeout.0, async {
+        sources.await;
+        delivery.ended().await;
+        drained.recv().await;
+    })
+    .await
+    .ok();
+    opened.close().await;
+    ended
+}
+
+/// Resolves with the reason when the partition stops deciding.
+async fn partition_stops(partition: &PartitionHandle) -> String {
+    loop {
+        if let Health::Stopped { reason } = partition.health() {
+            return reason;
+        }
+        tokio::time::sleep(WATCH).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening the partition from the configuration, and closing it. Both block on the disk, so both run beside the network.
+
+use kapelle_runtime::effects::EffectSink;
+use kapelle_runtime::open::{self, Open};
+use kapelle_runtime::{Options, PartitionHandle};
+
+use super::ServeError;
+use crate::config::Config;
+
+/// An open partition.
+pub(super) struct Opened {
+    pub(super) handle: PartitionHandle,
+    pub(super) cluster_id: String,
+    open: Open,
+}
+
+fn options(config: &Config) -> Options {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Options {
+        queue_max: count(config.limits.commands_in_flight).max(1),
+        cache_bytes_max: count(config.limits.instance_cache.0),
+        store_cache_bytes: config.data.store_cache.0,
+        disk_soft_limit_bytes: config.data.disk_reserve.0,
+        accept_clock_jump: config.data.accept_clock_jump,
+        ..Options::default()
+    }
+}
+
+/// Locks the data directory, recovers, and starts the partition's threads.
+pub(super) async fn open(
+    config: &Config,
+    effects: impl EffectSink + 'static,
+) -> Result<Opened, ServeError> {
+    let options = options(config);
+    let cluster_id = options.cluster.clone();
+    let dir = config.data.dir.clone();
+    let open = tokio::task::spawn_blocking(move || open::open(&dir, options, effects))
+        .await
+        .map_err(|panic| ServeError::Recovery {
+            why: panic.to_string(),
+        })??;
+    if let Some(jump) = &open.report.clock_jump {
+        tracing::error!(
+            ?jump,
+            "the clock is more than an hour ahead of the last record and is not believed: timers wait; if the clock is \
+             right, start once with data.accept-clock-jump = true"
+        );
+    }
+    tracing::info!(
+        dir = %config.data.dir.display(),
+        last_record = open.handle.committed().0,
+        journal = ?open.report.journal,
+        "partition opened"
+    );
+    Ok(Opened {
+        handle: open.handle.clone(),
+        cluster_id,
+        open,
+    })
+}
+
+impl Opened {
+    /// Decides what was taken, writes a checkpoint and ends the threads; then the directory is free again.
+    pub(super) async fn close(self) {
+        let open = self.open;
+        // A panic was told when it happened; the next start recovers.
+        tokio::task::spawn_blocking(move || {
+            open.handle.shutdown();
+            drop(open);
+        })
+        .await
+        .ok();
+    }
+}

@@ -1,0 +1,537 @@
+//! Metrics in Prometheus' text format: every name, its unit and its meaning in this one file.
+//!
+//! **Invariant**: labels are bounded: names from the configuration and closed sets, never keys, ids or types that
+//! clients make up. Reading takes no lock that the writer or a request needs for long.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use kapelle_connectors::{Handle, StatusSnapshot};
+use kapelle_engine::response::Outcome;
+use kapelle_runtime::PartitionHandle;
+
+/// What the edges count.
+#[derive(Debug, Default)]
+pub(crate) struct Edge {
+    /// By source name and outcome: both bounded.
+    events_in: Mutex<BTreeMap<(String, Outcome), u64>>,
+    events_unreadable: AtomicU64,
+    events_delivered: AtomicU64,
+    deliveries_failed: AtomicU64,
+    events_dead: AtomicU64,
+    sources: Mutex<BTreeMap<String, Handle>>,
+    sinks: Mutex<BTreeMap<String, Handle>>,
+}
+
+impl Edge {
+    pub(crate) fn count_event_in(&self, source: &str, outcome: Outcome) {
+        let mut counts = self
+            .events_in
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((source.to_owned(), outcome)).or_default() += 1;
+    }
+
+    pub(crate) fn count_event_unreadable(&self) {
+        self.events_unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_event_delivered(&self) {
+        self.events_delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_delivery_failed(&self) {
+        self.deliveries_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_event_dead(&self) {
+        self.events_dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn watch_source(&self, name: &str, handle: Handle) {
+        self.sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), handle);
+    }
+
+    pub(crate) fn watch_sink(&self, name: &str, handle: Handle) {
+        self.sinks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), handle);
+    }
+}
+
+/// How a value of the runtime is told: its name there, its name outside, type, divisor to the base unit, meaning.
+type Told = (&'static str, &'static str, &'static str, f64, &'static str);
+
+const NANOSECONDS: f64 = 1e9;
+
+const PARTITION: [Told; 28] = [
+    (
+        "commands",
+        "kapelle_commands_total",
+        "counter",
+        1.0,
+        "Commands decided.",
+    ),
+    (
+        "rejections",
+        "kapelle_rejections_total",
+        "counter",
+        1.0,
+        "Commands that the engine refused.",
+    ),
+    (
+        "events",
+        "kapelle_records_decided_total",
+        "counter",
+        1.0,
+        "Events decided.",
+    ),
+    (
+        "records",
+        "kapelle_log_records_total",
+        "counter",
+        1.0,
+        "Records appended to the journal.",
+    ),
+    (
+        "batches",
+        "kapelle_log_batches_total",
+        "counter",
+        1.0,
+        "Batches appended to the journal.",
+    ),
+    (
+        "journal_bytes",
+        "kapelle_log_bytes_total",
+        "counter",
+        1.0,
+        "Bytes appended to the journal.",
+    ),
+    (
+        "syncs",
+        "kapelle_log_syncs_total",
+        "counter",
+        1.0,
+        "Syncs of the journal.",
+    ),
+    (
+        "sync_ns",
+        "kapelle_log_sync_seconds_total",
+        "counter",
+        NANOSECONDS,
+        "Time that the disk took for them.",
+    ),
+    (
+        "disk_wait_ns",
+        "kapelle_writer_disk_wait_seconds_total",
+        "counter",
+        NANOSECONDS,
+        "Time that the writer waited for the disk.",
+    ),
+    (
+        "decide_ns",
+        "kapelle_writer_decide_seconds_total",
+        "counter",
+        NANOSECONDS,
+        "Time that the writer spent deciding.",
+    ),
+    (
+        "overloaded",
+        "kapelle_backpressure_rejections_total",
+        "counter",
+        1.0,
+        "Commands refused because the queue was full.",
+    ),
+    (
+        "disk_full",
+        "kapelle_disk_full_rejections_total",
+        "counter",
+        1.0,
+        "Commands refused because the disk was filling up.",
+    ),
+    (
+        "queue_length",
+        "kapelle_queue_length",
+        "gauge",
+        1.0,
+        "Commands waiting.",
+    ),
+    (
+        "queue_limit",
+        "kapelle_queue_limit",
+        "gauge",
+        1.0,
+        "Commands that may wait; adapts to how long they do.",
+    ),
+    (
+        "due_backlog",
+        "kapelle_due_backlog",
+        "gauge",
+        1.0,
+        "Whether due work is left over.",
+    ),
+    (
+        "leftovers",
+        "kapelle_internal_commands_waiting",
+        "gauge",
+        1.0,
+        "Internal commands waiting.",
+    ),
+    (
+        "hot_instances",
+        "kapelle_instances_in_memory",
+        "gauge",
+        1.0,
+        "Instances in memory.",
+    ),
+    (
+        "hot_bytes",
+        "kapelle_instances_in_memory_bytes",
+        "gauge",
+        1.0,
+        "Their approximate size.",
+    ),
+    (
+        "dirty_instances",
+        "kapelle_instances_dirty",
+        "gauge",
+        1.0,
+        "Instances in memory that are not yet written back.",
+    ),
+    (
+        "evictions",
+        "kapelle_instance_evictions_total",
+        "counter",
+        1.0,
+        "Instances that left memory.",
+    ),
+    (
+        "loads",
+        "kapelle_instance_loads_total",
+        "counter",
+        1.0,
+        "Instances that came back from disk.",
+    ),
+    (
+        "overlay_entries",
+        "kapelle_index_overlay_entries",
+        "gauge",
+        1.0,
+        "Index entries in memory.",
+    ),
+    (
+        "checkpoints",
+        "kapelle_checkpoints_total",
+        "counter",
+        1.0,
+        "Checkpoints completed.",
+    ),
+    (
+        "tail_records",
+        "kapelle_log_tail_records",
+        "gauge",
+        1.0,
+        "Records that a restart would replay.",
+    ),
+    (
+        "recovery_ns",
+        "kapelle_recovery_seconds",
+        "gauge",
+        NANOSECONDS,
+        "How long the last recovery took.",
+    ),
+    (
+        "recovery_records",
+        "kapelle_recovery_records",
+        "gauge",
+        1.0,
+        "Records that it replayed.",
+    ),
+    (
+        "panics",
+        "kapelle_panics_total",
+        "counter",
+        1.0,
+        "Panics while deciding.",
+    ),
+    (
+        "clock_doubted",
+        "kapelle_clock_doubted",
+        "gauge",
+        1.0,
+        "Whether the clock is more than an hour ahead and not believed.",
+    ),
+];
+
+/// Everything, as text.
+pub(crate) fn render(partition: Option<&PartitionHandle>, edge: &Edge) -> String {
+    let mut page = Page::default();
+    page.family("kapelle_build_info", "gauge", "Which program this is.");
+    page.sample(
+        "kapelle_build_info",
+        &[("version", env!("CARGO_PKG_VERSION"))],
+        1.0,
+    );
+    if let Some(partition) = partition {
+        render_partition(&mut page, partition);
+    }
+    render_events(&mut page, edge);
+    let snapshots = |handles: &Mutex<BTreeMap<String, Handle>>| -> Vec<(String, StatusSnapshot)> {
+        let handles = handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles
+            .iter()
+            .map(|(name, handle)| (name.clone(), handle.snapshot()))
+            .collect()
+    };
+    render_sources(&mut page, &snapshots(&edge.sources));
+    render_sinks(&mut page, &snapshots(&edge.sinks));
+    page.text
+}
+
+fn render_partition(page: &mut Page, partition: &PartitionHandle) {
+    let values: BTreeMap<&str, u64> = partition.metrics().snapshot().into_iter().collect();
+    for (name, outside, kind, divisor, meaning) in PARTITION {
+        if let Some(value) = values.get(name) {
+            page.family(outside, kind, meaning);
+            page.sample(outside, &[], float(*value) / divisor);
+        }
+    }
+    page.family("kapelle_job_streams_open", "gauge", "Open job streams.");
+    page.sample(
+        "kapelle_job_streams_open",
+        &[],
+        float(partition.streams().len() as u64),
+    );
+    page.family("kapelle_log_position", "gauge", "The last durable record.");
+    page.sample("kapelle_log_position", &[], float(partition.committed().0));
+}
+
+fn render_events(page: &mut Page, edge: &Edge) {
+    page.family(
+        "kapelle_events_total",
+        "counter",
+        "CloudEvents by what became of them.",
+    );
+    for ((source, outcome), count) in edge
+        .events_in
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
+        let labels = [
+            ("direction", "in"),
+            ("source", source.as_str()),
+            ("outcome", outcome.as_str()),
+        ];
+        page.sample("kapelle_events_total", &labels, float(*count));
+    }
+    for (outcome, counter) in [
+        ("DELIVERED", &edge.events_delivered),
+        ("DEAD", &edge.events_dead),
+    ] {
+        let labels = [("direction", "out"), ("source", ""), ("outcome", outcome)];
+        page.sample(
+            "kapelle_events_total",
+            &labels,
+            float(counter.load(Ordering::Relaxed)),
+        );
+    }
+    page.family(
+        "kapelle_events_unreadable_total",
+        "counter",
+        "Requests that held no CloudEvent and were not stored.",
+    );
+    page.sample(
+        "kapelle_events_unreadable_total",
+        &[],
+        float(edge.events_unreadable.load(Ordering::Relaxed)),
+    );
+    page.family(
+        "kapelle_delivery_failures_total",
+        "counter",
+        "Attempts to deliver a CloudEvent that failed.",
+    );
+    page.sample(
+        "kapelle_delivery_failures_total",
+        &[],
+        float(edge.deliveries_failed.load(Ordering::Relaxed)),
+    );
+}
+
+/// One metric of a connector: name, type, meaning, value.
+type OfConnector = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&StatusSnapshot) -> Option<u64>,
+);
+
+const SOURCES: [OfConnector; 6] = [
+    (
+        "kapelle_source_up",
+        "gauge",
+        "Whether the source is connected.",
+        |status| Some(status.healthy().into()),
+    ),
+    (
+        "kapelle_source_received_total",
+        "counter",
+        "Deliveries of the broker.",
+        |status| Some(status.received),
+    ),
+    (
+        "kapelle_source_rejected_total",
+        "counter",
+        "Deliveries that are no CloudEvents.",
+        |status| Some(status.rejected),
+    ),
+    (
+        "kapelle_source_retries_total",
+        "counter",
+        "Batches offered again.",
+        |status| Some(status.ingest_retries),
+    ),
+    (
+        "kapelle_source_connects_total",
+        "counter",
+        "Connections made.",
+        |status| Some(status.connects),
+    ),
+    (
+        "kapelle_source_lag",
+        "gauge",
+        "What waits at the broker.",
+        |status| status.lag,
+    ),
+];
+
+fn render_sources(page: &mut Page, sources: &[(String, StatusSnapshot)]) {
+    render_connectors(page, "source", &SOURCES, sources);
+}
+
+const SINKS: [OfConnector; 3] = [
+    (
+        "kapelle_sink_up",
+        "gauge",
+        "Whether the sink is connected or not needed.",
+        |status| Some(status.healthy().into()),
+    ),
+    (
+        "kapelle_sink_published_total",
+        "counter",
+        "CloudEvents that arrived.",
+        |status| Some(status.published),
+    ),
+    (
+        "kapelle_sink_failures_total",
+        "counter",
+        "Attempts that failed.",
+        |status| Some(status.publish_failures),
+    ),
+];
+
+fn render_sinks(page: &mut Page, sinks: &[(String, StatusSnapshot)]) {
+    render_connectors(page, "sink", &SINKS, sinks);
+}
+
+fn render_connectors(
+    page: &mut Page,
+    label: &str,
+    metrics: &[OfConnector],
+    connectors: &[(String, StatusSnapshot)],
+) {
+    for (name, kind, meaning, value) in metrics {
+        if connectors.is_empty() {
+            continue;
+        }
+        page.family(name, kind, meaning);
+        for (connector, status) in connectors {
+            if let Some(value) = value(status) {
+                page.sample(name, &[(label, connector)], float(value));
+            }
+        }
+    }
+}
+
+/// Prometheus has only floats; beyond 2^53 a count is no longer exact, which nobody will see.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has only floats")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+/// The text under construction.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, meaning: &str) {
+        writeln!(self.text, "# HELP {name} {meaning}\n# TYPE {name} {kind}")
+            .expect("writing to a String can't fail");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.text.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            write!(
+                self.text,
+                "{}{label}=\"{text}\"",
+                if index == 0 { '{' } else { ',' }
+            )
+            .expect("writing to a String can't fail");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        writeln!(self.text, "{close} {value}").expect("writing to a String can't fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_page_has_help_type_and_escaped_labels() {
+        let edge = Edge::default();
+        edge.count_event_in("or\"ders", Outcome::Started);
+        edge.count_event_in("or\"ders", Outcome::Started);
+        let page = render(None, &edge).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        expect![[r#"
+            # HELP kapelle_build_info Which program this is.
+            # TYPE kapelle_build_info gauge
+            kapelle_build_info{version="VERSION"} 1
+            # HELP kapelle_events_total CloudEvents by what became of them.
+            # TYPE kapelle_events_total counter
+            kapelle_events_total{direction="in",source="or\"ders",outcome="STARTED"} 2
+            kapelle_events_total{direction="out",source="",outcome="DELIVERED"} 0
+            kapelle_events_total{direction="out",source="",outcome="DEAD"} 0
+            # HELP kapelle_events_unreadable_total Requests that held no CloudEvent and were not stored.
+            # TYPE kapelle_events_unreadable_total counter
+            kapelle_events_unreadable_total 0
+            # HELP kapelle_delivery_failures_total Attempts to deliver a CloudEvent that failed.
+            # TYPE kapelle_delivery_failures_total counter
+            kapelle_delivery_failures_total 0
+        "#]]
+        .assert_eq(&page);
+    }
+
+    #[test]
+    fn every_value_of_the_runtime_has_a_name_outside() {
+        let metrics = kapelle_runtime::metrics::Metrics::default();
+        for (name, _) in metrics.snapshot() {
+            assert!(PARTITION.iter().any(|told| told.0 == name), "{name}");
+        }
+    }
+}
