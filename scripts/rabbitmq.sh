@@ -7,6 +7,7 @@
 #   scripts/rabbitmq.sh kill9  DIR       kill -9 of the broker, returns when the process is gone
 #   scripts/rabbitmq.sh clean  DIR       stop, end its port mapper, remove DIR
 #   scripts/rabbitmq.sh status DIR       exit 0 while it runs
+#   scripts/rabbitmq.sh guard  DIR PID   return at once; when the process PID ends, however it ends, clean DIR
 #
 # AMQP is at amqp://guest:guest@127.0.0.1:PORT/%2f. `start` on a directory that was used before keeps queues and
 # messages. Where the server cannot be had: exit 77 and one loud line, which callers count as a skip.
@@ -123,6 +124,13 @@ clean() {
     rm -rf "$1"
 }
 
+guard() {
+    (
+        while kill -0 "$2" 2>/dev/null; do sleep 1; done
+        clean "$1"
+    ) >/dev/null 2>&1 </dev/null &
+}
+
 case "${1:-}" in
 install) install_server ;;
 start) start "$2" "$3" ;;
@@ -130,8 +138,9 @@ stop) stop "$2" ;;
 kill9) kill9 "$2" ;;
 clean) clean "$2" ;;
 status) running "$2" ;;
+guard) guard "$2" "$3" ;;
 *)
-    sed -n '2,12s/^# \{0,1\}//p' "$0"
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
     exit 64
     ;;
 esac

@@ -5,6 +5,7 @@
 //!
 //! Batches are submitted one after the other, so the order of the queue is the order in the journal.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -128,22 +129,33 @@ impl<I: Ingest> Session<'_, I> {
             what: "the name of the queue",
         })?;
         ensure_queue(connection, &queue, self.config.declare).await?;
-        let (channel, mut deliveries) = self.subscribe(connection, &queue).await?;
+        let (channel, deliveries) = self.subscribe(connection, &queue).await?;
         // The length is asked for on a channel of its own: an error there must not take the deliveries with it.
-        let side_channel = open(connection).await?;
-        let mut lag_timer = tokio::time::interval(self.config.lag_interval);
-        lag_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let lag = watch_lag(
+            open(connection).await?,
+            &queue,
+            self.config.lag_interval,
+            self.status,
+        );
         self.status.set_state(State::Running);
+        // Beside each other, because the lag grows just when a batch has to wait.
+        tokio::select! {
+            end = self.receive(&channel, deliveries) => end,
+            never = lag => match never {},
+        }
+    }
+
+    async fn receive(
+        &mut self,
+        channel: &Channel,
+        mut deliveries: lapin::Consumer,
+    ) -> Result<End, Error> {
         loop {
             // All branches can be dropped without loss: `next_batch` holds nothing while it waits.
             let batch = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Ok(End::Shutdown),
                 () = paused_is(true, &mut self.paused) => return Ok(End::Paused),
-                _ = lag_timer.tick() => {
-                    self.status.set_lag(queue_length(&side_channel, &queue).await?);
-                    continue;
-                }
                 batch = next_batch(&mut deliveries, self.config.prefetch.into()) => batch,
             };
             let batch = batch.map_err(Error::broker("receive"))?;
@@ -152,7 +164,7 @@ impl<I: Ingest> Session<'_, I> {
                     queue: self.config.queue.clone(),
                 });
             }
-            if let Some(end) = self.take(batch, &channel).await? {
+            if let Some(end) = self.take(batch, channel).await? {
                 return Ok(end);
             }
         }
@@ -259,12 +271,26 @@ async fn ensure_queue(
     Ok(())
 }
 
-async fn queue_length(channel: &Channel, queue: &ShortString) -> Result<u64, Error> {
-    let declared = declare_passively(channel, queue).await;
-    Ok(declared
-        .map_err(Error::broker("ask for the length of the queue"))?
-        .message_count()
-        .into())
+/// Asks for the length of the queue again and again. When that fails the lag is unknown; whether the connection is of any
+/// use is for the deliveries to tell.
+async fn watch_lag(
+    channel: Channel,
+    queue: &ShortString,
+    interval: Duration,
+    status: &Status,
+) -> Infallible {
+    let mut timer = tokio::time::interval(interval);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        match declare_passively(&channel, queue).await {
+            Ok(declared) => status.set_lag(declared.message_count().into()),
+            Err(_) => {
+                status.forget_lag();
+                std::future::pending::<Infallible>().await;
+            }
+        }
+    }
 }
 
 async fn declare_passively(channel: &Channel, queue: &ShortString) -> lapin::Result<lapin::Queue> {

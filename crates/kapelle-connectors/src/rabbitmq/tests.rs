@@ -141,5 +141,6 @@ fn what_is_no_cloud_event_is_kept_as_it_came() {
                 },
             },
         }
-    "#]].assert_debug_eq(&rejected);
+    "#]]
+    .assert_debug_eq(&rejected);
 }

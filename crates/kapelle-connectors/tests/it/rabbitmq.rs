@@ -1,0 +1,461 @@
+//! RabbitMQ in both directions while all goes well, and with everything that may go wrong short of its own end.
+
+use std::time::Duration;
+
+use kapelle_connectors::rabbitmq::{Mode, Publisher, SinkConfig, SourceConfig};
+use kapelle_connectors::{Delivery, Publication, Secret, Sink, SinkErrorKind, State};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::broker::{Broker, Peer, with_broker};
+use crate::door::{Door, Running};
+use crate::{event, eventually};
+
+fn source(broker: &Broker, queue: &str) -> SourceConfig {
+    let mut config = SourceConfig::new(broker.url(), queue);
+    config.lag_interval = Duration::from_millis(100);
+    config.backoff.first = Duration::from_millis(20);
+    config
+}
+
+/// Publishes CloudEvents with the ids `0`, `1`, … in structured mode.
+async fn fill(peer: &Peer, queue: &str, count: usize) {
+    for id in 0..count {
+        let properties =
+            BasicProperties::default().with_content_type("application/cloudevents+json".into());
+        peer.publish(
+            queue,
+            properties,
+            &kapelle_events::json::encode(&event(&id.to_string())),
+        )
+        .await;
+    }
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|id| id.to_string()).collect()
+}
+
+#[test]
+fn deliveries_become_cloud_events_in_order_and_the_malformed_ones_are_rejected() {
+    with_broker("deliveries_become_cloud_events", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("mixed").await;
+        let mut headers = FieldTable::default();
+        for (name, value) in [
+            ("specversion", "1.0"),
+            ("id", "binary"),
+            ("source", "/pika"),
+            ("type", "order.placed"),
+        ] {
+            headers.insert(
+                format!("cloudEvents:{name}").into(),
+                AMQPValue::LongString(value.into()),
+            );
+        }
+        headers.insert("cloudEvents_count".into(), AMQPValue::LongInt(3));
+        let binary = BasicProperties::default()
+            .with_headers(headers)
+            .with_content_type("application/json".into());
+        peer.publish("mixed", binary, b"{\"b\": 1.00}").await;
+        peer.publish("mixed", BasicProperties::default(), b"no CloudEvent")
+            .await;
+        fill(&peer, "mixed", 1).await;
+        let structured =
+            BasicProperties::default().with_content_type("application/cloudevents+json".into());
+        peer.publish("mixed", structured, b"{\"specversion\":\"0.3\"}")
+            .await;
+
+        let door = Door::open();
+        let running = Running::start(source(&broker, "mixed"), &door);
+        eventually("four deliveries are taken", || door.count() == 4).await;
+        expect_test::expect![[r#"
+            binary
+            rejected: neither CloudEvents headers nor a CloudEvents content type are present
+            0
+            rejected: specversion "0.3" is not supported, expected "1.0"
+        "#]]
+        .assert_eq(&(door.ids().join("\n") + "\n"));
+        let [Delivery::Event(first), Delivery::Rejected(second), ..] = &door.taken()[..] else {
+            panic!()
+        };
+        assert_eq!(first.data().unwrap().as_bytes(), b"{\"b\": 1.00}");
+        assert_eq!(
+            first.extension("count"),
+            Some(&kapelle_events::Value::Integer(3))
+        );
+        assert_eq!(
+            (second.origin.as_str(), second.body.as_slice()),
+            ("mixed", b"no CloudEvent".as_slice())
+        );
+
+        eventually("the last acknowledgement is on its way", || {
+            running.handle.snapshot().accepted == 2
+        })
+        .await;
+        let status = running.handle.snapshot();
+        assert_eq!(
+            (status.received, status.rejected, status.connects),
+            (4, 2, 1)
+        );
+        assert!(
+            status.healthy() && status.last_error.is_none() && status.last_success.is_some(),
+            "{status:?}"
+        );
+        running.stop().await;
+        assert_eq!(peer.ready("mixed").await, 0);
+    });
+}
+
+#[test]
+fn nothing_is_acknowledged_before_it_is_durable() {
+    with_broker("nothing_is_acknowledged_before", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("crash").await;
+        fill(&peer, "crash", 10).await;
+        let shut = Door::shut();
+        let running = Running::start(source(&broker, "crash"), &shut);
+        eventually("the deliveries wait at the door", || {
+            running.handle.snapshot().received > 0
+        })
+        .await;
+        running.abort();
+        let door = Door::open();
+        let running = Running::start(source(&broker, "crash"), &door);
+        eventually("all come again", || door.count() >= 10).await;
+        assert_eq!(door.ids(), numbers(10));
+        assert_eq!(shut.count(), 0);
+        running.stop().await;
+        assert_eq!(peer.ready("crash").await, 0);
+    });
+}
+
+#[test]
+fn an_overloaded_engine_gets_the_same_batch_again_in_order() {
+    with_broker("an_overloaded_engine", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("overload").await;
+        fill(&peer, "overload", 20).await;
+        let door = Door::open();
+        door.refuse_next(4);
+        let running = Running::start(source(&broker, "overload"), &door);
+        eventually("all are taken in the end", || door.count() >= 20).await;
+        assert_eq!(door.ids(), numbers(20));
+        let status = running.handle.snapshot();
+        assert_eq!((status.ingest_retries, status.connects), (4, 1));
+        assert_eq!(
+            status.last_error.unwrap().message,
+            "the engine is overloaded"
+        );
+        running.stop().await;
+        assert_eq!(peer.ready("overload").await, 0);
+    });
+}
+
+#[test]
+fn the_prefetch_holds_the_rest_back_at_the_broker() {
+    with_broker("the_prefetch_holds_the_rest_back", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("prefetch").await;
+        fill(&peer, "prefetch", 30).await;
+        let door = Door::shut();
+        let running = Running::start(
+            SourceConfig {
+                prefetch: 7,
+                ..source(&broker, "prefetch")
+            },
+            &door,
+        );
+        eventually("something waits at the door", || {
+            running.handle.snapshot().received > 0
+        })
+        .await;
+        // What is beyond the prefetch stays ready for others; it would be gone at once if there were no limit.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(peer.ready("prefetch").await, 23);
+        assert!(running.handle.snapshot().received <= 7);
+        door.let_through();
+        eventually("then all come", || door.count() == 30).await;
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_paused_source_gives_its_deliveries_back_and_goes_on_later() {
+    with_broker("a_paused_source", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("pause").await;
+        let door = Door::open();
+        let running = Running::start(source(&broker, "pause"), &door);
+        eventually("it runs", || {
+            running.handle.snapshot().state == State::Running
+        })
+        .await;
+        running.handle.pause();
+        eventually("it is paused", || {
+            running.handle.snapshot().state == State::Paused
+        })
+        .await;
+        fill(&peer, "pause", 5).await;
+        assert_eq!((peer.ready("pause").await, door.count()), (5, 0));
+        running.handle.resume();
+        eventually("it goes on", || door.count() == 5).await;
+        running.stop().await;
+    });
+}
+
+#[test]
+fn the_length_of_the_queue_is_the_lag() {
+    with_broker("the_length_of_the_queue", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("lag").await;
+        let door = Door::open();
+        let running = Running::start(
+            SourceConfig {
+                prefetch: 1,
+                ..source(&broker, "lag")
+            },
+            &door,
+        );
+        eventually("an empty queue has no lag", || {
+            running.handle.snapshot().lag == Some(0)
+        })
+        .await;
+        running.stop().await;
+        fill(&peer, "lag", 5).await;
+        let running = Running::start(
+            SourceConfig {
+                prefetch: 1,
+                ..source(&broker, "lag")
+            },
+            &Door::shut(),
+        );
+        eventually("the rest is lag", || {
+            running.handle.snapshot().lag.is_some_and(|lag| lag >= 4)
+        })
+        .await;
+        running.abort();
+    });
+}
+
+#[test]
+fn a_missing_queue_is_an_error_or_made_as_a_quorum_queue() {
+    with_broker("a_missing_queue", |broker| async move {
+        let door = Door::open();
+        let running = Running::start(source(&broker, "missing"), &door);
+        eventually("it says what is wrong", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(
+            error.starts_with("look for the queue: ") && error.contains("NOT_FOUND"),
+            "{error}"
+        );
+        assert!(!running.handle.snapshot().healthy());
+        running.stop().await;
+
+        let running = Running::start(
+            SourceConfig {
+                declare: true,
+                ..source(&broker, "missing")
+            },
+            &door,
+        );
+        eventually("it runs", || {
+            running.handle.snapshot().state == State::Running
+        })
+        .await;
+        let peer = broker.connect().await;
+        peer.quorum_queue("missing").await; // Fails if it is there with another type.
+        running.stop().await;
+    });
+}
+
+#[test]
+fn a_refused_login_is_told_without_the_password() {
+    with_broker("a_refused_login", |broker| async move {
+        let url = broker.url_of("guest", "very-secret");
+        let running = Running::start(
+            SourceConfig {
+                url: Secret::Plain(url.clone()),
+                ..source(&broker, "x")
+            },
+            &Door::open(),
+        );
+        eventually("it says what is wrong", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(
+            error.contains("ACCESS_REFUSED") && !error.contains("very-secret"),
+            "{error}"
+        );
+        running.stop().await;
+
+        let sink = Publisher::new(SinkConfig::new(Secret::Plain(url), ""));
+        let publication = Publication {
+            event: &event("1"),
+            target: None,
+            attempt: 1,
+        };
+        let error = sink.publish(publication).await.unwrap_err();
+        assert!(
+            error.retryable() && error.message.contains("ACCESS_REFUSED"),
+            "{error}"
+        );
+        // The broker is left alone for a while, and the answer still says why.
+        let error = sink.publish(publication).await.unwrap_err();
+        assert!(
+            error.message.contains("not tried again yet")
+                && error.message.contains("ACCESS_REFUSED"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_published_cloud_event_is_in_the_queue_when_the_answer_comes() {
+    with_broker("a_published_cloud_event", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("out").await;
+        peer.exchange("events", "out", "order.placed").await;
+        let sink = Publisher::new(SinkConfig::new(broker.url(), "events"));
+        let sent = event("1")
+            .to_builder()
+            .correlation_id("c")
+            .subject("größe")
+            .build()
+            .unwrap();
+        sink.publish(Publication {
+            event: &sent,
+            target: None,
+            attempt: 2,
+        })
+        .await
+        .unwrap();
+        let message = peer.get("out").await.unwrap();
+        assert_eq!(message.data, b"{ \"a\": 1.0 }");
+        assert_eq!(
+            message.properties.content_type().as_ref().unwrap().as_str(),
+            "application/json"
+        );
+        assert_eq!(message.properties.delivery_mode(), &Some(2));
+        let headers = message.properties.headers().as_ref().unwrap().inner();
+        let text = |name: &str| match headers.get(name) {
+            Some(AMQPValue::LongString(text)) => {
+                String::from_utf8(text.as_bytes().to_vec()).unwrap()
+            }
+            other => format!("{other:?}"),
+        };
+        assert_eq!(text("cloudEvents_id"), "1");
+        assert_eq!(text("cloudEvents_correlationid"), "c");
+        assert_eq!(text("cloudEvents_subject"), "größe");
+        assert_eq!(
+            headers.get("kapelle-attempt"),
+            Some(&AMQPValue::LongUInt(2))
+        );
+
+        let structured = Publisher::new(SinkConfig {
+            mode: Mode::Structured,
+            ..SinkConfig::new(broker.url(), "events")
+        });
+        structured
+            .publish(Publication {
+                event: &sent,
+                target: None,
+                attempt: 1,
+            })
+            .await
+            .unwrap();
+        let message = peer.get("out").await.unwrap();
+        let limits = kapelle_events::Limits::DEFAULT;
+        assert_eq!(
+            kapelle_events::json::decode(&message.data, &limits).unwrap(),
+            sent
+        );
+        assert_eq!(
+            (
+                sink.handle().snapshot().published,
+                sink.handle().snapshot().connects
+            ),
+            (1, 1)
+        );
+        sink.close().await;
+        structured.close().await;
+    });
+}
+
+#[test]
+fn among_many_at_once_exactly_the_unroutable_ones_fail() {
+    with_broker("among_many_at_once", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("many").await;
+        let sink = std::sync::Arc::new(Publisher::new(SinkConfig::new(broker.url(), "")));
+        let publish = |id: usize| {
+            let sink = sink.clone();
+            tokio::spawn(async move {
+                let event = event(&id.to_string());
+                let target = if id % 3 == 0 { "nowhere" } else { "many" };
+                sink.publish(Publication {
+                    event: &event,
+                    target: Some(target),
+                    attempt: 1,
+                })
+                .await
+            })
+        };
+        let attempts: Vec<_> = (0..300).map(publish).collect();
+        for (id, attempt) in attempts.into_iter().enumerate() {
+            let kind = attempt.await.unwrap().err().map(|error| error.kind);
+            assert_eq!(
+                kind,
+                (id % 3 == 0).then_some(SinkErrorKind::Unroutable),
+                "{id}"
+            );
+        }
+        assert_eq!(peer.ready("many").await, 200);
+        let status = sink.handle().snapshot();
+        assert_eq!(
+            (status.published, status.publish_failures, status.connects),
+            (200, 100, 1)
+        );
+    });
+}
+
+#[test]
+fn a_missing_exchange_and_impossible_names_are_told() {
+    with_broker("a_missing_exchange", |broker| async move {
+        let publication = |target| Publication {
+            event: Box::leak(Box::new(event("1"))),
+            target,
+            attempt: 1,
+        };
+        let sink = Publisher::new(SinkConfig::new(broker.url(), "no-such-exchange"));
+        let error = sink.publish(publication(None)).await.unwrap_err();
+        assert!(
+            error.retryable() && error.message.contains("NOT_FOUND"),
+            "{error}"
+        );
+        let long = "x".repeat(256);
+        let error = sink
+            .publish(publication(Some(&*long.leak())))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the routing key is longer than the 255 bytes that AMQP allows"
+        );
+        assert!(!error.retryable());
+        let broken = Publisher::new(SinkConfig::new(
+            Secret::Plain("http://u:secret@h".to_owned()),
+            "x",
+        ));
+        let error = broken.publish(publication(None)).await.unwrap_err();
+        assert!(
+            !error.retryable() && !error.message.contains("secret"),
+            "{error}"
+        );
+    });
+}
