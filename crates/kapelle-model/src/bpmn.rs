@@ -166,11 +166,9 @@ struct Definitions<'d> {
 }
 
 impl Definitions<'_> {
-    /// The BPMN element that a reference names. References are qualified names; a prefix is looked through.
+    /// The BPMN element that a reference names. A prefix is looked through.
     fn resolve(&self, reference: &str, name: &str) -> Option<NodeId> {
-        let local = reference
-            .rsplit_once(':')
-            .map_or(reference, |(_, local)| local);
+        let local = value::local_name(reference);
         let id = self.ids.get(reference).or_else(|| self.ids.get(local))?;
         self.document
             .node(*id)

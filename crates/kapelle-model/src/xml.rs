@@ -181,7 +181,6 @@ impl Document {
             limits,
             nodes: Vec::new(),
             open: Vec::new(),
-            elements: 0,
             root_namespace: String::new(),
         };
         builder
@@ -253,7 +252,6 @@ struct Builder<'a> {
     limits: &'a Limits,
     nodes: Vec<Node>,
     open: Vec<NodeId>,
-    elements: usize,
     root_namespace: String,
 }
 
@@ -320,25 +318,7 @@ impl<'a> Builder<'a> {
         resolver: &NamespaceResolver,
         offset: usize,
     ) -> Result<(), Failure> {
-        self.elements += 1;
-        if self.elements > self.limits.elements_max {
-            return Err((
-                ErrorKind::TooManyElements {
-                    max: self.limits.elements_max,
-                },
-                offset,
-            ));
-        }
-        let depth_max = self.limits.depth_max.min(Limits::DEPTH_MAX);
-        if self.open.len() >= depth_max {
-            return Err((ErrorKind::TooDeep { max: depth_max }, offset));
-        }
-        if self.open.is_empty() && !self.nodes.is_empty() {
-            return Err((
-                ErrorKind::Syntax("there is a second root element".to_owned()),
-                offset,
-            ));
-        }
+        let id = self.admit().map_err(|kind| (kind, offset))?;
         let (resolved, local) = resolver.resolve_element(tag.name());
         if let ResolveResult::Unknown(prefix) = &resolved {
             let prefix = String::from_utf8_lossy(prefix);
@@ -354,14 +334,6 @@ impl<'a> Builder<'a> {
         }
         let namespace = Namespace::of(&resolved);
         let attributes = self.attributes(tag, resolver, namespace, offset)?;
-        let id = NodeId(u32::try_from(self.nodes.len()).map_err(|_| {
-            (
-                ErrorKind::TooManyElements {
-                    max: self.limits.elements_max,
-                },
-                offset,
-            )
-        })?);
         let parent = self.open.last().copied();
         if let Some(parent) = parent {
             self.nodes[parent.0 as usize].children.push(id);
@@ -379,6 +351,26 @@ impl<'a> Builder<'a> {
         });
         self.open.push(id);
         Ok(())
+    }
+
+    /// The place of the next element, if the limits have room for it.
+    fn admit(&self) -> Result<NodeId, ErrorKind> {
+        let elements_max = self.limits.elements_max;
+        let too_many = ErrorKind::TooManyElements { max: elements_max };
+        let depth_max = self.limits.depth_max.min(Limits::DEPTH_MAX);
+        if self.nodes.len() >= elements_max {
+            return Err(too_many);
+        }
+        if self.open.len() >= depth_max {
+            return Err(ErrorKind::TooDeep { max: depth_max });
+        }
+        if self.open.is_empty() && !self.nodes.is_empty() {
+            let what = "there is a second root element";
+            return Err(ErrorKind::Syntax(what.to_owned()));
+        }
+        u32::try_from(self.nodes.len())
+            .map(NodeId)
+            .map_err(|_| too_many)
     }
 
     fn attributes(

@@ -115,77 +115,68 @@ fn sub_process_start(builder: &mut Builder<'_, '_>, index: ElementIndex) -> Opti
     found
 }
 
-/// Attributes of the standard that change behaviour in a way we do not do yet.
+/// Attributes of the standard that, when true, change behaviour in a way we do not do yet; what they make of the
+/// element; and what to use meanwhile.
+const REFUSED_WHEN_TRUE: [(&str, &str, &str); 4] = [
+    (
+        "triggeredByEvent",
+        "an event subprocess",
+        "Use a boundary event on a subprocess around the elements.",
+    ),
+    (
+        "isForCompensation",
+        "a compensation handler",
+        "Model the undoing as a path of its own.",
+    ),
+    (
+        "instantiate",
+        "an instantiating element",
+        "Use a message start event.",
+    ),
+    (
+        "parallelMultiple",
+        "a parallel multiple event",
+        "Use several events behind a parallel gateway.",
+    ),
+];
+
 fn check_attributes(builder: &mut Builder<'_, '_>, index: ElementIndex) {
-    let node_id = builder.node(index);
-    let node = builder.document.node(node_id);
-    let refused = [
-        (
-            "triggeredByEvent",
-            "an event subprocess",
-            "Use a boundary event on a subprocess around the elements.",
-        ),
-        (
-            "isForCompensation",
-            "a compensation handler",
-            "Model the undoing as a path of its own.",
-        ),
-        (
-            "instantiate",
-            "an instantiating element",
-            "Use a message start event.",
-        ),
-        (
-            "parallelMultiple",
-            "a parallel multiple event",
-            "Use several events behind a parallel gateway.",
-        ),
-    ];
-    for (name, what, remedy) in refused {
-        if value::boolean(builder.document, builder.report, node_id, name) == Some(true) {
-            let message = format!("{what} is not executable yet");
-            builder.refuse(
-                index,
-                Code::NotExecutable,
-                At::Attribute(node_id, name),
-                message,
-                remedy,
-            );
+    let id = builder.node(index);
+    let node = builder.document.node(id);
+    for (name, what, remedy) in REFUSED_WHEN_TRUE {
+        if value::boolean(builder.document, builder.report, id, name) == Some(true) {
+            refuse_attribute(builder, index, name, what, remedy);
         }
     }
     if node.value("eventGatewayType") == Some("Parallel") {
-        let message = "a parallel event-based gateway is not executable yet";
-        let help = "Use several events behind a parallel gateway.";
-        builder.refuse(
-            index,
-            Code::NotExecutable,
-            At::Attribute(node_id, "eventGatewayType"),
-            message,
-            help,
-        );
+        let (what, remedy) = ("a parallel event-based gateway", REFUSED_WHEN_TRUE[3].2);
+        refuse_attribute(builder, index, "eventGatewayType", what, remedy);
     }
     for name in ["startQuantity", "completionQuantity"] {
         if node.value(name).is_some_and(|value| value.trim() != "1") {
-            let message = format!("attribute '{name}' other than 1 is not executable yet");
-            builder.refuse(
-                index,
-                Code::NotExecutable,
-                At::Attribute(node_id, name),
-                message,
-                "Use parallel gateways.",
-            );
+            let what = format!("'{name}' other than 1");
+            refuse_attribute(builder, index, name, &what, "Use parallel gateways.");
         }
     }
-    if !matches!(&*node.name, "exclusiveGateway") && node.value("default").is_some() {
+    if &*node.name != "exclusiveGateway" && node.value("default").is_some() {
+        let at = At::Attribute(id, "default");
+        let message = "only an exclusive gateway has a default flow";
         let help =
             "Put an exclusive gateway behind the element and let the default flow leave that.";
-        builder.report.error(
-            Code::DefaultFlow,
-            At::Attribute(node_id, "default"),
-            "only an exclusive gateway has a default flow",
-            help,
-        );
+        builder.report.error(Code::DefaultFlow, at, message, help);
     }
+}
+
+fn refuse_attribute(
+    builder: &mut Builder<'_, '_>,
+    index: ElementIndex,
+    name: &str,
+    what: &str,
+    remedy: &str,
+) {
+    let at = At::Attribute(builder.node(index), name);
+    let message = format!("{what} is not executable yet");
+    builder.refuse(index, Code::NotExecutable, at, message, remedy);
 }
 
 /// Children that would change how the element runs, and those nobody knows. A subprocess has been walked already.

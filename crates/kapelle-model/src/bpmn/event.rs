@@ -179,12 +179,7 @@ fn start(
         Definition::Message(id) if in_process => {
             message::build(builder, id, message::Use::Start).map(StartTrigger::Message)
         }
-        Definition::Timer(id) if in_process => timer(
-            builder,
-            id,
-            &[TimerKind::Date, TimerKind::Duration, TimerKind::Cycle],
-        )
-        .map(StartTrigger::Timer),
+        Definition::Timer(id) if in_process => start_timer(builder, id).map(StartTrigger::Timer),
         _ => return Err(Misplaced),
     };
     if in_process {
@@ -294,17 +289,10 @@ fn attach(
         );
         return None;
     };
-    let local = reference
-        .rsplit_once(':')
-        .map_or(reference, |(_, local)| local);
-    let host = builder
-        .process
-        .find(reference)
-        .or_else(|| builder.process.find(local))
-        .filter(|host| {
-            let host = builder.process.element(*host);
-            host.scope == builder.process.element(index).scope && is_activity(host.element_type)
-        });
+    let host = builder.find(reference).filter(|host| {
+        let host = builder.process.element(*host);
+        host.scope == builder.process.element(index).scope && is_activity(host.element_type)
+    });
     if host.is_none() {
         let text = format!(
             "it is attached to '{}', which is no activity of the same scope",
@@ -349,9 +337,43 @@ fn start_timer(builder: &mut Builder<'_, '_>, id: NodeId) -> Option<Timer> {
 }
 
 fn timer(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[TimerKind]) -> Option<Timer> {
-    let document = builder.document;
+    let (child, kind) = timer_kind(builder, id)?;
+    let node = builder.document.node(child);
+    let at = At::Text(child);
+    if !allowed.contains(&kind) {
+        let text = format!("<{}> is not allowed here", node.name);
+        let help = "A cycle may stand at a start event of the process or a boundary event that does not interrupt.";
+        builder
+            .report
+            .error(Code::Timer, At::Node(child), text, help);
+        return None;
+    }
+    if node.text.trim().is_empty() {
+        let help = "Write an ISO-8601 date-time, duration or cycle.";
+        builder
+            .report
+            .error(Code::Timer, at, "the timer has no value", help);
+        return None;
+    }
+    let value = match value::text(builder.report, at, &node.text)? {
+        Text::Expr(expr) => TimerValue::Expr(expr),
+        Text::Static(text) => match kind.parse(&text) {
+            Ok(schedule) => TimerValue::Static(schedule),
+            Err(error) => {
+                let help = "Correct the value, or write an expression with '='.";
+                builder
+                    .report
+                    .error(Code::Timer, at, error.to_string(), help);
+                return None;
+            }
+        },
+    };
+    Some(Timer { kind, value })
+}
+
+fn timer_kind(builder: &mut Builder<'_, '_>, id: NodeId) -> Option<(NodeId, TimerKind)> {
     let mut kinds = Vec::new();
-    for (child, node) in document.children(id) {
+    for (child, node) in builder.document.children(id) {
         match (node.namespace, &*node.name) {
             (Namespace::Bpmn, "timeDate") => kinds.push((child, TimerKind::Date)),
             (Namespace::Bpmn, "timeDuration") => kinds.push((child, TimerKind::Duration)),
@@ -360,51 +382,13 @@ fn timer(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[TimerKind]) -> Op
             _ => builder.report.unknown_element(child),
         }
     }
-    let [(child, kind)] = kinds.as_slice() else {
+    let [one] = kinds.as_slice() else {
         let text = "a timer must have exactly one of timeDate, timeDuration and timeCycle";
-        builder.report.error(
-            Code::Timer,
-            At::Node(id),
-            text,
-            "Choose one kind of timer in the modeler.",
-        );
+        let help = "Choose one kind of timer in the modeler.";
+        builder.report.error(Code::Timer, At::Node(id), text, help);
         return None;
     };
-    if !allowed.contains(kind) {
-        let text = format!("<{}> is not allowed here", document.node(*child).name);
-        let help = "A cycle may stand at a start event of the process or a boundary event that does not interrupt.";
-        builder
-            .report
-            .error(Code::Timer, At::Node(*child), text, help);
-        return None;
-    }
-    let raw = &document.node(*child).text;
-    let at = At::Text(*child);
-    if raw.trim().is_empty() {
-        builder.report.error(
-            Code::Timer,
-            at,
-            "the timer has no value",
-            "Write an ISO-8601 date-time, duration or cycle.",
-        );
-        return None;
-    }
-    let value = match value::text(builder.report, at, raw)? {
-        Text::Expr(expr) => TimerValue::Expr(expr),
-        Text::Static(text) => match kind.parse(&text) {
-            Ok(schedule) => TimerValue::Static(schedule),
-            Err(error) => {
-                builder.report.error(
-                    Code::Timer,
-                    at,
-                    error.to_string(),
-                    "Correct the value, or write an expression with '='.",
-                );
-                return None;
-            }
-        },
-    };
-    Some(Timer { kind: *kind, value })
+    Some(*one)
 }
 
 /// The `bpmn:error` a definition refers to, or `None` inside if it refers to none.

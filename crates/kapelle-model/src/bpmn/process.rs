@@ -247,14 +247,7 @@ impl<'d> Builder<'_, 'd> {
                 .missing(id, attribute, "A sequence flow connects two elements.");
             return None;
         };
-        let local = reference
-            .rsplit_once(':')
-            .map_or(reference, |(_, local)| local);
-        let found = self
-            .process
-            .find(reference)
-            .or_else(|| self.process.find(local))
-            .filter(|index| *index != ElementIndex::ROOT);
+        let found = self.find(reference);
         if found.is_none() {
             let message = format!(
                 "'{attribute}' refers to '{}', which is no flow node of this process",
@@ -268,6 +261,14 @@ impl<'d> Builder<'_, 'd> {
             );
         }
         found
+    }
+
+    /// The flow node a reference names.
+    pub(super) fn find(&self, reference: &str) -> Option<ElementIndex> {
+        self.process
+            .find(reference)
+            .or_else(|| self.process.find(value::local_name(reference)))
+            .filter(|index| *index != ElementIndex::ROOT)
     }
 
     fn condition(&mut self, id: NodeId) -> Option<kapelle_feel::Expr> {

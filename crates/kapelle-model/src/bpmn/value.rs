@@ -24,6 +24,13 @@ pub(super) fn attribute<'d>(document: &'d Document, id: NodeId, name: &str) -> O
         .filter(|value| !value.trim().is_empty())
 }
 
+/// References are qualified names; in a document for one engine their prefix tells nothing.
+pub(super) fn local_name(reference: &str) -> &str {
+    reference
+        .rsplit_once(':')
+        .map_or(reference, |(_, local)| local)
+}
+
 /// An XML boolean. `None` if the attribute is absent or, which is reported, no boolean.
 pub(super) fn boolean(
     document: &Document,

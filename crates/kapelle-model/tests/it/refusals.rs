@@ -119,7 +119,7 @@ fn markers_and_attributes_that_would_change_behaviour_are_refused() {
               help: Remove it, or give it a message or timer.
             m.bpmn:7:38: error[KAP-BPMN-0008]: startEvent 'g': a parallel multiple event is not executable yet
               help: Use several events behind a parallel gateway.
-            m.bpmn:8:29: error[KAP-BPMN-0008]: task 'h': attribute 'startQuantity' other than 1 is not executable yet
+            m.bpmn:8:29: error[KAP-BPMN-0008]: task 'h': 'startQuantity' other than 1 is not executable yet
               help: Use parallel gateways.
             m.bpmn:9:1: error[KAP-BPMN-0030]: task 'i': attribute 'kapelle:mode' is not known on <task>
               help: Remove it, or correct its name.

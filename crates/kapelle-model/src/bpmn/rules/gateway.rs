@@ -34,51 +34,54 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, index: ElementIndex) {
             "Use a single catch event instead, or add another.",
         );
     }
-    let mut messages = BTreeMap::new();
+    for target in &targets {
+        check_target(builder, *target);
+    }
+    check_messages(builder, &targets);
+}
+
+fn check_target(builder: &mut Builder<'_, '_>, target: ElementIndex) {
+    let element = builder.process.element(target);
+    let id = &element.id;
+    let is_catch = element.element_type == ElementType::IntermediateCatchEvent;
+    let (message, help) = if !is_catch && !builder.refused.contains(&target) {
+        (
+            format!("'{id}' behind the event-based gateway is no intermediate catch event"),
+            "Put a message or timer catch event in between.",
+        )
+    } else if element.incoming.len() > 1 {
+        (
+            format!("'{id}' behind the event-based gateway has other incoming flows too"),
+            "Give the other flow a catch event of its own.",
+        )
+    } else {
+        return;
+    };
+    let at = At::Node(builder.node(target));
+    builder
+        .report
+        .rule(Code::EventBasedGateway, at, message, help);
+}
+
+/// Of two targets that wait for one message the second would never be reached.
+fn check_messages(builder: &mut Builder<'_, '_>, targets: &[ElementIndex]) {
+    let mut seen = BTreeMap::new();
     for target in targets {
-        let element = builder.process.element(target);
+        let element = builder.process.element(*target);
         let id = element.id.clone();
-        let target_node = builder.node(target);
-        if element.element_type != ElementType::IntermediateCatchEvent
-            && !builder.refused.contains(&target)
-        {
-            let message =
-                format!("'{id}' behind the event-based gateway is no intermediate catch event");
-            builder.report.rule(
-                Code::EventBasedGateway,
-                At::Node(target_node),
-                message,
-                "Put a message or timer catch event in between.",
-            );
-        } else if element.incoming.len() > 1 {
-            let message =
-                format!("'{id}' behind the event-based gateway has other incoming flows too");
-            let help = "Give the other flow a catch event of its own.";
-            builder.report.rule(
-                Code::EventBasedGateway,
-                At::Node(target_node),
-                message,
-                help,
-            );
-        }
-        let element = builder.process.element(target);
         let ElementKind::CatchEvent(CatchTrigger::Message(message)) = element.kind else {
             continue;
         };
         let name = builder.process.message(message).name.to_string();
-        if let Some(first) = messages
-            .insert(name, id.clone())
-            .filter(|first| *first != id)
-        {
+        if let Some(first) = seen.insert(name, id.clone()).filter(|first| *first != id) {
+            let at = At::Node(builder.node(*target));
             let message = format!(
                 "'{first}' and '{id}' behind the same event-based gateway wait for the same message"
             );
-            builder.report.rule(
-                Code::DuplicateTrigger,
-                At::Node(target_node),
-                message,
-                "Only one of them could ever be reached.",
-            );
+            let help = "Only one of them could ever be reached.";
+            builder
+                .report
+                .rule(Code::DuplicateTrigger, at, message, help);
         }
     }
 }
