@@ -27,6 +27,8 @@ pub(super) fn print(process: &Process) -> String {
 }
 
 fn line(out: &mut String, depth: usize, text: &str) {
+    // Expressions of several lines stay on one.
+    let text = text.replace('\n', "\\n");
     writeln!(out, "{:1$}{text}", "", depth * 2)
         .expect("invariant: writing to a string cannot fail");
 }

@@ -8,6 +8,7 @@ use kapelle_model::{Limits, compile, parse_bpmn};
 mod binding;
 mod document;
 mod elements;
+mod fixtures;
 mod miwg;
 mod mutation;
 mod refusals;
