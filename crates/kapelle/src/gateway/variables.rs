@@ -95,7 +95,12 @@ mod tests {
             "-1",
             expect!["Expected the variables to be a JSON object, but they are a number"],
         );
-        check("{a:1}", expect![""]);
+        check(
+            "{a:1}",
+            expect![
+                "Expected the variables to be a JSON object, but they are no JSON: expected a name in quotes at line 1 column 2"
+            ],
+        );
     }
 
     #[test]

@@ -339,3 +339,153 @@ impl Violations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// Reads a request as a handler would; shows what was read, or the problem.
+    fn check(text: &str, expected: Expect) {
+        let text = JsonText::new(text);
+        let seen = read_all(&text).unwrap_or_else(|problem| format!("{problem:?}"));
+        expected.assert_eq(&seen);
+    }
+
+    fn read_all(text: &JsonText) -> Result<String, Problem> {
+        let mut request = text.object()?;
+        let name = request.text("name")?;
+        let key = request.key("key")?;
+        let number = request.i64("number")?;
+        let small = request.i32("small")?;
+        let flag = request.bool("flag")?;
+        let list = request.texts("list")?;
+        let variables = request.optional_object_text("variables")?;
+        let mut inner = None;
+        if let Some(mut object) = request.object("inner")? {
+            inner = object.i32("retries")?;
+            object.finish()?;
+        }
+        request.ignore("operationReference");
+        request.finish()?;
+        Ok(format!(
+            "{name:?} {key:?} {number:?} {small:?} {flag:?} {list:?} {variables:?} {inner:?}"
+        ))
+    }
+
+    #[test]
+    fn members_come_in_any_order_and_null_is_absent() {
+        check(
+            r#" { "variables" : { "a" : 1 }, "flag": true, "small": -3, "number": 9007199254740993, "name": "\u00e4",
+                "key": "2251799813685249", "list": ["x", "y"], "inner": {"retries": 2}, "operationReference": 7 } "#,
+            expect![[
+                r#"Some("ä") Some(2251799813685249) Some(9007199254740993) Some(-3) Some(true) ["x", "y"] Some("{ \"a\" : 1 }") Some(2)"#
+            ]],
+        );
+        check(
+            r#"{"name":null,"inner":null,"list":null}"#,
+            expect!["None None None None None [] None None"],
+        );
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named() {
+        let mut seen = String::new();
+        for text in [
+            "",
+            "[]",
+            "{",
+            r#"{"nme":"x"}"#,
+            r#"{"inner":{"retires":1}}"#,
+            r#"{"name":1}"#,
+            r#"{"key":2251799813685249}"#,
+            r#"{"key":"12a"}"#,
+            r#"{"number":1.5}"#,
+            r#"{"number":9223372036854775808}"#,
+            r#"{"small":2147483648}"#,
+            r#"{"flag":"true"}"#,
+            r#"{"list":["a",1]}"#,
+            r#"{"list":"a"}"#,
+            r#"{"variables":[1]}"#,
+            r#"{"inner":{"retries":"1"}}"#,
+            r#"{"name":"a","name":"b"}"#,
+            r#"{"name":"\ud800"}"#,
+        ] {
+            let problem = read_all(&JsonText::new(text)).unwrap_err();
+            seen.push_str(&format!(
+                "{text}\n    {} {}\n",
+                problem.status().as_u16(),
+                problem.detail()
+            ));
+        }
+        expect![[r#"
+
+                400 Required request body is missing.
+            []
+                400 The request body must be a JSON object, not an array.
+            {
+                400 The request body is no JSON: expected a member name at byte 1.
+            {"nme":"x"}
+                400 Request property [nme] cannot be parsed: there is no such property.
+            {"inner":{"retires":1}}
+                400 Request property [inner.retires] cannot be parsed: there is no such property.
+            {"name":1}
+                400 Request property [name] cannot be parsed: expected a string, found a number.
+            {"key":2251799813685249}
+                400 Request property [key] cannot be parsed: expected a string, found a number.
+            {"key":"12a"}
+                400 The provided key '12a' is not a valid key: expected digits.
+            {"number":1.5}
+                400 Request property [number] cannot be parsed: expected a whole number of 64 bits, found 1.5.
+            {"number":9223372036854775808}
+                400 Request property [number] cannot be parsed: expected a whole number of 64 bits, found 9223372036854775808.
+            {"small":2147483648}
+                400 Request property [small] cannot be parsed: expected a whole number of 32 bits, found 2147483648.
+            {"flag":"true"}
+                400 Request property [flag] cannot be parsed: expected a boolean, found a string.
+            {"list":["a",1]}
+                400 Request property [list] cannot be parsed: expected an array of strings, found a number.
+            {"list":"a"}
+                400 Request property [list] cannot be parsed: expected an array, found a string.
+            {"variables":[1]}
+                400 Request property [variables] cannot be parsed: expected an object, found an array.
+            {"inner":{"retries":"1"}}
+                400 Request property [inner.retries] cannot be parsed: expected a number, found a string.
+            {"name":"a","name":"b"}
+                400 Request property [name] is given twice.
+            {"name":"\ud800"}
+                400 Request property [name] cannot be parsed: it escapes half of a character.
+        "#]].assert_eq(&seen);
+    }
+
+    #[test]
+    fn violations_are_told_together() {
+        let mut violations = Violations::default();
+        let name = violations.required_text("name", Some(Cow::Borrowed("  ")));
+        violations.required::<i64>("timeout", None);
+        violations.must(false, "retries", &-1, "positive");
+        assert_eq!(name, "");
+        let problem = violations.finish().unwrap_err();
+        expect![[r#"
+            Problem { status: 400, title: "INVALID_ARGUMENT", detail: "No name provided. No timeout provided. The value for retries is '-1' but must be positive.", extra: [] }"#]]
+        .assert_eq(&format!("{problem:?}"));
+    }
+
+    #[test]
+    fn a_key_beyond_64_bits_is_one_that_nothing_has() {
+        assert_eq!(parse_key("9999999999999999999999999"), Some(i64::MAX));
+        assert_eq!(parse_key("-1"), Some(-1));
+        for nonsense in [
+            "",
+            "-",
+            "+1",
+            " 1",
+            "1.0",
+            "0x1",
+            "99999999999999999999999999",
+        ] {
+            assert_eq!(parse_key(nonsense), None, "{nonsense}");
+        }
+    }
+}

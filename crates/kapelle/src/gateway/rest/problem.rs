@@ -61,6 +61,11 @@ impl Problem {
         self.status
     }
 
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The whole response for a request to that path.
     pub(super) fn render(self, path: &str, response: Response) -> Response {
         let mut object = Object::new();
