@@ -11,7 +11,5 @@ pub mod dir;
 pub mod files;
 pub mod format;
 pub mod journal;
-mod position;
+pub mod position;
 pub mod store;
-
-pub use position::{Chain, Leader, Point, Sequence};

@@ -150,7 +150,7 @@ pub trait Backend: Send + Sync + 'static {
     fn write_payloads(&self, writes: &[(PayloadKey, Option<Vec<u8>>)]) -> Result<(), Error>;
     fn apply_cut(&self, cut: &Cut) -> Result<(), Error>;
     fn persist(&self) -> Result<(), Error>;
-    /// Everything before is persistent already.
+    /// Makes everything before persistent, then replaces the manifest, durably.
     fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error>;
     fn keep_base(&self) -> Result<(), Error>;
     fn manifest(&self) -> Option<Manifest>;

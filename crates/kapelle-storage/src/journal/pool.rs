@@ -120,13 +120,13 @@ impl Pool {
         }
     }
 
-    /// Makes use of a file without a readable header that recovery has found to hold nothing of value.
+    /// Makes a file free that recovery has found to hold nothing of value.
     pub(super) fn reclaim(&self, file: SegmentFile) -> Result<(), Error> {
+        file.write_header(&self.free_header(0))?;
+        file.sync()?;
         if file.capacity < self.options.first_segment_bytes {
             return self.remove(&file.path);
         }
-        file.write_header(&self.free_header(0))?;
-        file.sync()?;
         self.add(file);
         Ok(())
     }

@@ -52,8 +52,8 @@ pub struct Opened {
     options: Options,
     leader: Leader,
     tail: Option<Tail>,
-    /// Files whose header says nothing; what is in them was checked to be of no value.
-    blank: Vec<SegmentFile>,
+    /// Files that hold nothing of value, in the order in which they are to be made free.
+    unused: Vec<SegmentFile>,
     report: Report,
 }
 
@@ -61,6 +61,8 @@ pub struct Opened {
 #[derive(Debug)]
 struct Tail {
     segment: Arc<Segment>,
+    /// As it was read.
+    header: SegmentHeader,
     start: Mark,
     end: u64,
     durable: Sequence,
@@ -109,28 +111,31 @@ pub fn open(
             .map_or(0, |mark| scan.end.sequence.0 + 1 - mark.first.0),
     };
     let generation = found.live.back().map_or(0, |segment| segment.generation);
-    let tail = found.live.back().map(|segment| Tail {
-        segment: Arc::clone(segment),
-        start: scan.unsure.front().copied().unwrap_or(Mark {
-            first: scan.end.sequence.next(),
-            offset: scan.offset,
-            chain_before: scan.end.chain,
-            leader_before: scan.leader,
-        }),
-        end: scan.offset,
-        durable: scan.durable,
-    });
+    let tail = found
+        .live
+        .back()
+        .zip(scan.header)
+        .map(|(segment, header)| Tail {
+            segment: Arc::clone(segment),
+            header,
+            start: scan.unsure.front().copied().unwrap_or(Mark {
+                first: scan.end.sequence.next(),
+                offset: scan.offset,
+                chain_before: scan.end.chain,
+                leader_before: scan.leader,
+            }),
+            end: scan.offset,
+            durable: scan.durable,
+        });
     let pool = Pool::new(files, dir, options, room, found.next_number);
-    for file in found.free {
-        pool.add(file);
-    }
+    let shared = Shared::new(found.live.clone(), scan.end, (generation, scan.offset));
     Ok(Opened {
-        shared: Shared::new(found.live, scan.end, (generation, scan.offset)),
+        shared,
         pool: Arc::new(pool),
         options,
         leader: scan.leader,
         tail,
-        blank: found.blank,
+        unused: found.unused(),
         report,
     })
 }
@@ -195,7 +200,7 @@ impl Opened {
     /// Takes over: rewrites what may not have been synced, syncs it, announces the new leader, syncs that.
     /// `incarnation` are 128 random bits; `note` is kept with the fence and means nothing here.
     pub fn announce(mut self, incarnation: u128, note: &[u8]) -> Result<Announced, Error> {
-        for file in std::mem::take(&mut self.blank) {
+        for file in std::mem::take(&mut self.unused) {
             self.pool.reclaim(file)?;
         }
         let leader = Leader {
@@ -255,6 +260,10 @@ impl Opened {
             .write_at(BLOCK, &moved)
             .attempt("write", &file.path)?;
         file.sync()?;
+        // Read after `kill -9`, the old segment's header may be in the page cache alone, or have been lost by a failed
+        // sync. If power took it away from under its successor, there would be a gap.
+        tail.segment.at.write_header(&tail.header)?;
+        tail.segment.at.sync()?;
         let header = SegmentHeader {
             state: SegmentState::Live,
             partition: self.options.partition,
@@ -309,7 +318,8 @@ fn copy_of(tail: &Tail, bytes: u64) -> Result<Vec<u8>, Error> {
 /// The files of a journal, sorted out by their headers.
 struct Found {
     live: VecDeque<Arc<Segment>>,
-    free: Vec<SegmentFile>,
+    free: Vec<(u64, SegmentFile)>,
+    /// Files whose header says nothing.
     blank: Vec<SegmentFile>,
     next_number: u64,
 }
@@ -345,7 +355,7 @@ impl Found {
                     });
                 }
                 Ok(header) if header.state == SegmentState::Live => live.push((header, at)),
-                Ok(_) => found.free.push(at),
+                Ok(header) => found.free.push((header.generation, at)),
                 Err(Unreadable::Newer(version)) => {
                     return Err(Error::unreadable(
                         &at.path,
@@ -382,6 +392,15 @@ impl Found {
         }
         self.live.push_back(Arc::new(Segment::new(at, header)));
         Ok(())
+    }
+
+    /// Oldest first: a free header that was read may be in the page cache alone, and if power were lost after a younger
+    /// segment was made free for good, there would be a gap. A header that is no header was on its way to be free, or
+    /// is younger than all.
+    fn unused(mut self) -> Vec<SegmentFile> {
+        self.free.sort_by_key(|(generation, _)| *generation);
+        let free = self.free.into_iter().map(|(_, file)| file);
+        self.blank.into_iter().chain(free).collect()
     }
 
     /// The rule that tells damage from a torn tail, over everything that is not part of the chain: if some valid batch
@@ -447,6 +466,8 @@ impl Found {
 /// What following the chain through a segment has found.
 #[derive(Debug, Default)]
 struct Scan {
+    /// Of the segment that was scanned.
+    header: Option<SegmentHeader>,
     end: Point,
     leader: Leader,
     /// Behind the last batch of the chain.
@@ -463,6 +484,7 @@ impl Scan {
         let header = read_header(&segment.at)?
             .map_err(|why| Error::unreadable(&segment.at.path, 0, segment.first.before(), why))?;
         let mut scan = Self {
+            header: Some(header),
             end: Point {
                 sequence: header.first.before(),
                 chain: header.chain_before,

@@ -19,6 +19,7 @@ const BROKEN_PREFIX: &str = "broken-";
 const HALF_MADE: &str = "half-made";
 const TREES: &str = "keyspaces";
 const CURRENT: &str = "current";
+const LOCK: &str = "lock";
 /// Where a tree keeps what never changes.
 const IMMUTABLE: [&str; 2] = ["tables", "blobs"];
 /// Compactions change a tree a few times a second at most.
@@ -59,11 +60,9 @@ pub(super) fn keep(dir: &Path, live: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the base in the place of `live`, which is moved aside if it is there. Returns where to.
-pub(super) fn restore(dir: &Path, base: &Path, live: &Path) -> io::Result<Option<PathBuf>> {
-    let aside = set_aside(dir, live)?;
-    link(base, dir, live)?;
-    Ok(aside)
+/// Puts a copy of the base in the place of `live`, which is not there.
+pub(super) fn restore(dir: &Path, base: &Path, live: &Path) -> io::Result<()> {
+    link(base, dir, live)
 }
 
 /// Moves a store that does not open out of the way; nothing of it is deleted.
@@ -93,6 +92,8 @@ fn link(from: &Path, dir: &Path, to: &Path) -> io::Result<()> {
             copy(&entry.path(), &half.join(entry.file_name()))?;
         }
     }
+    // fjall wants to find the file that it locks.
+    File::create(half.join(LOCK))?.sync_all()?;
     // Without any log fjall would take itself for new and count from zero again; with an empty one it looks what its
     // tables hold.
     File::create(half.join("0.jnl"))?.sync_all()?;
@@ -114,7 +115,7 @@ fn link(from: &Path, dir: &Path, to: &Path) -> io::Result<()> {
 fn is_wanted(name: &std::ffi::OsStr) -> bool {
     let path = Path::new(name);
     let unwanted = ["jnl", "tmp"];
-    name != "lock"
+    name != LOCK
         && path
             .extension()
             .is_none_or(|extension| unwanted.iter().all(|other| extension != *other))

@@ -100,10 +100,7 @@ impl<B: Backend> Store for DirectStore<B> {
     }
 
     fn write_manifest(&mut self, manifest: Manifest) -> Result<Ticket, Error> {
-        self.write(|backend| {
-            backend.persist()?;
-            backend.write_manifest(&manifest)
-        })
+        self.write(|backend| backend.write_manifest(&manifest))
     }
 
     fn keep_base(&mut self) -> Result<Ticket, Error> {

@@ -5,7 +5,8 @@
 //!
 //! Keys: blobs by instance (8 bytes, big endian) and part (4); payloads by sequence (8) and index (4); the index has
 //! one byte before each key: 0 the applied position, 1 an entry. A blob's value begins with its position (8, little
-//! endian).
+//! endian). Each keyspace holds a mark with the number of the manifest that counts on it: a directory whose meta tree is
+//! lost opens without an error, as an empty store (tried).
 //!
 //! Invariants: one batch writes to one keyspace; no error of fjall is survived; a store that does not open is moved
 //! aside, never deleted; before there are two bases the journal is needed whole, so that beginning anew is the way back.
@@ -26,6 +27,9 @@ use std::{
 };
 
 const APPLIED_KEY: [u8; 1] = [0];
+/// In each keyspace: the number of the newest manifest that counts on its content. No other key has this length.
+const MARK_KEY: [u8; 2] = [0, 0];
+const NAMES: [&str; 3] = ["blobs", "index", "payloads"];
 const ENTRY_PREFIX: u8 = 1;
 /// The least that fjall allows. What its log holds is read at every start.
 const LOG_BYTES_MAX: u64 = 64 << 20;
@@ -71,10 +75,7 @@ pub struct FjallBackend {
     files: Arc<dyn Files>,
     dir: PathBuf,
     live: PathBuf,
-    db: Database,
-    blobs: Keyspace,
-    index: Keyspace,
-    payloads: Keyspace,
+    trees: Trees,
     state: Mutex<State>,
 }
 
@@ -104,18 +105,20 @@ impl FjallBackend {
         std::fs::create_dir_all(dir).map_err(|source| at("create directory", dir, source))?;
         let live = dir.join("live");
         let mut report = OpenReport::default();
-        let trees = open_or_go_back(dir, &live, options, &mut report)?;
-        let manifests = Manifests::open(&*files, &live)?;
+        let way = Way {
+            files: &*files,
+            dir,
+            live: &live,
+            options,
+        };
+        let (trees, manifests) = way.open_or_go_back(&mut report)?;
         report.damaged_manifest.clone_from(&manifests.damaged);
         let bases = bases_needed_from(&*files, dir)?;
         let backend = Self {
             files,
             dir: dir.to_owned(),
             live,
-            db: trees.db,
-            blobs: trees.blobs,
-            index: trees.index,
-            payloads: trees.payloads,
+            trees,
             state: Mutex::new(State { manifests, bases }),
         };
         Ok((backend, report))
@@ -123,7 +126,8 @@ impl FjallBackend {
 
     /// Bytes on disk, bases not counted (their tables are mostly the same).
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        self.db
+        self.trees
+            .db
             .disk_space()
             .map_err(|source| self.failed("measure", source))
     }
@@ -144,7 +148,7 @@ impl FjallBackend {
 
     /// Brings all that is in memory into tables.
     fn flush(&self) -> Result<(), Error> {
-        let all = [&self.blobs, &self.index, &self.payloads];
+        let all = self.trees.all();
         for keyspace in all {
             keyspace
                 .rotate_memtable()
@@ -170,112 +174,172 @@ fn at(attempt: &'static str, path: &Path, source: io::Error) -> Error {
     }
 }
 
-fn open_or_go_back(
-    dir: &Path,
-    live: &Path,
+/// Opening, with everything that decides how.
+struct Way<'a> {
+    files: &'a dyn Files,
+    dir: &'a Path,
+    live: &'a Path,
     options: Options,
-    report: &mut OpenReport,
-) -> Result<Trees, Error> {
-    let bases = base::list(dir).map_err(|source| at("list", dir, source))?;
-    let mut why = if live.exists() || bases.is_empty() {
-        match open_trees(live, options)? {
-            Ok(trees) => return Ok(trees),
-            Err(why) => why,
-        }
-    } else {
-        // The process died between moving the broken one aside and putting the base in its place.
-        "the live store is missing".to_owned()
-    };
-    let first_why = why.clone();
-    let mut set_aside = None;
-    for (_, base) in bases.iter().rev() {
-        let aside = base::restore(dir, base, live).map_err(|source| at("restore", base, source))?;
-        set_aside = set_aside.or(aside);
-        match open_trees(live, options)? {
-            Ok(trees) => {
-                report.restored = Some(Restored {
-                    why: first_why,
-                    set_aside,
-                    base: Some(base.clone()),
-                });
-                return Ok(trees);
+}
+
+/// Damage, for which there is a way back, told from everything else, which the operator can mend without it.
+type Attempted<T> = Result<Result<T, String>, Error>;
+
+impl Way<'_> {
+    fn open_or_go_back(&self, report: &mut OpenReport) -> Result<(Trees, Manifests), Error> {
+        let bases = base::list(self.dir).map_err(|source| at("list", self.dir, source))?;
+        let why = if self.live.exists() || bases.is_empty() {
+            match self.open()? {
+                Ok(opened) => return Ok(opened),
+                Err(why) => why,
             }
-            Err(again) => why = format!("{first_why}; {} does not either: {again}", base.display()),
+        } else {
+            // The process died between moving the broken one aside and putting the base in its place.
+            "the live store is missing".to_owned()
+        };
+        let mut all_why = why.clone();
+        let mut set_aside = self.set_aside()?;
+        for (_, base) in bases.iter().rev() {
+            match self.open_copy_of(base)? {
+                Ok(opened) => {
+                    report.restored = Some(Restored {
+                        why,
+                        set_aside,
+                        base: Some(base.clone()),
+                    });
+                    return Ok(opened);
+                }
+                Err(again) => {
+                    all_why = format!("{all_why}; {} does not either: {again}", base.display());
+                    let aside = self.set_aside()?;
+                    set_aside = set_aside.or(aside);
+                }
+            }
         }
-    }
-    // As long as there are fewer, the journal is kept whole.
-    if bases.len() >= base::BASES_KEPT {
-        return Err(Error::Unreadable {
-            dir: live.to_owned(),
-            why,
-        });
-    }
-    set_aside = base::set_aside(dir, live).map_err(|source| at("move aside", live, source))?;
-    match open_trees(live, options)? {
-        Ok(trees) => {
+        // As long as there are fewer, the journal is kept whole.
+        if bases.len() < base::BASES_KEPT
+            && let Ok(opened) = self.open()?
+        {
             report.restored = Some(Restored {
-                why,
+                why: all_why,
                 set_aside,
                 base: None,
             });
-            Ok(trees)
+            return Ok(opened);
         }
-        Err(why) => Err(Error::Unreadable {
-            dir: live.to_owned(),
-            why,
-        }),
+        Err(Error::Unreadable {
+            dir: self.live.to_owned(),
+            why: all_why,
+        })
+    }
+
+    fn set_aside(&self) -> Result<Option<PathBuf>, Error> {
+        base::set_aside(self.dir, self.live).map_err(|source| at("move aside", self.live, source))
+    }
+
+    fn open_copy_of(&self, base: &Path) -> Attempted<(Trees, Manifests)> {
+        match base::restore(self.dir, base, self.live) {
+            Ok(()) => self.open(),
+            Err(source) if io_is_damage(&source) => Ok(Err(source.to_string())),
+            Err(source) => Err(at("restore", base, source)),
+        }
+    }
+
+    fn open(&self) -> Attempted<(Trees, Manifests)> {
+        // fjall has `expect`s on what it reads. A panic here is damage like any other, and nothing of the attempt is
+        // kept.
+        let opened = catch_unwind(AssertUnwindSafe(|| Trees::open(self.live, self.options)));
+        let trees = match opened {
+            Ok(Ok(trees)) => trees,
+            Ok(Err(error)) if is_damage(&error) => return Ok(Err(error.to_string())),
+            Ok(Err(source)) => {
+                return Err(Error::Backend {
+                    attempt: "open",
+                    dir: self.live.to_owned(),
+                    source: Box::new(source),
+                });
+            }
+            Err(_) => return Ok(Err("it panics while opening".to_owned())),
+        };
+        let manifests = match Manifests::open(self.files, self.live) {
+            Ok(manifests) => manifests,
+            Err(error @ Error::Manifest { .. }) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let marks = match trees.marks() {
+            Ok(marks) => marks,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        // Marks are persistent before the manifest is written, so the first manifest may be missing, no later one.
+        let number = manifests.number();
+        let missing = marks.iter().position(|mark| *mark < number);
+        Ok(match missing {
+            Some(index) => Err(format!(
+                "keyspace {} lost what the manifest counts on",
+                NAMES[index]
+            )),
+            None if number == 0 && marks.iter().any(|mark| *mark > 1) => {
+                Err("its manifest is missing".to_owned())
+            }
+            None => Ok((trees, manifests)),
+        })
     }
 }
 
-/// The inner result tells damage, for which there is a way back; the outer one everything else, which the operator can
-/// mend without it.
-fn open_trees(live: &Path, options: Options) -> Result<Result<Trees, String>, Error> {
-    // fjall has `expect`s on what it reads. A panic here is damage like any other, and nothing of the attempt is kept.
-    let opened = catch_unwind(AssertUnwindSafe(|| try_open_trees(live, options)));
-    match opened {
-        Ok(Ok(trees)) => Ok(Ok(trees)),
-        Ok(Err(error)) if is_damage(&error) => Ok(Err(error.to_string())),
-        Ok(Err(source)) => Err(Error::Backend {
-            attempt: "open",
-            dir: live.to_owned(),
-            source: Box::new(source),
-        }),
-        Err(_) => Ok(Err("it panics while opening".to_owned())),
-    }
+fn io_is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
 }
 
 fn is_damage(error: &fjall::Error) -> bool {
-    let io_is_damage = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-        )
-    };
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             io_is_damage(error)
         }
         // Somebody else's, or a newer program's: not ours to replace.
-        fjall::Error::Locked | fjall::Error::InvalidVersion(_) => false,
-        fjall::Error::Storage(fjall::LsmError::InvalidVersion(_)) => false,
+        fjall::Error::Locked
+        | fjall::Error::InvalidVersion(_)
+        | fjall::Error::Storage(fjall::LsmError::InvalidVersion(_)) => false,
         _ => true,
     }
 }
 
-fn try_open_trees(live: &Path, options: Options) -> fjall::Result<Trees> {
-    let db = Database::builder(live)
-        .cache_size(options.cache_bytes)
-        .max_journaling_size(LOG_BYTES_MAX)
-        .worker_threads(WORKERS)
-        .open()?;
-    let with = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
-    Ok(Trees {
-        // Asked for by keys that mostly exist: no filters for the last level, which holds most of them.
-        blobs: db.keyspace("blobs", || with().expect_point_read_hits(true))?,
-        index: db.keyspace("index", with)?,
-        payloads: db.keyspace("payloads", || with().expect_point_read_hits(true))?,
-        db,
-    })
+impl Trees {
+    fn open(live: &Path, options: Options) -> fjall::Result<Self> {
+        let db = Database::builder(live)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(LOG_BYTES_MAX)
+            .worker_threads(WORKERS)
+            .open()?;
+        let with = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+        let [blobs, index, payloads] = NAMES;
+        Ok(Self {
+            // Asked for by keys that mostly exist: no filters for the last level, which holds most of them.
+            blobs: db.keyspace(blobs, || with().expect_point_read_hits(true))?,
+            index: db.keyspace(index, with)?,
+            payloads: db.keyspace(payloads, || with().expect_point_read_hits(true))?,
+            db,
+        })
+    }
+
+    fn all(&self) -> [&Keyspace; 3] {
+        [&self.blobs, &self.index, &self.payloads]
+    }
+
+    /// The numbers in the marks, 0 where there is none.
+    fn marks(&self) -> fjall::Result<[u64; 3]> {
+        let mut marks = [0; 3];
+        for (mark, keyspace) in marks.iter_mut().zip(self.all()) {
+            if let Some(value) = keyspace.get(MARK_KEY)? {
+                *mark = value
+                    .first_chunk::<8>()
+                    .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            }
+        }
+        Ok(marks)
+    }
 }
 
 fn bases_needed_from(files: &dyn Files, dir: &Path) -> Result<Vec<Sequence>, Error> {
@@ -315,6 +379,7 @@ fn entry_key(key: &[u8]) -> Vec<u8> {
 impl Backend for FjallBackend {
     fn blob(&self, key: BlobKey) -> Result<Option<Blob>, Error> {
         let value = self
+            .trees
             .blobs
             .get(blob_key(key))
             .map_err(|source| self.failed("read", source))?;
@@ -332,6 +397,7 @@ impl Backend for FjallBackend {
 
     fn payload(&self, key: PayloadKey) -> Result<Option<Vec<u8>>, Error> {
         let value = self
+            .trees
             .payloads
             .get(payload_key(key))
             .map_err(|source| self.failed("read", source))?;
@@ -340,6 +406,7 @@ impl Backend for FjallBackend {
 
     fn index_get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let value = self
+            .trees
             .index
             .get(entry_key(key))
             .map_err(|source| self.failed("read", source))?;
@@ -355,7 +422,7 @@ impl Backend for FjallBackend {
             Bound::Unbounded => Bound::Excluded(vec![ENTRY_PREFIX + 1]),
             bound => bound,
         };
-        let entries = self.index.range::<Vec<u8>, _>((from, to));
+        let entries = self.trees.index.range::<Vec<u8>, _>((from, to));
         Ok(Box::new(entries.map(|entry| {
             let (key, value) = entry
                 .into_inner()
@@ -369,6 +436,7 @@ impl Backend for FjallBackend {
 
     fn applied(&self) -> Result<Sequence, Error> {
         let value = self
+            .trees
             .index
             .get(APPLIED_KEY)
             .map_err(|source| self.failed("read", source))?;
@@ -382,16 +450,16 @@ impl Backend for FjallBackend {
     }
 
     fn write_blobs(&self, writes: &[BlobWrite]) -> Result<(), Error> {
-        let mut batch = self.db.batch();
+        let mut batch = self.trees.db.batch();
         for write in writes {
             match &write.bytes {
                 Some(bytes) => {
                     let mut value = Vec::with_capacity(8 + bytes.len());
                     value.extend_from_slice(&write.position.0.to_le_bytes());
                     value.extend_from_slice(bytes);
-                    batch.insert(&self.blobs, blob_key(write.key), value);
+                    batch.insert(&self.trees.blobs, blob_key(write.key), value);
                 }
-                None => batch.remove(&self.blobs, blob_key(write.key)),
+                None => batch.remove(&self.trees.blobs, blob_key(write.key)),
             }
         }
         batch
@@ -400,11 +468,13 @@ impl Backend for FjallBackend {
     }
 
     fn write_payloads(&self, writes: &[(PayloadKey, Option<Vec<u8>>)]) -> Result<(), Error> {
-        let mut batch = self.db.batch();
+        let mut batch = self.trees.db.batch();
         for (key, bytes) in writes {
             match bytes {
-                Some(bytes) => batch.insert(&self.payloads, payload_key(*key), bytes.as_slice()),
-                None => batch.remove(&self.payloads, payload_key(*key)),
+                Some(bytes) => {
+                    batch.insert(&self.trees.payloads, payload_key(*key), bytes.as_slice())
+                }
+                None => batch.remove(&self.trees.payloads, payload_key(*key)),
             }
         }
         batch
@@ -413,27 +483,39 @@ impl Backend for FjallBackend {
     }
 
     fn apply_cut(&self, cut: &Cut) -> Result<(), Error> {
-        let mut batch = self.db.batch();
+        let mut batch = self.trees.db.batch();
         for (key, value) in cut.changes.iter() {
             match value {
-                Some(value) => batch.insert(&self.index, entry_key(key), value.as_slice()),
-                None => batch.remove(&self.index, entry_key(key)),
+                Some(value) => batch.insert(&self.trees.index, entry_key(key), value.as_slice()),
+                None => batch.remove(&self.trees.index, entry_key(key)),
             }
         }
-        batch.insert(&self.index, APPLIED_KEY, cut.applied.0.to_le_bytes());
+        batch.insert(&self.trees.index, APPLIED_KEY, cut.applied.0.to_le_bytes());
         batch
             .commit()
             .map_err(|source| self.failed("write", source))
     }
 
     fn persist(&self) -> Result<(), Error> {
-        self.db
+        self.trees
+            .db
             .persist(PersistMode::SyncAll)
             .map_err(|source| self.failed("sync", source))
     }
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
-        self.state().manifests.write(&*self.files, *manifest)
+        let next = self.state().manifests.next(*manifest);
+        let mark = next.number.to_le_bytes();
+        for keyspace in self.trees.all() {
+            keyspace
+                .insert(MARK_KEY, mark)
+                .map_err(|source| self.failed("write", source))?;
+        }
+        self.persist()?;
+        // Not under the lock: the writer of the partition asks for the manifest meanwhile.
+        next.write(&*self.files)?;
+        self.state().manifests.replace(next);
+        Ok(())
     }
 
     fn keep_base(&self) -> Result<(), Error> {
@@ -472,7 +554,8 @@ impl Backend for FjallBackend {
 
     fn health(&self) -> Result<(), Error> {
         // Writes nothing but tells whether a worker died.
-        self.db
+        self.trees
+            .db
             .persist(PersistMode::Buffer)
             .map_err(|source| self.failed("use", source))
     }

@@ -148,19 +148,44 @@ impl Manifests {
         self.previous.map(|(_, manifest)| manifest)
     }
 
-    /// The caller has made persistent what `manifest` speaks of.
-    pub(crate) fn write(&mut self, files: &dyn Files, manifest: Manifest) -> Result<(), Error> {
-        let number = self.current.map_or(1, |(number, _)| number + 1);
+    /// 0 before the first.
+    pub(crate) fn number(&self) -> u64 {
+        self.current.map_or(0, |(number, _)| number)
+    }
+
+    /// What comes after the current one. The caller makes persistent what it speaks of, writes it, and replaces.
+    pub(crate) fn next(&self, manifest: Manifest) -> Next {
+        let number = self.number() + 1;
+        Next {
+            dir: self.dir.clone(),
+            number,
+            manifest,
+        }
+    }
+
+    pub(crate) fn replace(&mut self, next: Next) {
+        self.previous = self.current.replace((next.number, next.manifest));
+    }
+}
+
+/// A manifest on its way to disk.
+#[derive(Debug)]
+pub(crate) struct Next {
+    dir: PathBuf,
+    pub(crate) number: u64,
+    manifest: Manifest,
+}
+
+impl Next {
+    pub(crate) fn write(&self, files: &dyn Files) -> Result<(), Error> {
         // Parity by number: the slot of the older one is overwritten.
-        let slot = SLOTS[usize::from(number % 2 == 1)];
-        files::replace(files, &self.dir, slot, &manifest.encode(number)).map_err(|source| {
-            Error::Io {
+        let slot = SLOTS[usize::from(self.number % 2 == 1)];
+        files::replace(files, &self.dir, slot, &self.manifest.encode(self.number)).map_err(
+            |source| Error::Io {
                 attempt: "write",
                 path: self.dir.join(slot),
                 source,
-            }
-        })?;
-        self.previous = self.current.replace((number, manifest));
-        Ok(())
+            },
+        )
     }
 }

@@ -126,6 +126,12 @@ impl MemBackend {
 }
 
 impl Inner {
+    fn persist(&mut self) {
+        self.blobs.undo.clear();
+        self.payloads.undo.clear();
+        self.index.undo.clear();
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.failed {
             return Err(Error::Poisoned {
@@ -219,14 +225,13 @@ impl Backend for MemBackend {
 
     fn persist(&self) -> Result<(), Error> {
         let mut inner = self.writing()?;
-        inner.blobs.undo.clear();
-        inner.payloads.undo.clear();
-        inner.index.undo.clear();
+        inner.persist();
         Ok(())
     }
 
     fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         let mut inner = self.writing()?;
+        inner.persist();
         inner.previous = inner.manifest.replace(*manifest);
         Ok(())
     }

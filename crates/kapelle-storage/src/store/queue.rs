@@ -92,10 +92,7 @@ impl Work {
             Self::Payloads(writes) => backend.write_payloads(writes),
             Self::Cut(cut) => backend.apply_cut(cut),
             Self::Persist => backend.persist(),
-            Self::Manifest(manifest) => {
-                backend.persist()?;
-                backend.write_manifest(manifest)
-            }
+            Self::Manifest(manifest) => backend.write_manifest(manifest),
             Self::Base => backend.keep_base(),
         }
     }
@@ -340,19 +337,21 @@ impl<B: Backend> Store for QueuedStore<B> {
 
     fn write_blobs(&mut self, writes: Vec<BlobWrite>) -> Result<Ticket, Error> {
         let writes = last_of_each(writes, |write| write.key);
-        {
+        let gone_back = {
             let state = self.queue.lock();
-            for write in &writes {
-                let before = state
-                    .blob(write.key)
-                    .map_or(Sequence::START, |before| before.position);
-                assert!(
-                    before <= write.position,
-                    "the position of {:?} went back",
-                    write.key
-                );
-            }
-        }
+            writes
+                .iter()
+                .find(|write| {
+                    state
+                        .blob(write.key)
+                        .is_some_and(|before| before.position > write.position)
+                })
+                .map(|write| write.key)
+        };
+        assert!(
+            gone_back.is_none(),
+            "the position of {gone_back:?} went back"
+        );
         let bytes = writes
             .iter()
             .map(|write| size_of::<BlobWrite>() + write.bytes.as_ref().map_or(0, Vec::len))

@@ -1,0 +1,11 @@
+//! Everything that is promised of bytes: formats, durability, damage, recycling, the store and its way back.
+
+mod damage;
+mod data_dir;
+mod fjall;
+mod golden;
+mod journal;
+mod power_loss;
+mod queue;
+mod support;
+mod threaded;
