@@ -12,7 +12,7 @@ use std::thread::Builder;
 use kapelle_storage::dir::{self, DataDir, Room, RoomLimits};
 use kapelle_storage::files::OsFiles;
 use kapelle_storage::journal::{self, ThreadedJournal};
-use kapelle_storage::store::{self, FjallBackend, QueuedStore};
+use kapelle_storage::store::{self, FjallBackend, QueuedStore, Store};
 
 use crate::clock::{ClockJump, SystemClock};
 use crate::effects::EffectSink;
@@ -73,6 +73,19 @@ pub struct Open {
     pub directory: DataDir,
 }
 
+/// A partition over files.
+pub type FilePartition = Partition<ThreadedJournal, QueuedStore<FjallBackend>, SystemClock>;
+
+/// A recovered partition that nobody drives yet.
+pub struct Recovered {
+    pub partition: FilePartition,
+    /// What the partition's journal and store wake.
+    pub inbox: Arc<Inbox>,
+    pub report: OpenReport,
+    /// Held for its lock.
+    pub directory: DataDir,
+}
+
 /// Opens or makes the partition in `path` and starts its threads.
 ///
 /// # Errors
@@ -82,6 +95,27 @@ pub fn open(
     options: Options,
     effects: impl EffectSink + 'static,
 ) -> Result<Open, OpenError> {
+    let Recovered {
+        partition,
+        inbox,
+        report,
+        directory,
+    } = recover(path, options)?;
+    let room = Arc::clone(directory.room());
+    keep_reserve(Arc::clone(&room))?;
+    let handle = shell::spawn(partition, inbox, effects, Some(room)).map_err(OpenError::Thread)?;
+    Ok(Open {
+        handle,
+        report,
+        directory,
+    })
+}
+
+/// Opens or makes the partition in `path`; the caller steps it. For benchmarks and tools.
+///
+/// # Errors
+/// Like [`open`].
+pub fn recover(path: &Path, options: Options) -> Result<Recovered, OpenError> {
     let files = OsFiles::shared();
     let limits = RoomLimits {
         low_bytes: options.disk_soft_limit_bytes,
@@ -92,13 +126,9 @@ pub fn open(
         partition: PARTITION,
         ..journal::Options::default()
     };
-    let room = Arc::clone(directory.room());
-    let opened = journal::open(
-        Arc::clone(&files),
-        &directory.journal(PARTITION),
-        journal_options,
-        Some(Arc::clone(&room)),
-    )?;
+    let (journal_dir, store_dir) = (directory.journal(PARTITION), directory.store(PARTITION));
+    let room = Some(Arc::clone(directory.room()));
+    let opened = journal::open(Arc::clone(&files), &journal_dir, journal_options, room)?;
     let journal_report = opened.report().clone();
 
     let inbox = Arc::new(Inbox::new(options.queue_max));
@@ -106,23 +136,15 @@ pub fn open(
         cache_bytes: options.store_cache_bytes,
         ..store::Options::default()
     };
-    let (backend, store_report) =
-        FjallBackend::open(files, &directory.store(PARTITION), store_options)?;
-    let woken = Arc::clone(&inbox);
-    let store = QueuedStore::start(
-        backend,
-        store::Limits::default(),
-        Box::new(move || woken.synced()),
-    )
-    .map_err(OpenError::Thread)?;
-    if let Some(manifest) = store::Store::manifest(&store) {
+    let (backend, store_report) = FjallBackend::open(files, &store_dir, store_options)?;
+    let store = QueuedStore::start(backend, store::Limits::default(), wake(&inbox))
+        .map_err(OpenError::Thread)?;
+    if let Some(manifest) = store.manifest() {
         opened.check(manifest.newest())?;
     }
 
     let announced = opened.announce(random(), &[])?;
-    let woken = Arc::clone(&inbox);
-    let journal = ThreadedJournal::start(announced, Box::new(move || woken.synced()))
-        .map_err(OpenError::Thread)?;
+    let journal = ThreadedJournal::start(announced, wake(&inbox)).map_err(OpenError::Thread)?;
     let (streams, metrics) = (
         Arc::new(StreamRegistry::new()),
         Arc::new(Metrics::default()),
@@ -140,13 +162,17 @@ pub fn open(
         store: store_report,
         clock_jump: partition.clock_jump(),
     };
-    keep_reserve(Arc::clone(&room))?;
-    let handle = shell::spawn(partition, inbox, effects, Some(room)).map_err(OpenError::Thread)?;
-    Ok(Open {
-        handle,
+    Ok(Recovered {
+        partition,
+        inbox,
         report,
         directory,
     })
+}
+
+fn wake(inbox: &Arc<Inbox>) -> Box<dyn Fn() + Send> {
+    let inbox = Arc::clone(inbox);
+    Box::new(move || inbox.synced())
 }
 
 /// Writing the reserve takes as long as the disk needs for 64 MiB: nobody waits for it.

@@ -1,0 +1,104 @@
+//! Reaching a limit is an ordinary answer.
+
+use kapelle_runtime::{Options, Refusal};
+
+use crate::world::*;
+
+#[test]
+fn on_a_nearly_full_disk_new_work_is_refused_and_old_work_ends() {
+    let mut world = World::new(small());
+    world.deploy();
+    world.create("order-1");
+    let job = world.activate(1)[0];
+    world.partition().set_disk_low(true);
+    assert_eq!(world.ask(create("order-2")), Err(Refusal::DiskFull));
+    assert_eq!(world.ask(publish("order-1")), Err(Refusal::DiskFull));
+    world.ask(complete(job)).expect("completions go on");
+    world.clock.advance(120_000);
+    world.finish().expect("timers go on");
+    world.partition().set_disk_low(false);
+    world.create("order-2");
+}
+
+#[test]
+fn a_batch_takes_no_more_commands_than_it_may() {
+    let mut world = World::new(Options {
+        batch_commands_max: 3,
+        ..small()
+    });
+    world.deploy();
+    let (mut requests, slots): (Vec<_>, Vec<_>) = (0..10)
+        .map(|id| request(create(&format!("order-{id}"))))
+        .unzip();
+    // The first batch goes to the journal; the second one is decided while that is in flight.
+    world.step(&mut requests).expect("nothing fails here");
+    world.step(&mut requests).expect("nothing fails here");
+    world.step(&mut requests).expect("nothing fails here");
+    assert_eq!(requests.len(), 4, "two batches of three were taken");
+    assert!(
+        slots.iter().all(|slot| slot.get().is_none()),
+        "nothing leaves before it is durable"
+    );
+    world
+        .partition()
+        .journal()
+        .complete()
+        .expect("nothing fails here");
+    world.step(&mut requests).expect("nothing fails here");
+    let answered = slots.iter().filter(|slot| slot.get().is_some()).count();
+    assert_eq!(answered, 3, "the first batch is durable");
+}
+
+#[test]
+fn a_refusal_waits_for_what_it_rests_on() {
+    let mut world = World::new(small());
+    world.deploy();
+    let instance = world.create("order-1");
+    let job = world.activate(1)[0];
+    let (first, first_slot) = request(complete(job));
+    let (second, second_slot) = request(complete(job));
+    world
+        .step(&mut vec![first, second])
+        .expect("nothing fails here");
+    assert_eq!(
+        (first_slot.get(), second_slot.get()),
+        (None, None),
+        "instance {instance}"
+    );
+    world.finish().expect("nothing fails here");
+    assert!(first_slot.get().is_some_and(|reply| reply.is_ok()));
+    assert!(
+        matches!(second_slot.get(), Some(Err(Refusal::Rejected(_)))),
+        "{:?}",
+        second_slot.get()
+    );
+}
+
+#[test]
+fn intake_waits_while_memory_is_full_of_what_is_not_stored() {
+    let mut world = World::new(Options {
+        batch_commands_max: 1_000,
+        tail_records_max: 1_000_000,
+        ..small()
+    });
+    world.deploy();
+    let mut requests: Vec<_> = (0..500)
+        .map(|id| request(create(&format!("order-{id}"))).0)
+        .collect();
+    world.step(&mut requests).expect("nothing fails here");
+    let left = requests.len();
+    assert!(left > 400, "{left} of 500 had to wait");
+    for _ in 0..10 {
+        world.step(&mut requests).expect("nothing fails here");
+    }
+    assert_eq!(
+        requests.len(),
+        left,
+        "nothing may leave memory before the journal is durable"
+    );
+    for _ in 0..1_000 {
+        world.step(&mut requests).expect("nothing fails here");
+        world.finish().expect("nothing fails here");
+    }
+    assert_eq!(requests.len(), 0, "write-back makes room");
+}

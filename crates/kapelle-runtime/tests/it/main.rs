@@ -1,0 +1,9 @@
+//! The partition as a whole, over disks in memory that can lose power.
+
+mod checkpoints;
+mod crashes;
+mod limits;
+mod panics;
+mod readers;
+mod threads;
+mod world;
