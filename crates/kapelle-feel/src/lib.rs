@@ -2,10 +2,15 @@
 pub mod json;
 pub mod msgpack;
 
+mod builtins;
 mod env;
+mod eval;
 mod expr;
 mod function;
+mod lexer;
 mod number;
+mod parser;
+mod program;
 mod range;
 mod temporal;
 mod value;
@@ -16,6 +21,8 @@ pub use expr::{EvalError, Evaluation, Expr, ParseError};
 pub use function::Function;
 pub use number::{Number, ParseNumberError, Rounding};
 pub use range::{Bound, Range};
-pub use temporal::{Date, DateTime, DaysTimeDuration, Time, YearsMonthsDuration, Zone};
+pub use temporal::{
+    Date, DateTime, DaysTimeDuration, ParseTemporalError, Time, YearsMonthsDuration, Zone,
+};
 pub use value::{Context, List, Text, Value};
 pub use warning::{Warning, WarningKind};

@@ -22,7 +22,7 @@ pub use rounding::Rounding;
 use wide::{U256, pow10};
 
 /// Digits a number carries, as IEEE 754 decimal128 does.
-pub const DIGITS_MAX: u32 = 34;
+const DIGITS_MAX: u32 = 34;
 /// Smallest and largest exponent. Those of decimal128: they bound what writing a number out can cost.
 const EXPONENT_MIN: i32 = -6176;
 const EXPONENT_MAX: i32 = 6111;

@@ -18,4 +18,5 @@ pub use duration::{DaysTimeDuration, YearsMonthsDuration};
 pub use time::{DateTime, Time};
 pub use zone::Zone;
 
-//pub(crate) use parse::parse_literal;
+pub use parse::ParseTemporalError;
+pub(crate) use parse::{parse_duration, parse_literal};

@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use context::Context;
 pub use list::List;
-pub(crate) use list::Shape;
+pub(crate) use list::{Shape, position};
 pub use smol_str::SmolStr as Text;
 
 use crate::function::Function;

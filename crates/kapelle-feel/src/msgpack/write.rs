@@ -28,9 +28,9 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
 pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     match value {
         ..=0x7f => out.push(value as u8),
-        ..=0xff => tagged(out, 0xcc, &(value as u8).to_be_bytes()),
-        ..=0xffff => tagged(out, 0xcd, &(value as u16).to_be_bytes()),
-        ..=0xffff_ffff => tagged(out, 0xce, &(value as u32).to_be_bytes()),
+        0x80..=0xff => tagged(out, 0xcc, &(value as u8).to_be_bytes()),
+        0x100..=0xffff => tagged(out, 0xcd, &(value as u16).to_be_bytes()),
+        0x1_0000..=0xffff_ffff => tagged(out, 0xce, &(value as u32).to_be_bytes()),
         _ => tagged(out, 0xcf, &value.to_be_bytes()),
     }
 }
@@ -49,8 +49,8 @@ pub fn write_str(out: &mut Vec<u8>, value: &str) {
     let len = value.len();
     match len {
         ..=0x1f => out.push(0xa0 | len as u8),
-        ..=0xff => tagged(out, 0xd9, &(len as u8).to_be_bytes()),
-        ..=0xffff => tagged(out, 0xda, &(len as u16).to_be_bytes()),
+        0x20..=0xff => tagged(out, 0xd9, &(len as u8).to_be_bytes()),
+        0x100..=0xffff => tagged(out, 0xda, &(len as u16).to_be_bytes()),
         _ => tagged(out, 0xdb, &size(len).to_be_bytes()),
     }
     out.extend_from_slice(value.as_bytes());
@@ -69,7 +69,7 @@ pub fn write_map_header(out: &mut Vec<u8>, len: usize) {
 fn write_header(out: &mut Vec<u8>, len: usize, short: u8, long: u8) {
     match len {
         ..=0x0f => out.push(short | len as u8),
-        ..=0xffff => tagged(out, long, &(len as u16).to_be_bytes()),
+        0x10..=0xffff => tagged(out, long, &(len as u16).to_be_bytes()),
         _ => tagged(out, long + 1, &size(len).to_be_bytes()),
     }
 }

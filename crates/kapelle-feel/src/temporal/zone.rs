@@ -46,6 +46,15 @@ impl Zone {
         tzif::canonical_name(text).map(Zone::Region)
     }
 
+    /// The region's name, if it is one.
+    pub fn region(self) -> Option<&'static str> {
+        if let Zone::Region(name) = self {
+            Some(name)
+        } else {
+            None
+        }
+    }
+
     /// Seconds east of UTC at that moment (seconds since the epoch); zero without a zone.
     pub(super) fn offset_at(self, epoch_seconds: i64) -> Option<i32> {
         match self {

@@ -9,6 +9,10 @@ impl fmt::Display for Value {
         match self {
             Value::Null => f.write_str("null"),
             Value::Bool(value) => write!(f, "{value}"),
+            // `1E+4` is how a quotient of round numbers may be held, not what a person expects to read.
+            Value::Number(value) if (1..=40).contains(&value.exponent()) => {
+                f.write_str(&value.to_plain_string())
+            }
             Value::Number(value) => write!(f, "{value}"),
             Value::String(value) => write!(f, "\"{value}\""),
             Value::List(list) => {
