@@ -28,6 +28,9 @@ use overlay::{Merge, Overlay};
 /// number, which is never 0.
 const PARTITION_KEY: &[u8] = &[0];
 
+/// Gets entries until it breaks.
+type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Implements [`Keep`] over a store.
 #[derive(Debug)]
 pub(crate) struct StoreKeep<S> {
@@ -120,6 +123,12 @@ impl<S: Store> StoreKeep<S> {
                 let bytes = parked.instance.map(|instance| {
                     let mut bytes = Vec::with_capacity(512);
                     encode::encode_instance(instance, &mut bytes);
+                    #[cfg(feature = "verify")]
+                    assert_eq!(
+                        encode::decode_instance(&bytes).as_ref(),
+                        Ok(instance),
+                        "an instance is what it is stored as"
+                    );
                     bytes
                 });
                 writes.push(BlobWrite {
@@ -210,7 +219,7 @@ impl<S: Store> StoreKeep<S> {
         &self,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visitor<'_>,
     ) -> Result<(), store::Error> {
         let mut failed = None;
         let stored = self
@@ -303,6 +312,11 @@ impl<S: Store> Keep for StoreKeep<S> {
     }
 
     fn insert(&mut self, key: &[u8], value: &[u8]) {
+        #[cfg(feature = "verify")]
+        assert!(
+            self.get(key).is_none(),
+            "an inserted entry was there before: {key:?}"
+        );
         self.overlay.insert(key, value);
     }
 

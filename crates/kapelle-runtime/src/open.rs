@@ -1,7 +1,10 @@
 //! A partition on disk: data directory, journal, store, recovery, threads, in the order that loses nothing.
 //!
-//! 1. Lock the directory and check its format. 2. Open the journal to read. 3. Open the store and check that the two belong
-//! together. 4. Announce the new leader: what may be in the page cache alone is rewritten and synced. 5. Replay the tail.
+//! 1. Lock the directory and check its format.
+//! 2. Open the journal to read.
+//! 3. Open the store and check that the two belong together.
+//! 4. Announce the new leader: what may be in the page cache alone is rewritten and synced.
+//! 5. Replay the tail.
 //! 6. Start the threads; the first thing decided is `AnnounceLeader`.
 
 use std::hash::{BuildHasher, Hasher, RandomState};

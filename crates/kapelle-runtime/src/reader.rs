@@ -158,18 +158,25 @@ impl RecordReader {
             read_batch(&batch, self.next, &mut self.command, &mut records)?;
             self.next = Sequence(batch.last().0 + 1);
         }
+        if records.is_empty() {
+            // At the end of what there is: if the journal was closed, nothing will ever follow.
+            let seen = StoredSequence(self.next.0.saturating_sub(1));
+            self.readers
+                .journal
+                .wait_past(seen, Duration::ZERO)
+                .map_err(|error| read_error(&error, self.next))?;
+        }
         Ok(records)
     }
 
     /// Blocks until something new is committed or the time is over; `true` if it is worth polling, also when the
     /// journal was closed (the poll then tells).
-    #[must_use]
     pub fn wait(&self, timeout: Duration) -> bool {
         let seen = StoredSequence(self.next.0.saturating_sub(1));
         self.readers
             .journal
             .wait_past(seen, timeout)
-            .is_ok_and(|durable| durable.sequence > seen)
+            .map_or(true, |durable| durable.sequence > seen)
     }
 
     /// The next record that `poll` will look at: everything before has been seen.

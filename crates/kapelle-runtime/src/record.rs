@@ -5,6 +5,7 @@
 //!              then fields until the end: number (1) length (4) bytes
 //! event     2, then the event as `kapelle_engine::encode` writes it
 //! leftover  3, then a command as `kapelle_engine::encode` writes it
+//!           4  reserved: a raise of the format, before the first record of a new one (design §4)
 //! ```
 //!
 //! Numbers are little endian. One decided command is one header, its events, its leftover commands, in this order and in

@@ -124,7 +124,9 @@ impl Front for Thread {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
+        // The last handle may go with a reply, on the partition's own thread: that ends by itself.
+        let others = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(thread) = others {
             // A panic of the thread was told when it happened, and the partition is stopped either way.
             thread.join().ok();
         }

@@ -74,8 +74,11 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(super) fn new(manifest: &Manifest) -> Self {
+    /// `journal_bytes`: appended by this process so far.
+    pub(super) fn new(manifest: &Manifest, journal_bytes: u64) -> Self {
         Self {
+            bytes_at_cut: journal_bytes,
+            bytes_at_base: journal_bytes,
             replay_from: Sequence(manifest.replay_from.0),
             cut: Sequence(manifest.cut.0),
             lineage: manifest.lineage,

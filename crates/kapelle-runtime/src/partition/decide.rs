@@ -261,11 +261,20 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             effects: Vec::new(),
             leftover: Vec::new(),
         };
-        let was_quarantine = header.kind == record::kind_of(&quarantine(ProcessInstanceKey(0), ""));
+        // A panic while setting an instance aside would go round for ever; nobody may lead without having said so.
+        let vital = [
+            quarantine(ProcessInstanceKey(0), ""),
+            Command::AnnounceLeader {
+                epoch: 0,
+                incarnation: 0,
+            },
+        ];
+        let was_vital = vital
+            .iter()
+            .any(|command| record::kind_of(command) == header.kind);
         self.record(header, refused, reply);
         match instance {
-            // A panic while setting it aside would go round for ever.
-            Some(_) if was_quarantine => Err(format!("setting an instance aside failed: {text}")),
+            _ if was_vital => Err(format!("a command of the partition's own failed: {text}")),
             Some(instance) => self.decide_own(quarantine(instance, text)),
             None => Ok(()),
         }

@@ -20,7 +20,7 @@ use kapelle_engine::keep::Keep;
 use kapelle_engine::{Engine, encode};
 use kapelle_storage::journal::{BatchKind, Journal};
 use kapelle_storage::position::Sequence as StoredSequence;
-use kapelle_storage::store::Store;
+use kapelle_storage::store::{Manifest, Store};
 
 use super::checkpoint::Checkpoints;
 use super::{Leftover, Partition};
@@ -69,7 +69,7 @@ impl StartError {
 struct Recovered {
     engine: Engine,
     leftovers: VecDeque<Leftover>,
-    checkpoints: Checkpoints,
+    manifest: Manifest,
     /// Of the last command; `None` in an empty journal.
     last_record: Option<Timestamp>,
     records: u64,
@@ -118,7 +118,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             waiting: VecDeque::new(),
             leftovers: recovered.leftovers,
             spoiled: Vec::new(),
-            checkpoints: recovered.checkpoints,
+            checkpoints: Checkpoints::new(&recovered.manifest, 0),
             disk_low: false,
             stopped: None,
         };
@@ -155,7 +155,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             .map_err(|error| error.to_string())?;
         self.engine = recovered.engine;
         self.leftovers = recovered.leftovers;
-        self.checkpoints = recovered.checkpoints;
+        self.checkpoints = Checkpoints::new(&recovered.manifest, self.metrics.journal_bytes.get());
         Ok(())
     }
 }
@@ -203,7 +203,7 @@ fn recover<S: Store>(
     Ok(Recovered {
         engine: replay.engine,
         leftovers: replay.leftovers.into_values().collect(),
-        checkpoints: Checkpoints::new(&manifest),
+        manifest,
         last_record: replay.last_record.max(stored_time),
         records: replay.records,
     })

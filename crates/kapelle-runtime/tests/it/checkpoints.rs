@@ -221,7 +221,6 @@ fn a_store_that_is_ahead_of_its_journal_is_refused() {
 
 /// Lets the n-th write (or sync) of a disk fail, for every n until none fails, and starts again on what is left.
 fn fails_everywhere(arm: impl Fn(&World, u64), what: &str) {
-    let mut failures = 0;
     for n in 1.. {
         let mut world = World::new(small());
         world.deploy();
@@ -234,7 +233,6 @@ fn fails_everywhere(arm: impl Fn(&World, u64), what: &str) {
             );
             return;
         }
-        failures += 1;
         let kept = usize::try_from(n % 3).expect("small");
         world.lose_power(
             Crash::Tear(n),

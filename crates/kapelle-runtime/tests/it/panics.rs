@@ -154,7 +154,9 @@ fn a_fault_while_setting_aside_stops_the_partition() {
         .step(&mut vec![faulty])
         .expect_err("nothing is left to try");
     assert!(
-        stopped.reason.contains("setting an instance aside failed"),
+        stopped
+            .reason
+            .contains("a command of the partition's own failed"),
         "{stopped}"
     );
     assert!(world.step(&mut Vec::new()).is_err(), "it stays stopped");
