@@ -16,7 +16,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")/.." && pwd)
 BUILD=${KAPELLE_BUILD_DIR:-$HERE/build}
 # The wrapper in sbin changes user and directory; this one runs as whoever calls it.
-SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
+SERVER=${KAPELLE_RABBITMQ_SERVER:-/usr/lib/rabbitmq/bin/rabbitmq-server}
 # First start on a loaded two-core machine was seen to take 21 s.
 READY_SECONDS=90
 

@@ -29,7 +29,8 @@ use crate::backoff::Backoff;
 use crate::source::{Delivery, Ingest, IngestError, Outcome, Source};
 use crate::status::{Handle, State, Status, count, paused_is};
 
-/// Bytes of bodies after which a batch is full: a batch is one journal batch, and that has 4 MiB.
+/// Bytes of bodies in a batch of more than one: enough for any throughput, and attributes still fit the 4 MiB of a batch
+/// of the journal.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// A connection that held this long was a good one: the next failure begins with the first wait again.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
@@ -148,15 +149,15 @@ impl<I: Ingest> Session<'_, I> {
     async fn receive(
         &mut self,
         channel: &Channel,
-        mut deliveries: lapin::Consumer,
+        deliveries: lapin::Consumer,
     ) -> Result<End, Error> {
+        let mut batches = Batches::new(deliveries, self.config);
         loop {
-            // All branches can be dropped without loss: `next_batch` holds nothing while it waits.
             let batch = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Ok(End::Shutdown),
                 () = paused_is(true, &mut self.paused) => return Ok(End::Paused),
-                batch = next_batch(&mut deliveries, self.config.prefetch.into()) => batch,
+                batch = batches.next() => batch,
             };
             let batch = batch.map_err(Error::broker("receive"))?;
             if batch.is_empty() {
@@ -176,7 +177,7 @@ impl<I: Ingest> Session<'_, I> {
         queue: &ShortString,
     ) -> Result<(Channel, lapin::Consumer), Error> {
         let channel = open(connection).await?;
-        let qos = channel.basic_qos(self.config.prefetch, BasicQosOptions::default());
+        let qos = channel.basic_qos(self.config.prefetch.max(1), BasicQosOptions::default());
         qos.await.map_err(Error::broker("set the prefetch"))?;
         let options = BasicConsumeOptions::default();
         let consuming =
@@ -334,30 +335,50 @@ fn is_not_found(error: &lapin::Error) -> bool {
     }
 }
 
-/// Waits for a delivery and takes with it what else has arrived. Empty when the subscription has ended. An error after
-/// deliveries is found again by the next call, or by the acknowledgement.
-async fn next_batch(
-    deliveries: &mut lapin::Consumer,
+/// Deliveries by the batch. Bounded, because a batch becomes one batch of the journal.
+struct Batches {
+    deliveries: lapin::Consumer,
+    /// What no longer went into the last batch.
+    carried: Option<Message>,
     count_max: usize,
-) -> lapin::Result<Vec<Message>> {
-    poll_fn(|cx| {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < count_max && bytes < BATCH_BYTES_MAX {
-            match Pin::new(&mut *deliveries).poll_next(cx) {
-                Poll::Ready(Some(Ok(delivery))) => {
-                    bytes += delivery.data.len();
-                    batch.push(delivery);
-                }
-                Poll::Ready(Some(Err(error))) if batch.is_empty() => {
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Ready(_) => return Poll::Ready(Ok(batch)),
-                Poll::Pending if batch.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
+    bytes_max: usize,
+}
+
+impl Batches {
+    fn new(deliveries: lapin::Consumer, config: &SourceConfig) -> Self {
+        Self {
+            deliveries,
+            carried: None,
+            count_max: config.limits.batch_events_max.max(1),
+            bytes_max: config.limits.batch_bytes_max.min(BATCH_BYTES_MAX),
         }
-        Poll::Ready(Ok(batch))
-    })
-    .await
+    }
+
+    /// Waits for a delivery and takes with it what else has arrived. Empty when the subscription has ended. An error
+    /// after deliveries is found again by the next call, or by the acknowledgement. Can be dropped without loss.
+    async fn next(&mut self) -> lapin::Result<Vec<Message>> {
+        poll_fn(|cx| {
+            let mut batch: Vec<Message> = self.carried.take().into_iter().collect();
+            let mut bytes: usize = batch.iter().map(|message| message.data.len()).sum();
+            while batch.len() < self.count_max {
+                match Pin::new(&mut self.deliveries).poll_next(cx) {
+                    Poll::Ready(Some(Ok(message))) => {
+                        bytes += message.data.len();
+                        if bytes > self.bytes_max && !batch.is_empty() {
+                            self.carried = Some(message);
+                            break;
+                        }
+                        batch.push(message);
+                    }
+                    Poll::Ready(Some(Err(error))) if batch.is_empty() => {
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Pending if batch.is_empty() => return Poll::Pending,
+                    Poll::Ready(_) | Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(batch))
+        })
+        .await
+    }
 }

@@ -31,11 +31,11 @@ pub(crate) fn with_broker<T: Future<Output = ()>>(name: &str, test: impl FnOnce(
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(broker) = shared.get_or_insert_with(Broker::first_start).clone() else {
         // Not by `eprintln!`, which nobody sees of a test that passes.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED: {name}: RabbitMQ is not available"
-        )
-        .unwrap();
+        let line = format!(
+            "SKIPPED: {name}: RabbitMQ is not available
+"
+        );
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         return;
     };
     if !broker.script("status").unwrap().success() {

@@ -14,6 +14,7 @@ pub(crate) struct Door(Arc<Inner>);
 
 struct Inner {
     taken: Mutex<Vec<Delivery>>,
+    batches: Mutex<Vec<usize>>,
     /// How many of the next batches are refused.
     refuse: Mutex<usize>,
     /// A batch takes one permit before it is durable.
@@ -33,6 +34,7 @@ impl Door {
     fn with_permits(permits: usize) -> Self {
         Self(Arc::new(Inner {
             taken: Mutex::default(),
+            batches: Mutex::default(),
             refuse: Mutex::new(0),
             open: Semaphore::new(permits),
         }))
@@ -52,6 +54,11 @@ impl Door {
 
     pub(crate) fn count(&self) -> usize {
         self.0.taken.lock().unwrap().len()
+    }
+
+    /// How many deliveries came in each batch that was taken.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        self.0.batches.lock().unwrap().clone()
     }
 
     /// The ids of the CloudEvents in the order they were taken.
@@ -83,6 +90,7 @@ impl Ingest for Door {
             Delivery::Rejected(_) => Outcome::Rejected,
         };
         let outcomes = batch.iter().map(outcome).collect();
+        self.0.batches.lock().unwrap().push(batch.len());
         self.0.taken.lock().unwrap().extend(batch);
         Ok(outcomes)
     }

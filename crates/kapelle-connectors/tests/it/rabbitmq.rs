@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kapelle_connectors::rabbitmq::{Mode, Publisher, SinkConfig, SourceConfig};
 use kapelle_connectors::{Delivery, Publication, Secret, Sink, SinkErrorKind, State};
+use kapelle_events::Limits;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 
@@ -149,6 +150,51 @@ fn an_overloaded_engine_gets_the_same_batch_again_in_order() {
         );
         running.stop().await;
         assert_eq!(peer.ready("overload").await, 0);
+    });
+}
+
+#[test]
+fn batches_keep_the_bounds_of_the_engine() {
+    with_broker("batches_keep_the_bounds", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("bounds").await;
+        fill(&peer, "bounds", 6).await;
+        peer.publish("bounds", BasicProperties::default(), &[b'x'; 900])
+            .await;
+        fill(&peer, "bounds", 6).await;
+        let limits = Limits {
+            batch_events_max: 4,
+            batch_bytes_max: 800,
+            ..Limits::DEFAULT
+        };
+        let door = Door::open();
+        door.refuse_next(4); // Meanwhile all deliveries arrive, so that only the bounds end a batch.
+        let running = Running::start(
+            SourceConfig {
+                limits,
+                ..source(&broker, "bounds")
+            },
+            &door,
+        );
+        eventually("all are taken", || door.count() == 13).await;
+        let batches = door.batches();
+        let taken = door.taken();
+        let mut rest = taken.as_slice();
+        for count in &batches {
+            let (batch, after) = rest.split_at(*count);
+            let alone = batch.len() == 1;
+            let large = batch
+                .iter()
+                .any(|delivery| matches!(delivery, Delivery::Rejected(_)));
+            assert!(*count <= 4 && (alone || !large), "{batches:?}");
+            rest = after;
+        }
+        assert!(
+            batches.contains(&4),
+            "no batch was as large as it may be: {batches:?}"
+        );
+        running.stop().await;
+        assert_eq!(peer.ready("bounds").await, 0);
     });
 }
 
@@ -370,7 +416,7 @@ fn a_published_cloud_event_is_in_the_queue_when_the_answer_comes() {
             .await
             .unwrap();
         let message = peer.get("out").await.unwrap();
-        let limits = kapelle_events::Limits::DEFAULT;
+        let limits = Limits::DEFAULT;
         assert_eq!(
             kapelle_events::json::decode(&message.data, &limits).unwrap(),
             sent
@@ -397,7 +443,11 @@ fn among_many_at_once_exactly_the_unroutable_ones_fail() {
             let sink = sink.clone();
             tokio::spawn(async move {
                 let event = event(&id.to_string());
-                let target = if id % 3 == 0 { "nowhere" } else { "many" };
+                let target = if id.is_multiple_of(3) {
+                    "nowhere"
+                } else {
+                    "many"
+                };
                 sink.publish(Publication {
                     event: &event,
                     target: Some(target),
