@@ -38,7 +38,7 @@ async fn take(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
-    let bytes = body::read(request, ingest.limits.batch_bytes_max)
+    let bytes = body::read(request.into_body(), ingest.limits.batch_bytes_max)
         .await
         .map_err(|problem| {
             if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {

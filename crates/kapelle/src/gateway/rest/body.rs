@@ -4,15 +4,16 @@
 //! is the same as absent. The rules of values are the handlers'; this module knows JSON types and keys only.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request};
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use kapelle_feel::json::pull::{Kind, Raw};
 
 use super::problem::Problem;
 use crate::gateway::Gateway;
-use std::sync::Arc;
 
 /// Digits of a key at most, its sign not counted.
 const KEY_DIGITS_MAX: usize = 25;
@@ -29,12 +30,16 @@ pub(crate) fn parse_key(text: &str) -> Option<i64> {
 #[derive(Debug)]
 pub(crate) struct JsonText(String);
 
-impl FromRequest<Arc<Gateway>> for JsonText {
+impl<S: Send + Sync> FromRequest<S> for JsonText
+where
+    Arc<Gateway>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let gateway = Arc::<Gateway>::from_ref(state);
         let is_json = is_json(request.headers())?;
-        let bytes = read(request, gateway.message_bytes_max()).await?;
+        let bytes = read(request.into_body(), gateway.message_bytes_max()).await?;
         if !bytes.is_empty() && !is_json {
             return Err(unsupported("none"));
         }
@@ -66,16 +71,35 @@ fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
+/// How much of a body that is too large is read and thrown away. A client that is still sending does not see an answer:
+/// closing under it would look like a broken connection. Beyond this it is cut off all the same.
+const DISCARDED_BYTES_MAX: usize = 128 << 20;
+
 /// The whole body, as long as it is not too long.
-pub(crate) async fn read(request: Request, bytes_max: usize) -> Result<Vec<u8>, Problem> {
-    let body = Limited::new(request.into_body(), bytes_max);
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Err(error) => Err(Problem::http(
-            StatusCode::BAD_REQUEST,
-            format!("The request body could not be read: {error}."),
-        )),
+pub(crate) async fn read(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Problem::http(
+                StatusCode::BAD_REQUEST,
+                format!("The request body could not be read: {error}."),
+            )
+        })?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len();
+        if length <= bytes_max {
+            bytes.extend_from_slice(data);
+        } else if length > DISCARDED_BYTES_MAX {
+            break;
+        }
+    }
+    if length > bytes_max {
+        Err(too_large(bytes_max))
+    } else {
+        Ok(bytes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::http::{StatusCode, header};
@@ -10,7 +11,7 @@ use kapelle_engine::command::{Command, Deploy, Resource};
 use kapelle_engine::response::{Deployed, DeployedProcess, Response as Answer};
 
 use super::Meta;
-use super::body::too_large;
+use super::body::{self, too_large};
 use super::json::{self, Object, array};
 use super::problem::Problem;
 use crate::gateway::Gateway;
@@ -24,15 +25,11 @@ struct Form {
     resources: Vec<Resource>,
 }
 
-fn malformed(error: &MultipartError, bytes_max: usize) -> Problem {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        too_large(bytes_max)
-    } else {
-        Problem::http(
-            StatusCode::BAD_REQUEST,
-            format!("The form could not be read: {}.", error.body_text()),
-        )
-    }
+fn malformed(error: &MultipartError) -> Problem {
+    Problem::http(
+        StatusCode::BAD_REQUEST,
+        format!("The form could not be read: {}.", error.body_text()),
+    )
 }
 
 async fn read_form(request: Request, bytes_max: usize) -> Result<Form, Problem> {
@@ -50,8 +47,11 @@ async fn read_form(request: Request, bytes_max: usize) -> Result<Form, Problem> 
         );
         return Err(Problem::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let mut request = request;
-    DefaultBodyLimit::max(bytes_max + FORM_BYTES).apply(&mut request);
+    // Read as a whole first: one limit, one answer, and what is thrown away is read to its end.
+    let (head, body) = request.into_parts();
+    let bytes = body::read(body, bytes_max + FORM_BYTES).await?;
+    let mut request = Request::from_parts(head, Body::from(bytes));
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| Problem::http(StatusCode::BAD_REQUEST, rejection.body_text()))?;
@@ -63,11 +63,11 @@ async fn read_form(request: Request, bytes_max: usize) -> Result<Form, Problem> 
     while let Some(field) = parts
         .next_field()
         .await
-        .map_err(|error| malformed(&error, bytes_max))?
+        .map_err(|error| malformed(&error))?
     {
         match field.name() {
             Some("resources") => {
-                let resource = read_file(field, bytes_max).await?;
+                let resource = read_file(field).await?;
                 bytes += resource.bytes.len();
                 if bytes > bytes_max {
                     return Err(too_large(bytes_max));
@@ -75,10 +75,7 @@ async fn read_form(request: Request, bytes_max: usize) -> Result<Form, Problem> 
                 form.resources.push(resource);
             }
             Some("tenantId") => {
-                form.tenant = field
-                    .text()
-                    .await
-                    .map_err(|error| malformed(&error, bytes_max))?
+                form.tenant = field.text().await.map_err(|error| malformed(&error))?
             }
             name => {
                 let name = name.unwrap_or_default();
@@ -91,7 +88,7 @@ async fn read_form(request: Request, bytes_max: usize) -> Result<Form, Problem> 
     Ok(form)
 }
 
-async fn read_file(field: Field<'_>, bytes_max: usize) -> Result<Resource, Problem> {
+async fn read_file(field: Field<'_>) -> Result<Resource, Problem> {
     let Some(name) = field
         .file_name()
         .filter(|name| !name.is_empty())
@@ -100,10 +97,7 @@ async fn read_file(field: Field<'_>, bytes_max: usize) -> Result<Resource, Probl
         let detail = "A part 'resources' has no file name; its ending says what it is.".to_owned();
         return Err(Problem::http(StatusCode::BAD_REQUEST, detail));
     };
-    let bytes = field
-        .bytes()
-        .await
-        .map_err(|error| malformed(&error, bytes_max))?;
+    let bytes = field.bytes().await.map_err(|error| malformed(&error))?;
     Ok(Resource {
         name,
         bytes: Arc::from(bytes.as_ref()),
