@@ -51,6 +51,8 @@ fn a_wrong_binding_says_which_attribute() {
               help: Where the message's name is an expression, the CloudEvent's type must be given.
             m.bpmn:4:37: error[KAP-BPMN-0015]: message 'a': attribute 'filter' must be an expression, but is the static text 'static'
               help: Write =static for the value of a variable, or ="static" for this very text.
+            m.bpmn:4:50: error[KAP-BPMN-0014]: message 'a': the expression '(' in attribute 'key' does not parse: expected an expression, found the end (line 1, column 2)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
             m.bpmn:4:59: error[KAP-BPMN-0012]: message 'a': attribute 'ttl' is 'P1M'
               help: Write an ISO-8601 duration in days or less, such as PT1H.
             m.bpmn:4:70: error[KAP-BPMN-0012]: message 'a': attribute 'lock' is 'maybe'
@@ -153,6 +155,26 @@ fn one_way_to_send_is_required_and_only_one_allowed() {
               help: Write =static for the value of a variable, or ="static" for this very text.
             m.bpmn:1:344: error[KAP-BPMN-0030]: sendTask 'x': attribute 'tpye' of <kapelle:publish> is not known
               help: It has the attributes type, source, subject, data, to.
+        "#]],
+    );
+}
+
+#[test]
+fn a_name_that_is_computed_from_nothing_is_a_constant() {
+    let subscription =
+        r#"<extensionElements><zeebe:subscription correlationKey="=id"/></extensionElements>"#;
+    check(
+        &start_and_catch(),
+        &format!(
+            r#"<message id="a" name='= "pla" + "ced"'/><message id="b" name="=uuid()">{subscription}</message>"#
+        ),
+        expect![[r#"
+            PROCESS p
+              START_EVENT s: message placed
+              INTERMEDIATE_CATCH_EVENT c: message =uuid() key =id
+              END_EVENT e
+            s_c: s -> c
+            c_e: c -> e
         "#]],
     );
 }

@@ -290,7 +290,10 @@ fn an_attribute_may_hold_hundreds_of_character_references() {
         flows("s>t")
     );
     let text = judge(document(&task, "").as_bytes());
-    assert!(text.contains("input t =[\"a\",\\n1<2,\"b\",\"b\""), "{text}");
+    assert!(
+        text.contains("input t =[\"a\",\\n1<2,\"b\",\"b\""),
+        "{text}"
+    );
 }
 
 #[test]

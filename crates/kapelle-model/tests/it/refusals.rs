@@ -191,8 +191,8 @@ fn jobs_need_a_type_and_sensible_retries() {
               help: Write a whole number such as 3, or an expression.
             m.bpmn:5:80: error[KAP-BPMN-0012]: serviceTask 'd': attribute 'retries' is '-1'
               help: Write a whole number such as 3, or an expression.
-            m.bpmn:6:1: warning[KAP-BPMN-0031]: serviceTask 'f': 'f' is never reached
-              help: Connect it, or remove it.
+            m.bpmn:6:68: error[KAP-BPMN-0014]: serviceTask 'f': the expression '1 +' in attribute 'type' does not parse: expected an expression, found the end (line 1, column 4)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
         "#]],
     );
 }
@@ -227,6 +227,8 @@ fn mappings_need_sources_and_paths() {
               help: A path is names joined by '.'; a name begins with a letter or '_' and is no word of FEEL.
             m.bpmn:8:23: error[KAP-BPMN-0015]: serviceTask 'a': attribute 'source' must be an expression, but is the static text 'static'
               help: Write =static for the value of a variable, or ="static" for this very text.
+            m.bpmn:9:23: error[KAP-BPMN-0014]: serviceTask 'a': the expression 'a b c (' in attribute 'source' does not parse: expected an expression, found the end (line 1, column 8)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
             m.bpmn:10:1: error[KAP-BPMN-0006]: serviceTask 'a': <zeebe:inptu> stands where only BPMN elements may
               help: Put extensions inside <extensionElements>, and BPMN elements into the BPMN namespace.
         "#]],
@@ -310,9 +312,8 @@ fn a_start_timer_reads_no_variables() {
 <startEvent id="t"><timerEventDefinition><timeDate>=due</timeDate></timerEventDefinition></startEvent>"#,
         "",
         expect![[r#"
-            PROCESS p
-              START_EVENT s: timer date =now() + duration("PT1H")
-              START_EVENT t: timer date =due
+            m.bpmn:2:20: error[KAP-BPMN-0017]: startEvent 't': the timer of a start event cannot read the variable 'due'
+              help: It is computed at deployment; use a constant or functions such as now().
         "#]],
     );
 }
@@ -473,5 +474,28 @@ fn one_bad_element_does_not_hide_the_next() {
         m.bpmn:6:1: error[KAP-BPMN-0006]: frobnicate 'd': <frobnicate> is not known here
           help: Remove it, or correct its name.
     "#]],
+    );
+}
+
+#[test]
+fn expressions_say_where_inside_they_are_wrong() {
+    let deep = "(".repeat(5_000);
+    let job = r#"<zeebe:taskDefinition type="x"/>"#;
+    check(
+        &format!(
+            r#"<startEvent id="s"/>
+<serviceTask id="a"><extensionElements>{job}<zeebe:ioMapping>
+<zeebe:input source="={{&#10;  total: 1 +,&#10;}}" target="a"/>
+<zeebe:input source="={deep}" target="a"/>
+</zeebe:ioMapping></extensionElements></serviceTask>{}"#,
+            flows("s>a")
+        ),
+        "",
+        expect![[r#"
+            m.bpmn:3:22: error[KAP-BPMN-0014]: serviceTask 'a': the expression '{   total: 1 +, }' in attribute 'source' does not parse: expected an expression, found `,` (line 2, column 13)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
+            m.bpmn:4:22: error[KAP-BPMN-0014]: serviceTask 'a': the expression '((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((…' in attribute 'source' does not parse: the expression is nested more than 200 deep (line 1, column 201)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
+        "#]],
     );
 }

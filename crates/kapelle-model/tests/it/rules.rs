@@ -111,6 +111,8 @@ fn conditions_stand_behind_exclusive_gateways_only() {
               help: Put an exclusive gateway in front of the flow.
             m.bpmn:4:76: error[KAP-BPMN-0015]: sequenceFlow 'static': the text of the element must be an expression, but is the static text 'x'
               help: Write =x for the value of a variable, or ="x" for this very text.
+            m.bpmn:5:76: error[KAP-BPMN-0014]: sequenceFlow 'broken': the expression 'x >' in the text of the element does not parse: expected an expression, found the end (line 1, column 4)
+              help: Correct the FEEL expression; `kapelle feel eval` tries one out.
             m.bpmn:6:1: error[KAP-BPMN-0021]: sequenceFlow 'default': the default flow must not have a condition
               help: Remove the condition; the flow is taken when no other is.
             m.bpmn:6:226: error[KAP-BPMN-0021]: sequenceFlow 'g_e': a flow that leaves an exclusive gateway must have a condition or be the default
