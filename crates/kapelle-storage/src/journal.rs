@@ -4,6 +4,9 @@
 //! sync poisons the journal for good (the pages may be clean and lost, so the only way on is to recover); a batch
 //! counts only if it continues the checksum chain and comes from the leader announced last.
 //!
+//! A fence ([`BatchKind::LeaderAnnounced`]) is a batch of one record and takes a sequence like any other, so every
+//! sequence names exactly one batch.
+//!
 //! Files first. The traits are what a PostgreSQL or Kafka adapter will implement too; nothing in them speaks of files.
 //! Deliberately absent: compression, encryption, retries of any kind.
 //!
@@ -22,6 +25,7 @@ mod figures;
 mod pool;
 mod reader;
 mod recover;
+mod scan;
 mod segment;
 mod threaded;
 mod writer;

@@ -100,7 +100,8 @@ impl Pool {
         let bytes = capacity_now
             .saturating_mul(2)
             .min(self.options.segment_bytes);
-        let file = self.create(bytes)?;
+        // Not from the reserve: that is for the segment without which nothing goes on.
+        let file = self.try_create(bytes)?;
         self.add(file);
         Ok(())
     }

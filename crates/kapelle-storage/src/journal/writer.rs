@@ -148,6 +148,8 @@ pub(super) struct SegmentWriter {
     options: Options,
     active: Option<Arc<Segment>>,
     offset: u64,
+    /// The generation of the segment for which a spare was asked last.
+    spare_asked_in: u64,
     figures: Figures,
 }
 
@@ -166,6 +168,7 @@ impl SegmentWriter {
             options,
             active,
             offset,
+            spare_asked_in: 0,
             figures: Figures::default(),
         }
     }
@@ -271,11 +274,16 @@ impl SegmentWriter {
         Ok(segment)
     }
 
-    /// The capacity in use, if the next segment should be made ready now: half of this one is full.
-    pub(super) fn wants_spare(&self) -> Option<u64> {
+    /// The capacity in use, if the next segment should be made ready now: half of this one is full. Said once for each
+    /// segment: if it cannot be made, trying at every batch would only keep a full disk busy.
+    pub(super) fn wants_spare(&mut self) -> Option<u64> {
         let active = self.active.as_ref()?;
-        (self.offset * 2 >= active.at.capacity && self.pool.is_empty())
-            .then_some(active.at.capacity)
+        let due = self.offset * 2 >= active.at.capacity && self.spare_asked_in < active.generation;
+        if !due || !self.pool.is_empty() {
+            return None;
+        }
+        self.spare_asked_in = active.generation;
+        Some(active.at.capacity)
     }
 
     /// The largest batch that any segment takes, header included, must fit: options are checked once.

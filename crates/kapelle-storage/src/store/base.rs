@@ -48,16 +48,23 @@ fn numbered(dir: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Copies the flushed fjall directory `live` to a new base in `dir` and gives up the oldest.
-pub(super) fn keep(dir: &Path, live: &Path) -> io::Result<()> {
+/// Copies the flushed fjall directory `live` to a new base in `dir` and gives up the oldest. Says whether it did: on a
+/// full disk the bases there are have to do, at the price of more journal.
+pub(super) fn keep(dir: &Path, live: &Path) -> io::Result<bool> {
     let bases = list(dir)?;
     let number = bases.last().map_or(1, |(number, _)| number + 1);
-    link(live, dir, &dir.join(format!("{BASE_PREFIX}{number}")))?;
+    match link(live, dir, &dir.join(format!("{BASE_PREFIX}{number}"))) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            fs::remove_dir_all(dir.join(HALF_MADE))?;
+            return Ok(false);
+        }
+        result => result?,
+    }
     let too_many = (bases.len() + 1).saturating_sub(BASES_KEPT);
     for (_, path) in bases.iter().take(too_many) {
         fs::remove_dir_all(path)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Puts a copy of the base in the place of `live`, which is not there.
@@ -154,7 +161,7 @@ fn link_version(from: &Path, to: &Path, current: &[u8]) -> io::Result<()> {
         fs::create_dir(&target)?;
         for entry in fs::read_dir(&source)? {
             let entry = entry?;
-            match fs::hard_link(entry.path(), target.join(entry.file_name())) {
+            match link_or_copy(&entry.path(), &target.join(entry.file_name())) {
                 // Removed meanwhile: then `current` has changed, or it was not of this version.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => result?,
@@ -165,6 +172,23 @@ fn link_version(from: &Path, to: &Path, current: &[u8]) -> io::Result<()> {
     let file = to.join(CURRENT);
     fs::write(&file, current)?;
     File::open(&file)?.sync_all()
+}
+
+/// Some file systems have no hard links; a copy costs time and room but is as good.
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::Unsupported
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::TooManyLinks
+            ) =>
+        {
+            copy(from, to)
+        }
+        result => result,
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

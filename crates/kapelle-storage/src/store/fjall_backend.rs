@@ -524,7 +524,11 @@ impl Backend for FjallBackend {
             return Ok(());
         };
         self.flush()?;
-        base::keep(&self.dir, &self.live).map_err(|source| at("copy", &self.live, source))?;
+        let kept =
+            base::keep(&self.dir, &self.live).map_err(|source| at("copy", &self.live, source))?;
+        if !kept {
+            return Ok(());
+        }
         let mut state = self.state();
         state.bases.push(manifest.replay_from);
         let too_many = state.bases.len().saturating_sub(base::BASES_KEPT);

@@ -36,13 +36,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bytes_max: 64 << 20,
+            bytes_max: 32 << 20,
             jobs_max: 64,
         }
     }
 }
 
-pub struct QueuedStore<B> {
+pub struct QueuedStore<B: Backend> {
     backend: Arc<B>,
     queue: Arc<Queue>,
     limits: Limits,
@@ -64,6 +64,7 @@ struct State {
     submitted: Ticket,
     completed: Ticket,
     stop: bool,
+    ended: bool,
     poisoned: Option<String>,
 }
 
@@ -257,6 +258,7 @@ struct Closing<'a>(&'a Queue);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
+        self.0.lock().ended = true;
         self.0.poison("its writer thread has ended");
     }
 }
@@ -411,14 +413,29 @@ impl<B: Backend> Store for QueuedStore<B> {
     }
 }
 
-impl<B> Drop for QueuedStore<B> {
+impl<B: Backend> Drop for QueuedStore<B> {
     fn drop(&mut self) {
         self.queue.lock().stop = true;
         self.queue.work.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was told when it happened, and the store is closed either way.
-            thread.join().ok();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let mut state = self.queue.lock();
+        while !state.ended {
+            let (woken, timeout) = self
+                .queue
+                .done
+                .wait_timeout(state, HEALTH_EVERY)
+                .expect("invariant: nobody panics while holding the queue");
+            state = woken;
+            if timeout.timed_out() && self.backend.health().is_err() {
+                // It stands in a write that will never end; so does whoever joins it.
+                return;
+            }
         }
+        drop(state);
+        // A panic of the thread was told when it happened, and the store is closed either way.
+        thread.join().ok();
     }
 }
 

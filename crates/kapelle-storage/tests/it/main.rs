@@ -1,6 +1,9 @@
 //! Everything that is promised of bytes: formats, durability, damage, recycling, the store and its way back.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like tests")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail loudly, like tests"
+)]
 
 mod damage;
 mod data_dir;
