@@ -1,6 +1,6 @@
 //! Lists and ranges: indexes, filters, ranges as values.
 
-use super::{Machine, Outcome, Stop, Val};
+use super::{Machine, Order, Outcome, Stop, Val, order};
 use crate::program::{Node, NodeId, Slot};
 use crate::range::{Bound, Range};
 use crate::value::{Value, position};
@@ -103,6 +103,12 @@ impl<'a> Machine<'a, '_, '_> {
                 });
                 return Ok(Val::NULL);
             }
+        }
+        if let (Some(low), Some(high)) = (start.value(), end.value())
+            && order(low, high, self.meter)? == Order::Incomparable
+        {
+            self.not_comparable(low, high);
+            return Ok(Val::NULL);
         }
         Ok(Val::Value(Value::Range(Box::new(Range { start, end }))))
     }

@@ -120,7 +120,8 @@ impl Parser<'_> {
                 Token::Symbol("[") => self.filter(node)?,
                 Token::Symbol("(") if self.can_be_called(node) => {
                     self.advance()?;
-                    self.invoke(node, None, "")?
+                    let name = self.name_of(node);
+                    self.invoke(node, None, &name)?
                 }
                 _ => return Ok(node),
             };
@@ -153,6 +154,14 @@ impl Parser<'_> {
                 | Node::Index { .. }
                 | Node::If(_)
         )
+    }
+
+    /// What a message calls a function that is no name.
+    fn name_of(&self, node: NodeId) -> String {
+        match self.program.node(node) {
+            Node::Path { name, .. } => self.program.name_at(name).to_string(),
+            _ => "(anonymous)".to_owned(),
+        }
     }
 
     fn path(&mut self, target: NodeId) -> Step {
