@@ -20,6 +20,7 @@ mod messages;
 mod output;
 mod remote;
 mod resources;
+mod serve;
 mod status;
 mod version;
 mod worker;
@@ -29,9 +30,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Cli, Command};
-use exit::Exit;
-use failure::Failure;
-use output::Output;
+// What the demo shares with the commands.
+pub(crate) use args::Demo as DemoArgs;
+pub(crate) use deploy::send as deploy_files;
+pub(crate) use events::{clock, explanation, line as event_line};
+pub(crate) use exit::Exit;
+pub(crate) use failure::Failure;
+pub(crate) use output::{Output, Style, table};
+pub(crate) use remote::interrupted;
 
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
@@ -53,7 +59,8 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(command: Command, output: Output) -> Result<Exit, Failure> {
     match command {
-        Command::Serve(_) | Command::Demo(_) => Err(Failure::failed("KAP-2000", "not wired yet")),
+        Command::Serve(args) => serve::run(args, output),
+        Command::Demo(args) => crate::demo::run(&args, output),
         Command::Deploy(args) => remote::run(deploy::deploy(args, output)),
         Command::Run(args) => remote::run(instances::run(args, output)),
         Command::List(args) => remote::run(resources::list(args, output)),

@@ -77,10 +77,6 @@ impl Error {
             }
         )
     }
-
-    pub(crate) const fn is_not_found(&self) -> bool {
-        matches!(self, Self::Problem { status: 404, .. })
-    }
 }
 
 /// A body and what it is.

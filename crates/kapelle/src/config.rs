@@ -22,11 +22,10 @@ pub(crate) use error::{Error, Problem};
 pub(crate) use layers::{Flag, Layers};
 pub(crate) use reference::{reference_page, show};
 pub(crate) use sections::{
-    Data, DeliveryMode, Events, History, Limits, Log, LogFormat, LogLevel, Outbox, RabbitmqSink,
+    Data, DeliveryMode, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
     RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
 pub(crate) use setting::{Address, Bytes, Port, Secret, Span};
-pub(crate) use suggest::closest;
 
 use section::{Reader, Section as _};
 use tree::Tree;

@@ -20,6 +20,9 @@ const SENT: Columns = &[
     ("ID", "id"),
 ];
 
+pub(crate) use explain::text as explanation;
+pub(crate) use line::{clock, line};
+
 /// How often `--follow` looks for more.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -105,7 +108,7 @@ async fn tail(args: Tail, output: Output) -> Result<(), Failure> {
                 // One a line, so that a program can read it while it grows.
                 Format::Json => event.to_json(),
                 Format::Name => event.text("position").unwrap_or_default().to_owned(),
-                Format::Table => line::line(&event, output.style),
+                Format::Table => line(&event, output.style),
             })?;
         }
         if !args.follow {

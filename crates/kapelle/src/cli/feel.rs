@@ -85,13 +85,13 @@ fn no_expression(text: &str, error: &ParseError) -> Failure {
         .nth(error.line.saturating_sub(1) as usize)
         .unwrap_or_default();
     let column = error.column.saturating_sub(1) as usize;
-    Failure::failed("KAP-3001", "that is no FEEL expression")
+    Failure::failed("KAP-4001", "that is no FEEL expression")
         .why(line.to_owned())
         .why(format!("{}^ {}", " ".repeat(column), error.message))
 }
 
 fn given_up(error: &EvalError) -> Failure {
-    Failure::failed("KAP-3002", "the expression has no result").why(error.to_string())
+    Failure::failed("KAP-4002", "the expression has no result").why(error.to_string())
 }
 
 struct Scope<'a> {

@@ -42,11 +42,17 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
     let result = runtime.block_on(async {
         tokio::select! {
             result = command => result.map(|()| Exit::Ok),
-            // A signal handler that cannot be installed leaves Ctrl-C to the system, which ends us as well.
-            Ok(()) = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            () = interrupted() => Err(Failure::interrupted()),
         }
     });
     // A worker's program may still run: the server gives its job to another one after the time-out.
     runtime.shutdown_background();
     result
+}
+
+/// Resolves on Ctrl-C. A handler that cannot be installed leaves it to the system, which ends us as well.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }

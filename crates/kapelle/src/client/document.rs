@@ -135,10 +135,6 @@ impl Object {
         self.raw(name, &list)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
     pub(crate) fn into_text(self) -> String {
         if self.text.is_empty() {
             "{}".to_owned()

@@ -103,21 +103,11 @@ words! {
     }
 }
 
-words! {
-    /// How it is told.
-    LogFormat: "\"text\" or \"json\"" {
-        Text = "text",
-        Json = "json",
-    }
-}
-
 section! {
     /// What the server tells about itself, on standard error.
     pub(crate) struct Log in "log" {
         /// How much. Since 0.1.
         level: LogLevel = LogLevel::Info,
-        /// For people or for programs. Since 0.1.
-        format: LogFormat = LogFormat::Text,
     }
 }
 

@@ -311,6 +311,10 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+
     /// The one way to the value; a reader can grep for it.
     pub(crate) fn expose(&self) -> &str {
         &self.0

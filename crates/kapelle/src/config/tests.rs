@@ -164,7 +164,7 @@ fn secrets_are_never_shown() {
         "{:?}",
         <Secret as setting::Setting>::read(&tree::Node {
             raw: tree::Raw::Text("password".into()),
-            origin: tree::Origin::Default,
+            origin: tree::Origin::Flag("--x".into()),
         })
     );
     assert!(!debug.contains("password"), "{debug}");

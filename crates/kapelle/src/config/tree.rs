@@ -8,7 +8,6 @@ use std::sync::Arc;
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    Default,
     File { path: Arc<PathBuf>, line: usize },
     Environment(Arc<str>),
     Flag(Arc<str>),
@@ -17,7 +16,6 @@ pub(crate) enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
@@ -58,7 +56,7 @@ pub(crate) struct Node {
 impl Node {
     /// Environment and flags know only text; what they say may stand for a number or a switch.
     pub(crate) const fn is_typed(&self) -> bool {
-        matches!(self.origin, Origin::File { .. } | Origin::Default)
+        matches!(self.origin, Origin::File { .. })
     }
 }
 

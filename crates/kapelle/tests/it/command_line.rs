@@ -1,0 +1,276 @@
+//! The command line without a server: help, usage errors, configuration, models, expressions.
+
+use expect_test::{Expect, expect};
+
+use crate::program::Place;
+
+fn check(arguments: &[&str], expected: Expect) {
+    expected.assert_eq(&Place::new().run(arguments).text());
+}
+
+#[test]
+fn help_begins_with_examples_and_ends_with_exit_codes() {
+    let ended = Place::new().run(&["--help"]);
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stdout.starts_with("Examples:\n  kapelle demo"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("Exit codes: 0 ok"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn the_help_of_every_command_begins_with_examples() {
+    let place = Place::new();
+    let top = place.run(&["--help"]).stdout;
+    let commands = top
+        .split_once("Commands:\n")
+        .unwrap()
+        .1
+        .split_once("\n\n")
+        .unwrap()
+        .0;
+    let names: Vec<&str> = commands
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() >= 19, "{names:?}");
+    for name in names {
+        let ended = place.run(&[name, "--help"]);
+        assert_eq!(ended.code, 0, "{name}");
+        assert!(
+            ended.stdout.starts_with("Examples:\n  kapelle "),
+            "{name}: {}",
+            ended.stdout
+        );
+    }
+}
+
+#[test]
+fn the_help_of_a_command_is_short_and_complete() {
+    check(&["complete", "--help"], expect![[""]]);
+}
+
+#[test]
+fn an_unknown_command_is_a_usage_error_with_a_suggestion() {
+    check(&["deplyo", "x"], expect![[""]]);
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_before_any_server_is_asked() {
+    check(&["cancel", "pi", "order-7"], expect![[""]]);
+}
+
+#[test]
+fn variables_that_are_no_object_are_a_usage_error() {
+    check(&["run", "order", "--variables", "[1]"], expect![[""]]);
+    check(
+        &["run", "order", "--variables", "{orderId: 1}"],
+        expect![[""]],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    check(&["deploy", "missing.bpmn"], expect![[""]]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unreachable() {
+    let place = Place::new();
+    // Nobody listens on a port that was just given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let address = format!("http://127.0.0.1:{port}");
+    for environment in [
+        [("KAPELLE_ADDRESS", address.as_str())],
+        [("ZEEBE_REST_ADDRESS", address.as_str())],
+    ] {
+        let ended = place.run_with(&["status"], &environment, "");
+        expect![[""]].assert_eq(&ended.text().replace(&port.to_string(), "PORT"));
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_a_usage_error() {
+    check(
+        &["status", "--address", "https://example.org"],
+        expect![[""]],
+    );
+}
+
+#[test]
+fn version_is_data() {
+    check(&["version"], expect![[""]]);
+    check(&["version", "--output", "name"], expect![[""]]);
+}
+
+#[test]
+fn completions_are_printed_for_the_usual_shells() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let ended = place.run(&["completion", shell]);
+        assert_eq!(ended.code, 0, "{shell}");
+        assert!(
+            ended.stdout.contains("kapelle") && ended.stdout.contains("deploy"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn configuration_problems_are_said_together_with_place_and_suggestion() {
+    let place = Place::new();
+    place.write(
+        "kapelle.toml",
+        "[server]\nrest-adress = \"127.0.0.1:1\"\n[limits]\nmessage-size = 4\n",
+    );
+    let ended = place.run_with(&["config", "check"], &[("KAPELLE_LOG__LEVEL", "loud")], "");
+    expect![[""]].assert_eq(&ended.text());
+    assert_eq!(place.run(&["serve"]).code, 2);
+}
+
+#[test]
+fn the_configuration_in_effect_says_where_it_comes_from() {
+    let place = Place::new();
+    place.write("my.toml", "[data]\ndir = \"/var/lib/kapelle\"\n");
+    let ended = place.run_with(
+        &["config", "show", "--origin", "--config", "my.toml"],
+        &[("KAPELLE_EVENTS__TIME_TO_LIVE", "2h")],
+        "",
+    );
+    assert_eq!(ended.code, 0);
+    for line in [
+        "dir = \"/var/lib/kapelle\"                     # my.toml:2",
+        "time-to-live = \"2h\"                          # environment KAPELLE_EVENTS__TIME_TO_LIVE",
+        "attempts = 12                                # default",
+    ] {
+        assert!(
+            ended.stdout.lines().any(|shown| shown == line),
+            "{line}\n{}",
+            ended.stdout
+        );
+    }
+}
+
+#[test]
+fn feel_prints_its_result_as_json() {
+    check(
+        &[
+            "feel",
+            "eval",
+            "total * 2",
+            "--variables",
+            r#"{"total": 21}"#,
+        ],
+        expect![[""]],
+    );
+    check(&["feel", "eval", "= {a: \"x\", b: [1, 2]}"], expect![[""]]);
+    check(
+        &["feel", "eval", "--unary", "> 10, 3", "--input", "12"],
+        expect![[""]],
+    );
+}
+
+#[test]
+fn feel_warns_on_standard_error() {
+    check(&["feel", "eval", "missing + 1"], expect![[""]]);
+}
+
+#[test]
+fn what_is_no_feel_shows_where() {
+    check(&["feel", "eval", "1 + * 2"], expect![[""]]);
+}
+
+#[test]
+fn variables_come_from_a_file_or_standard_input() {
+    let place = Place::new();
+    place.write("order.json", r#"{"n": 5}"#);
+    assert_eq!(
+        place
+            .run(&["feel", "eval", "n", "--variables", "@order.json"])
+            .stdout,
+        "5\n"
+    );
+    assert_eq!(
+        place
+            .run_with(
+                &["feel", "eval", "n", "--variables", "@-"],
+                &[],
+                r#"{"n": 6}"#
+            )
+            .stdout,
+        "6\n"
+    );
+}
+
+const WRONG_MODEL: &str = r#"<?xml version="1.0"?>
+<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL">
+  <process id="wrong" isExecutable="true">
+    <startEvent id="start" />
+    <sequenceFlow id="flow" sourceRef="start" targetRef="work" />
+    <serviceTask id="work" />
+    <callActivity id="call" />
+  </process>
+</definitions>
+"#;
+
+#[test]
+fn a_model_with_errors_is_shown_as_a_compiler_would() {
+    let place = Place::new();
+    place.write("wrong.bpmn", WRONG_MODEL);
+    expect![[""]].assert_eq(&place.run(&["check", "wrong.bpmn"]).text());
+}
+
+#[test]
+fn findings_are_json_for_programs() {
+    let place = Place::new();
+    place.write("wrong.bpmn", "<definitions");
+    expect![[""]].assert_eq(
+        &place
+            .run(&["check", "wrong.bpmn", "--output", "json"])
+            .text(),
+    );
+}
+
+#[test]
+fn the_demo_models_can_be_deployed_without_a_warning() {
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models");
+    let place = Place::new();
+    for entry in std::fs::read_dir(models).unwrap() {
+        let path = entry.unwrap().path();
+        let ended = place.run(&["check", &path.display().to_string()]);
+        assert_eq!(ended.code, 0, "{}", ended.text());
+        assert!(
+            ended.stderr.contains("0 errors, 0 warnings"),
+            "{}",
+            ended.text()
+        );
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_asked_for() {
+    let place = Place::new();
+    let plain = place.run(&["cancel", "x"]).stderr;
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let coloured = place.run(&["cancel", "x", "--color", "always"]).stderr;
+    assert!(coloured.contains('\u{1b}'), "{coloured}");
+    let forced = place
+        .run_with(
+            &["cancel", "x"],
+            &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")],
+            "",
+        )
+        .stderr;
+    assert!(!forced.contains('\u{1b}'), "{forced}");
+}
