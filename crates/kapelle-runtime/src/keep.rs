@@ -8,7 +8,9 @@
 
 mod cache;
 mod overlay;
+mod tables;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -23,6 +25,7 @@ use kapelle_storage::store::{self, BlobKey, BlobWrite, Cut, Store};
 
 use cache::{Cache, Lookup};
 use overlay::{Merge, Overlay};
+use tables::Tables;
 
 /// The partition object's key: it goes with the indexes, in the same cut. The engine's own keys begin with a table's
 /// number, which is never 0.
@@ -37,6 +40,7 @@ pub(crate) struct StoreKeep<S> {
     store: S,
     cache: Cache,
     overlay: Overlay,
+    tables: Tables,
     partition: Partition,
     /// Header of the command that is being decided or replayed.
     at: Sequence,
@@ -55,6 +59,7 @@ impl<S: Store> StoreKeep<S> {
             store,
             cache: Cache::default(),
             overlay: Overlay::default(),
+            tables: Tables::new(),
             partition: Partition::default(),
             at: Sequence(0),
             reached: None,
@@ -68,6 +73,7 @@ impl<S: Store> StoreKeep<S> {
     pub(crate) fn reset(&mut self, journal_end: Sequence) -> Result<(), String> {
         self.cache = Cache::default();
         self.overlay = Overlay::default();
+        self.tables = Tables::new();
         self.reached = None;
         self.journal_end = journal_end;
         self.failure.replace(None);
@@ -165,11 +171,17 @@ impl<S: Store> StoreKeep<S> {
 
     /// What was frozen, as the store takes it; from here on the store answers for it.
     pub(crate) fn thaw(&mut self, position: Sequence) -> Cut {
+        let tables = &self.tables;
         let changes: BTreeMap<_, _> = self
             .overlay
             .thaw()
             .into_iter()
-            .map(|(key, word)| (key.into_vec(), word.value.map(Vec::from)))
+            .map(|(key, word)| {
+                if word.value.is_some() {
+                    tables.put(&key);
+                }
+                (key.into_vec(), word.value.map(Vec::from))
+            })
             .collect();
         Cut::new(StoredSequence(position.0), changes)
     }
@@ -211,6 +223,26 @@ impl<S: Store> StoreKeep<S> {
         Ok(Some((instance, position)))
     }
 
+    fn stored_entry(&self, key: &[u8]) -> Result<Option<Vec<u8>>, store::Error> {
+        if self.may_be_stored(key)? {
+            self.store.index_get(key)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether the store has anything of the table that this key is of.
+    fn may_be_stored(&self, key: &[u8]) -> Result<bool, store::Error> {
+        self.tables.may_have(key, |table| {
+            let (from, to) = ([table], [table.saturating_add(1)]);
+            let first = self
+                .store
+                .index_scan(Bound::Included(&from), Bound::Excluded(&to))?
+                .next();
+            first.transpose().map(|entry| entry.is_some())
+        })
+    }
+
     fn fail(&self, why: String) {
         self.failure.borrow_mut().get_or_insert(why);
     }
@@ -222,25 +254,24 @@ impl<S: Store> StoreKeep<S> {
         visit: &mut Visitor<'_>,
     ) -> Result<(), store::Error> {
         let mut failed = None;
-        let stored = self
-            .store
-            .index_scan(Bound::Included(from), Bound::Excluded(to))?;
-        let stored = stored.map_while(|entry| match entry {
-            Ok((key, value)) => Some((
-                std::borrow::Cow::Owned(key),
-                Some(std::borrow::Cow::Owned(value)),
-            )),
+        let may_have = !is_within_one_table(from, to) || self.may_be_stored(from)?;
+        let stored = may_have
+            .then(|| {
+                self.store
+                    .index_scan(Bound::Included(from), Bound::Excluded(to))
+            })
+            .transpose()?;
+        let stored = stored.into_iter().flatten().map_while(|entry| match entry {
+            Ok((key, value)) => Some((Cow::Owned(key), Some(Cow::Owned(value)))),
             Err(error) => {
                 failed = Some(error);
                 None
             }
         });
-        let fresh = self.overlay.range(from, to).map(|(key, value)| {
-            (
-                std::borrow::Cow::Borrowed(key),
-                value.map(std::borrow::Cow::Borrowed),
-            )
-        });
+        let fresh = self
+            .overlay
+            .range(from, to)
+            .map(|(key, value)| (Cow::Borrowed(key), value.map(Cow::Borrowed)));
         for (key, value) in Merge::new(fresh, stored) {
             if let Some(value) = value
                 && visit(&key, &value).is_break()
@@ -250,6 +281,14 @@ impl<S: Store> StoreKeep<S> {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// All of the engine's scans are; a tool that looks at everything is not.
+fn is_within_one_table(from: &[u8], to: &[u8]) -> bool {
+    let Some(table) = from.first() else {
+        return false;
+    };
+    to.first() == Some(table) || (to.len() == 1 && to.first() == table.checked_add(1).as_ref())
 }
 
 impl<S: Store> Keep for StoreKeep<S> {
@@ -295,7 +334,7 @@ impl<S: Store> Keep for StoreKeep<S> {
         if let Some(word) = self.overlay.get(key) {
             return word.map(<[u8]>::to_vec);
         }
-        self.store.index_get(key).unwrap_or_else(|error| {
+        self.stored_entry(key).unwrap_or_else(|error| {
             self.fail(error.to_string());
             None
         })

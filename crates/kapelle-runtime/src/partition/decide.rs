@@ -24,6 +24,9 @@ use crate::reply::{Refusal, ReplyTo};
 /// Follow-ups decided in one step: a process with ten thousand paths must not keep the batch from being synced.
 const LEFTOVERS_PER_STEP_MAX: usize = 64;
 
+/// Requests decided before the journal is looked at again: an idle disk must not wait until a long queue is decided.
+const REQUESTS_PER_STEP_MAX: usize = 64;
+
 /// What is kept of a panic's message.
 const PANIC_TEXT_BYTES_MAX: usize = 500;
 
@@ -85,11 +88,12 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         &mut self,
         requests: &mut dyn FnMut() -> Option<Request>,
     ) -> Result<bool, String> {
-        let mut asked = false;
-        while self.takes_more()
+        let mut asked = 0;
+        while asked < REQUESTS_PER_STEP_MAX
+            && self.takes_more()
             && let Some(request) = requests()
         {
-            asked = true;
+            asked += 1;
             match request {
                 Request::Read(read) => {
                     let then = read(&self.keep);
@@ -115,7 +119,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                 }
             }
         }
-        Ok(asked)
+        Ok(asked > 0)
     }
 
     /// Decides one command of the runtime's own, as if it had been asked.
