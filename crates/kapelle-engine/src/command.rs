@@ -3,14 +3,30 @@
 //! Commands from outside come with their payload already converted to the stored form. Commands of the engine's own
 //! (`Command::is_internal`) are made by the runtime from what [`crate::Engine::due`] finds, or follow from other commands.
 
+mod check;
+mod deploy;
+mod due;
+mod event_ingest;
+mod incident;
+mod instance;
+mod job;
+pub(crate) mod leader;
+pub(crate) mod message;
+mod outbox;
+mod variable;
+
 use std::sync::Arc;
 
 use kapelle_events::CloudEvent;
 
+use crate::ctx::Ctx;
 use crate::document::Document;
 use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey, Timestamp,
 };
+use crate::limits::Limits;
+use crate::rejection::Rejection;
+use crate::response::Response;
 pub use crate::step::Step;
 
 /// Who asked, when, and on what trace: travels beside every command and is written with its records.
@@ -221,4 +237,42 @@ impl Command {
                 | Self::Continue(_)
         )
     }
+}
+
+/// Decides a command: dispatch, nothing else.
+pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Rejection> {
+    match command {
+        Command::Deploy(deploy) => deploy::deploy(ctx, &deploy),
+
+        Command::CreateInstance(create) => instance::create(ctx, create),
+        Command::CancelInstance { instance } => instance::cancel(ctx, instance),
+        Command::QuarantineInstance { instance, reason } => instance::quarantine(ctx, instance, reason),
+        Command::SetVariables(set) => variable::set(ctx, &set),
+        Command::ResolveIncident { incident } => incident::resolve(ctx, incident),
+
+        Command::ActivateJobs(activate) => job::activate(ctx, &activate),
+        Command::CompleteJob { job, variables } => job::complete(ctx, job, &variables),
+        Command::FailJob(fail) => job::fail(ctx, fail),
+        Command::ThrowJobError(throw) => job::throw_error(ctx, throw),
+        Command::UpdateJob { job, retries, timeout_ms } => job::update(ctx, job, retries, timeout_ms),
+        Command::YieldJob { job } => job::yield_back(ctx, job),
+
+        Command::PublishMessage(publish) => message::publish(ctx, publish),
+        Command::CorrelateMessage(correlate) => message::correlate(ctx, correlate),
+        Command::IngestEvents(ingest) => event_ingest::ingest(ctx, ingest),
+
+        Command::Due(due) => due::due(ctx, due),
+        Command::AckOutbox { entry } => outbox::ack(ctx, entry),
+        Command::BuryOutbox { entry, attempts, error } => outbox::bury(ctx, entry, attempts, error),
+        Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
+        Command::Continue(step) => {
+            ctx.push(step);
+            Ok(Response::Done)
+        }
+    }
+}
+
+/// How long one bucket of the dedup window takes in at most.
+pub(crate) fn bucket_ms(limits: &Limits) -> i64 {
+    limits.dedup_window_ms / event_ingest::BUCKETS
 }

@@ -67,7 +67,8 @@ pub enum Event {
     },
     /// A token leaves `flow`'s source; it is in flight until an element takes it.
     FlowTaken { instance: ProcessInstanceKey, scope: ElementInstanceKey, flow: FlowIndex, target: ElementIndex },
-    /// The scope is being ended: tokens in flight or at a join in it are gone.
+    /// The scope is being ended: its tokens that no element has are gone (in flight, at a join, about to leave a boundary
+    /// event).
     TokensDiscarded { instance: ProcessInstanceKey, scope: ElementInstanceKey },
     /// A parallel join took one token from each of its incoming flows.
     JoinConsumed { instance: ProcessInstanceKey, scope: ElementInstanceKey, gateway: ElementIndex },

@@ -21,23 +21,33 @@
 
 mod apply;
 pub mod command;
+mod correlation;
+mod ctx;
+mod definitions;
 pub mod document;
 pub mod effect;
 pub mod element;
 pub mod encode;
 pub mod event;
+mod expression;
 pub mod ids;
+mod jobs;
 pub mod keep;
 pub mod limits;
+mod mapping;
 pub mod memory;
+mod problem;
 pub mod rejection;
 pub mod response;
 pub mod state;
 pub mod step;
+mod variables;
 
 use std::sync::Arc;
 
-use crate::command::{Command, CommandMeta};
+use crate::command::{Command, CommandMeta, Due, DueKind};
+use crate::ctx::{Ctx, Outcome};
+use crate::definitions::Definitions;
 use crate::effect::{Effect, JobStreams};
 use crate::event::{Event, Targets};
 use crate::ids::{Sequence, Timestamp};
@@ -45,6 +55,7 @@ use crate::keep::Keep;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::response::Response;
+use crate::state::partition::DedupBucket;
 
 /// How one engine is set up. Part of decisions, never of replay.
 #[derive(Clone, Debug)]
@@ -78,6 +89,7 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
+    definitions: Definitions,
     /// Nothing is due before this time, as far as this engine knows; the beginning of time until it has looked.
     quiet_until: Timestamp,
 }
@@ -85,7 +97,8 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, quiet_until: Timestamp(i64::MIN) }
+        let definitions = Definitions::new(settings.limits.definitions_cached_max);
+        Self { settings, definitions, quiet_until: Timestamp(i64::MIN) }
     }
 
     /// Decides a command and applies what was decided to `keep`.
@@ -104,24 +117,75 @@ impl Engine {
         first_sequence: Sequence,
         streams: &mut dyn JobStreams,
     ) -> Decision {
-        let _ = (keep, command, meta, first_sequence, streams, &self.settings);
-        unreachable!()
+        let mut ctx = Ctx::new(keep, &mut self.definitions, streams, &self.settings, meta, first_sequence);
+        let answer = command::decide(&mut ctx, command);
+        assert!(answer.is_ok() || ctx.is_untouched(), "a refusal comes before the first event");
+        step::drain(&mut ctx);
+        let Outcome { events, effects, steps } = ctx.finish();
+        for event in &events {
+            self.note_schedule(event);
+        }
+        Decision { answer, events, effects, leftover: steps.into_iter().map(Command::Continue).collect() }
     }
 
     /// Applies an event that was decided earlier to those of its targets that are behind it.
     pub fn replay(&mut self, keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp, targets: Targets) {
-        let _ = (keep, event, sequence, at, targets);
+        if let Some(instance) = targets.instance {
+            keep.pin(instance);
+        }
+        apply::apply(keep, event, sequence, at, targets);
+        self.note_schedule(event);
+    }
+
+    fn note_schedule(&mut self, event: &Event) {
+        if let Some(at) = event.schedules() {
+            self.quiet_until = self.quiet_until.min(at);
+        }
     }
 
     /// Commands for what is due at `now`, the oldest first, at most `max`. Costs nothing while nothing is.
     pub fn due(&mut self, keep: &dyn Keep, now: Timestamp, max: usize) -> Vec<Command> {
-        let _ = (keep, now, max, self.quiet_until);
-        Vec::new()
+        if now < self.quiet_until {
+            return Vec::new();
+        }
+        let mut due: Vec<Command> = state::due::at(keep, now, max).into_iter().map(Command::Due).collect();
+        if due.len() < max {
+            due.extend(self.dedup_due(keep, now).map(Command::Due));
+        }
+        if due.is_empty() {
+            self.quiet_until = self.first_due(keep).unwrap_or(Timestamp(i64::MAX));
+        }
+        due
     }
 
     /// When something is due next, if anything is scheduled; may be too early, never too late.
     pub fn next_due(&mut self, keep: &dyn Keep) -> Option<Timestamp> {
-        let _ = keep;
-        None
+        if self.quiet_until == Timestamp(i64::MIN) {
+            self.quiet_until = self.first_due(keep).unwrap_or(Timestamp(i64::MAX));
+        }
+        (self.quiet_until < Timestamp(i64::MAX)).then_some(self.quiet_until)
+    }
+
+    fn first_due(&self, keep: &dyn Keep) -> Option<Timestamp> {
+        let window = &keep.partition().dedup;
+        let sweep = (window.swept < window.lower).then_some(Timestamp(i64::MIN));
+        let bucket = window.buckets.first().map(|oldest| self.bucket_over(oldest));
+        [state::due::first(keep), sweep, bucket].into_iter().flatten().min()
+    }
+
+    /// The oldest bucket of the dedup window if it is over, or one that has left something in the index.
+    fn dedup_due(&self, keep: &dyn Keep, now: Timestamp) -> Option<Due> {
+        let window = &keep.partition().dedup;
+        if window.swept < window.lower {
+            return Some(Due { at: now, what: DueKind::DedupBucket, key: window.swept });
+        }
+        let oldest = window.buckets.first().filter(|oldest| self.bucket_over(oldest) <= now)?;
+        Some(Due { at: now, what: DueKind::DedupBucket, key: oldest.number })
+    }
+
+    /// When all that a bucket may hold is older than the window.
+    fn bucket_over(&self, bucket: &DedupBucket) -> Timestamp {
+        let window_ms = self.settings.limits.dedup_window_ms;
+        bucket.started.plus_ms(window_ms).plus_ms(command::bucket_ms(&self.settings.limits))
     }
 }

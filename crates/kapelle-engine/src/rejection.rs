@@ -48,3 +48,25 @@ impl fmt::Display for Rejection {
         write!(f, "Command '{}' rejected with code '{}': {}", self.intent, self.code.as_str(), self.reason)
     }
 }
+
+impl Rejection {
+    pub(crate) fn new(intent: &'static str, code: RejectionCode, reason: impl Into<String>) -> Self {
+        Self { intent, code, reason: reason.into() }
+    }
+
+    pub(crate) fn invalid_argument(intent: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(intent, RejectionCode::InvalidArgument, reason)
+    }
+
+    pub(crate) fn not_found(intent: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(intent, RejectionCode::NotFound, reason)
+    }
+
+    pub(crate) fn invalid_state(intent: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(intent, RejectionCode::InvalidState, reason)
+    }
+
+    pub(crate) fn exhausted(intent: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(intent, RejectionCode::ResourceExhausted, reason)
+    }
+}

@@ -7,9 +7,14 @@ use std::sync::Arc;
 
 use kapelle_model::graph::{ElementIndex, FlowIndex};
 
-use crate::command::PublishMessage;
+use crate::command::{self, PublishMessage};
+use crate::correlation;
+use crate::ctx::Ctx;
+use crate::element::lifecycle::ElementState;
+use crate::element::{self, At, token};
 use crate::event::Cause;
 use crate::ids::{ElementInstanceKey, JobKey, ProcessInstanceKey, SubscriptionKey};
+use crate::state::instance::Trigger;
 
 /// One follow-up. Discriminants are on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,4 +35,82 @@ pub enum Step {
     Publish { message: Box<PublishMessage>, cause: Cause },
     /// A new incarnation leads: make available what earlier ones pushed, from this job on.
     ReleasePushed { after: JobKey },
+}
+
+/// Takes steps until there are none, or this command has had its share.
+pub(crate) fn drain(ctx: &mut Ctx<'_>) {
+    while ctx.has_room()
+        && let Some(step) = ctx.next_step()
+    {
+        run(ctx, step);
+    }
+}
+
+/// Takes one step.
+fn run(ctx: &mut Ctx<'_>, step: Step) {
+    match step {
+        Step::Activate { instance, scope, element, flow } => activate(ctx, instance, scope, element, flow),
+        Step::Complete { instance, element } => complete(ctx, instance, element),
+        Step::Terminate { instance, element } => {
+            if let Some(at) = find(ctx, instance, element) {
+                element::terminate(ctx, &at);
+            }
+        }
+        Step::Retry { instance, element } => retry(ctx, instance, element),
+        Step::MeetBuffered { instance, subscription } => correlation::meet_buffered(ctx, instance, subscription),
+        Step::StartBuffered { tenant, process_id, correlation_key } => {
+            correlation::start_buffered(ctx, &tenant, &process_id, &correlation_key);
+        }
+        Step::Publish { message, cause } => command::message::publish_internally(ctx, *message, cause),
+        Step::ReleasePushed { after } => command::leader::release_pushed(ctx, after),
+    }
+}
+
+fn find(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) -> Option<At> {
+    if !ctx.pin(instance) {
+        return None;
+    }
+    At::find(ctx, instance, element)
+}
+
+fn activate(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    scope: ElementInstanceKey,
+    element: ElementIndex,
+    flow: Option<FlowIndex>,
+) {
+    if !ctx.pin(instance) || !token::is_open(ctx, instance, scope) {
+        return;
+    }
+    let aggregate = ctx.instance(instance);
+    let is_discarded = |flow| aggregate.tokens.iter().all(|token| token.scope != scope || token.flow != flow);
+    if flow.is_some_and(is_discarded) || element::arrive_at_join(ctx, instance, scope, element) {
+        return;
+    }
+    let pending = |trigger: &Trigger| trigger.waiting == scope && trigger.element == element;
+    let trigger_of = ctx.instance(instance).triggers.iter().any(pending).then_some(scope);
+    element::activate(ctx, instance, scope, element, flow, trigger_of);
+}
+
+/// A scope's last token is gone.
+fn complete(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) {
+    let Some(at) = find(ctx, instance, element) else { return };
+    let aggregate = ctx.instance(instance);
+    let is_empty = aggregate.element(element).is_some_and(|scope| aggregate.is_empty_scope(scope));
+    if is_empty && at.is_live(ctx) {
+        element::complete(ctx, &at);
+    }
+}
+
+fn retry(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) {
+    let Some(at) = find(ctx, instance, element) else { return };
+    if !token::is_open(ctx, instance, at.scope) && element != instance.root() {
+        return;
+    }
+    match at.state(ctx) {
+        ElementState::Activating => element::enter(ctx, &at),
+        ElementState::Completing => element::exit(ctx, &at),
+        ElementState::Activated | ElementState::Completed | ElementState::Terminating | ElementState::Terminated => {}
+    }
 }

@@ -52,6 +52,7 @@ fn deploy(keep: &mut dyn Keep, deployed: &ProcessDeployed) {
         resource: deployed.resource,
         resource_name: deployed.resource_name.clone(),
         deployment: deployed.deployment,
+        semantics: deployed.semantics,
     };
     keep.insert(&tables::definition(*definition), &entry.to_bytes());
     keep.insert(&tables::definition_version(tenant, process_id, *version), &tables::number_value(definition.0));

@@ -31,7 +31,10 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             }
             target.tokens.retain(|token| token.count > 0);
         }
-        Event::TokensDiscarded { scope, .. } => target.tokens.retain(|token| token.scope != *scope),
+        Event::TokensDiscarded { scope, .. } => {
+            target.tokens.retain(|token| token.scope != *scope);
+            drop_triggers(target, |trigger| trigger.scope == *scope);
+        }
         Event::BpmnEventTriggered(triggered) => trigger(target, triggered),
         _ => unreachable!("dispatched by family"),
     }
@@ -85,9 +88,14 @@ fn leave(target: &mut Instance, key: ElementInstanceKey) {
         }
         keep
     });
+    let used = |trigger: &Trigger| trigger.waiting == key && trigger.element == left.element;
+    drop_triggers(target, |trigger| used(trigger) || trigger.scope == key);
+}
+
+fn drop_triggers(target: &mut Instance, unwanted: impl Fn(&Trigger) -> bool) {
+    let freed = &mut target.payload_bytes;
     target.triggers.retain(|trigger| {
-        let used = trigger.waiting == key && trigger.element == left.element;
-        let keep = !used && trigger.scope != key;
+        let keep = !unwanted(trigger);
         if !keep {
             *freed -= trigger.variables.0.len();
         }

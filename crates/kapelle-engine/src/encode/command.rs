@@ -2,7 +2,7 @@
 
 use crate::command::{Command, PublishMessage};
 use crate::encode::DecodeError;
-use crate::encode::wire::{Field, Record, nested, record, variants};
+use crate::encode::wire::{Record, record, variants};
 use crate::step::Step;
 
 variants! { Step

@@ -1,7 +1,7 @@
 //! Numbers of events and their fields.
 
 use crate::command::{Due, DueKind};
-use crate::encode::wire::{Field, discriminants, nested, record, variants};
+use crate::encode::wire::{discriminants, nested, record, variants};
 use crate::event::{
     AvailableCause, BpmnEventTriggered, Cause, CloseReason, DueOwner, Event, EventBindingOpened, FromBinding, Header, IncidentKind,
     IncidentRaised, InstanceCreated, InstanceEnded, JobActivated, JobCreated, JobFailed, JobRef, KeyKind, MessageCorrelated,

@@ -1,6 +1,6 @@
 //! Numbers of the fields of index values. Keys are in `state/tables.rs`.
 
-use crate::encode::wire::{Field, record};
+use crate::encode::wire::record;
 use crate::state::dedup::DedupEntry;
 use crate::state::definitions::{DefinitionEntry, DefinitionTimerEntry, LatestEntry, ResourceEntry};
 use crate::state::jobs::PushedEntry;
@@ -8,7 +8,7 @@ use crate::state::messages::{BindingEntry, MessageEntry, StartSubscriptionEntry,
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
 use crate::state::requests::RequestEntry;
 
-record! { DefinitionEntry { 1 tenant, 2 process_id, 3 version, 4 resource, 5 resource_name, 6 deployment } }
+record! { DefinitionEntry { 1 tenant, 2 process_id, 3 version, 4 resource, 5 resource_name, 6 deployment, 7 semantics } }
 record! { LatestEntry { 1 definition, 2 version } }
 record! { ResourceEntry { 1 name, 2 bytes, 3 checksum } }
 record! { DefinitionTimerEntry { 1 due, 2 element, 3 repetitions } }

@@ -1,7 +1,7 @@
 //! Numbers of the aggregate's and the partition object's fields.
 
 use crate::element::lifecycle::ElementState;
-use crate::encode::wire::{Field, discriminants, record};
+use crate::encode::wire::{discriminants, record};
 use crate::state::instance::{ElementInstance, Incident, Instance, Job, JobState, Subscription, Timer, Token, Trigger, Variable};
 use crate::state::partition::{DedupBucket, DedupWindow, Partition};
 

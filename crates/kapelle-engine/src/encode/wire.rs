@@ -401,23 +401,21 @@ macro_rules! record {
     ($type:ident { $($number:literal $field:ident),* $(,)? }) => {
         impl $crate::encode::wire::Record for $type {
             fn write(&self, out: &mut Vec<u8>) {
-                use $crate::encode::wire::Field;
-                $(if !self.$field.is_absent() {
-                    self.$field.put($number, out);
+                $(if !$crate::encode::wire::Field::is_absent(&self.$field) {
+                    $crate::encode::wire::Field::put(&self.$field, $number, out);
                 })*
             }
 
             fn read(bytes: &[u8]) -> Result<Self, $crate::encode::DecodeError> {
-                use $crate::encode::wire::{Field, Fields};
                 $(let mut $field = None;)*
-                let mut fields = Fields(bytes);
+                let mut fields = $crate::encode::wire::Fields(bytes);
                 while let Some((number, raw)) = fields.next()? {
                     match number {
-                        $($number => Field::take(raw, &mut $field)?,)*
+                        $($number => $crate::encode::wire::Field::take(raw, &mut $field)?,)*
                         _ => {} // A later release's.
                     }
                 }
-                Ok(Self { $($field: $field.or_else(Field::absent).ok_or(
+                Ok(Self { $($field: $field.or_else($crate::encode::wire::Field::absent).ok_or(
                     $crate::encode::DecodeError::Missing { record: stringify!($type), field: $number },
                 )?,)* })
             }
@@ -453,13 +451,11 @@ macro_rules! variants {
     ) => {
         impl $crate::encode::wire::Record for $type {
             fn write(&self, out: &mut Vec<u8>) {
-                #[expect(unused_imports, reason = "an enum may have no fields at all")]
-                use $crate::encode::wire::Field;
                 match self {
                     $(Self::$variant { $($field),* } => {
                         $crate::encode::wire::put_varint($code, out);
-                        $(if !$field.is_absent() {
-                            $field.put($number, out);
+                        $(if !$crate::encode::wire::Field::is_absent($field) {
+                            $crate::encode::wire::Field::put($field, $number, out);
                         })*
                     })*
                     $(Self::$record(record) => {
@@ -470,20 +466,18 @@ macro_rules! variants {
             }
 
             fn read(mut bytes: &[u8]) -> Result<Self, $crate::encode::DecodeError> {
-                #[expect(unused_imports, reason = "an enum may have no fields at all")]
-                use $crate::encode::wire::{Field, Fields};
                 let code = $crate::encode::wire::take_varint(&mut bytes)?;
                 match code {
                     $($code => {
                         $(let mut $field = None;)*
-                        let mut fields = Fields(bytes);
+                        let mut fields = $crate::encode::wire::Fields(bytes);
                         while let Some((number, _raw)) = fields.next()? {
                             match number {
-                                $($number => Field::take(_raw, &mut $field)?,)*
+                                $($number => $crate::encode::wire::Field::take(_raw, &mut $field)?,)*
                                 _ => {} // A later release's.
                             }
                         }
-                        Ok(Self::$variant { $($field: $field.or_else(Field::absent).ok_or(
+                        Ok(Self::$variant { $($field: $field.or_else($crate::encode::wire::Field::absent).ok_or(
                             $crate::encode::DecodeError::Missing { record: stringify!($variant), field: $number },
                         )?,)* })
                     })*
@@ -495,7 +489,7 @@ macro_rules! variants {
 
         impl $type {
             /// Its number and name; both are for ever.
-            #[allow(dead_code, reason = "not every enum's number is asked for")]
+            #[must_use]
             pub const fn code(&self) -> (u64, &'static str) {
                 match self {
                     $(Self::$variant { .. } => ($code, stringify!($variant)),)*
@@ -511,7 +505,7 @@ macro_rules! discriminants {
     ($type:ident [ $($variant:ident),+ $(,)? ]) => {
         impl $crate::encode::wire::Field for $type {
             fn put(&self, number: u32, out: &mut Vec<u8>) {
-                u64::from(*self as u8).put(number, out);
+                $crate::encode::wire::Field::put(&u64::from(*self as u8), number, out);
             }
 
             fn take(raw: $crate::encode::wire::Raw<'_>, slot: &mut Option<Self>) -> Result<(), $crate::encode::DecodeError> {

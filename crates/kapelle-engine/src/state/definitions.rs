@@ -19,6 +19,8 @@ pub(crate) struct DefinitionEntry {
     pub(crate) resource: ResourceKey,
     pub(crate) resource_name: Arc<str>,
     pub(crate) deployment: DeploymentKey,
+    /// Of the compiler that accepted it.
+    pub(crate) semantics: u32,
 }
 
 /// The newest version of a process.

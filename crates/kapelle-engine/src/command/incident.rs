@@ -1,0 +1,52 @@
+//! Incidents are resolved: what they interrupted is taken up again.
+
+use crate::ctx::Ctx;
+use crate::event::{AvailableCause, Event, IncidentKind};
+use crate::ids::{IncidentKey, JobKey, ProcessInstanceKey};
+use crate::jobs as job_work;
+use crate::rejection::Rejection;
+use crate::response::Response;
+use crate::state::instance::Incident;
+use crate::state::jobs;
+use crate::step::Step;
+
+const RESOLVE: &str = "RESOLVE";
+
+pub(super) fn resolve(ctx: &mut Ctx<'_>, key: IncidentKey) -> Result<Response, Rejection> {
+    let (instance, incident) = find(ctx, key).ok_or_else(|| {
+        let reason = format!("Expected to resolve incident with key '{key}', but no such incident was found");
+        Rejection::not_found(RESOLVE, reason)
+    })?;
+    if let Some(job) = incident.job {
+        check_retries(ctx, instance, key, job)?;
+    }
+    ctx.emit(Event::IncidentResolved { incident: key, instance, element: incident.element, job: incident.job });
+    match incident.job {
+        Some(job) => job_work::make_available(ctx, instance, job, AvailableCause::IncidentResolved),
+        // What waited while the instance was set aside comes by itself: it is due, or published again.
+        None if incident.kind == IncidentKind::Quarantined => {}
+        None => ctx.push(Step::Retry { instance, element: incident.element }),
+    }
+    Ok(Response::Done)
+}
+
+fn find(ctx: &mut Ctx<'_>, key: IncidentKey) -> Option<(ProcessInstanceKey, Incident)> {
+    let instance = jobs::instance_of_incident(ctx.keep(), key)?;
+    if !ctx.pin(instance) {
+        return None;
+    }
+    let incident = ctx.instance(instance).incidents.iter().find(|incident| incident.key == key)?;
+    Some((instance, *incident))
+}
+
+/// Resolving gives the job to a worker again, which needs a retry.
+fn check_retries(ctx: &Ctx<'_>, instance: ProcessInstanceKey, incident: IncidentKey, job: JobKey) -> Result<(), Rejection> {
+    let retries = ctx.instance(instance).job(job).map_or(0, |job| job.retries);
+    if retries > 0 {
+        return Ok(());
+    }
+    let reason = format!(
+        "Expected to resolve incident with key '{incident}', but job with key '{job}' has no retries left; update its retries first"
+    );
+    Err(Rejection::invalid_state(RESOLVE, reason))
+}
