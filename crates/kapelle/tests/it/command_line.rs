@@ -54,31 +54,103 @@ fn the_help_of_every_command_begins_with_examples() {
 
 #[test]
 fn the_help_of_a_command_is_short_and_complete() {
-    check(&["complete", "--help"], expect![[""]]);
+    check(
+        &["complete", "--help"],
+        expect![[r#"
+        Examples:
+          kapelle complete 2251799813685270 --variables '{"paid":true}'
+
+        Complete a job
+
+        Usage: kapelle complete [OPTIONS] <KEY>...
+
+        Arguments:
+          <KEY>...  Key of the job; the word `job` before it is allowed
+
+        Options:
+          -v, --variables <JSON|@FILE>  JSON object, or @FILE (@- is standard input)
+          -h, --help                    Print help
+
+        Server:
+              --address <URL>  The server's REST address; else KAPELLE_ADDRESS, CAMUNDA_REST_ADDRESS,
+                               ZEEBE_REST_ADDRESS, http://localhost:8080
+
+        Everywhere:
+              --color <WHEN>     When to colour; auto: on a terminal, unless NO_COLOR is set [default: auto]
+                                 [possible values: auto, always, never]
+          -o, --output <FORMAT>  How to print data: table for people, json for programs, name for keys alone
+                                 [default: table] [possible values: table, json, name]
+        --- stderr
+        --- exit 0
+    "#]],
+    );
 }
 
 #[test]
 fn an_unknown_command_is_a_usage_error_with_a_suggestion() {
-    check(&["deplyo", "x"], expect![[""]]);
+    check(
+        &["deplyo", "x"],
+        expect![[r#"
+        --- stderr
+        error: unrecognized subcommand 'deplyo'
+
+          tip: some similar subcommands exist: 'demo', 'deploy'
+
+        Usage: kapelle [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+        --- exit 2
+    "#]],
+    );
 }
 
 #[test]
 fn a_key_that_is_none_is_refused_before_any_server_is_asked() {
-    check(&["cancel", "pi", "order-7"], expect![[""]]);
+    check(
+        &["cancel", "pi", "order-7"],
+        expect![[r#"
+        --- stderr
+        error[KAP-2001]: "order-7" is not a key
+        hint: keys are numbers; `kapelle list` shows them
+        --- exit 2
+    "#]],
+    );
 }
 
 #[test]
 fn variables_that_are_no_object_are_a_usage_error() {
-    check(&["run", "order", "--variables", "[1]"], expect![[""]]);
+    check(
+        &["run", "order", "--variables", "[1]"],
+        expect![[r#"
+        --- stderr
+        error[KAP-2001]: the value of --variables is not a JSON object
+          [1]
+        --- exit 2
+    "#]],
+    );
     check(
         &["run", "order", "--variables", "{orderId: 1}"],
-        expect![[""]],
+        expect![[r#"
+            --- stderr
+            error[KAP-2001]: the value of --variables is not JSON
+              expected a name in quotes at line 1 column 2
+            hint: quote it for the shell: --variables '{"name": 1}', or give --variables @FILE
+            --- exit 2
+        "#]],
     );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    check(&["deploy", "missing.bpmn"], expect![[""]]);
+    check(
+        &["deploy", "missing.bpmn"],
+        expect![[r#"
+        --- stderr
+        error[KAP-2002]: cannot read missing.bpmn
+          No such file or directory (os error 2)
+        --- exit 2
+    "#]],
+    );
 }
 
 #[test]
@@ -96,7 +168,13 @@ fn a_server_that_is_not_there_is_unreachable() {
         [("ZEEBE_REST_ADDRESS", address.as_str())],
     ] {
         let ended = place.run_with(&["status"], &environment, "");
-        expect![[""]].assert_eq(&ended.text().replace(&port.to_string(), "PORT"));
+        assert_eq!(
+            ended.text().replace(&port.to_string(), "PORT"),
+            "--- stderr\n\
+             error[KAP-2101]: cannot reach http://127.0.0.1:PORT\n  Connection refused (os error 111)\n\
+             hint: start a server with `kapelle serve`, or name another one with --address or KAPELLE_ADDRESS\n\
+             --- exit 3\n"
+        );
     }
 }
 
@@ -104,14 +182,33 @@ fn a_server_that_is_not_there_is_unreachable() {
 fn an_address_that_is_none_is_a_usage_error() {
     check(
         &["status", "--address", "https://example.org"],
-        expect![[""]],
+        expect![[r#"
+            --- stderr
+            error[KAP-2001]: "https://example.org" is no address of a server: TLS is not supported yet, only http
+            hint: an address looks like http://localhost:8080; set it with --address or KAPELLE_ADDRESS
+            --- exit 2
+        "#]],
     );
 }
 
 #[test]
 fn version_is_data() {
-    check(&["version"], expect![[""]]);
-    check(&["version", "--output", "name"], expect![[""]]);
+    check(
+        &["version"],
+        expect![[r#"
+        kapelle 0.1.0 (speaks to clients of Camunda 8.9.0)
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    check(
+        &["version", "--output", "name"],
+        expect![[r#"
+        0.1.0
+        --- stderr
+        --- exit 0
+    "#]],
+    );
 }
 
 #[test]
@@ -135,7 +232,15 @@ fn configuration_problems_are_said_together_with_place_and_suggestion() {
         "[server]\nrest-adress = \"127.0.0.1:1\"\n[limits]\nmessage-size = 4\n",
     );
     let ended = place.run_with(&["config", "check"], &[("KAPELLE_LOG__LEVEL", "loud")], "");
-    expect![[""]].assert_eq(&ended.text());
+    expect![[r#"
+        --- stderr
+        error[KAP-1003]: the configuration is not valid
+          kapelle.toml:4: `limits.message-size` must be a size such as "64 MiB", not a number
+          environment KAPELLE_LOG__LEVEL: `log.level` must be "error", "warn", "info", "debug" or "trace", not "loud"
+          kapelle.toml:2: `server.rest-adress` is not a known key; did you mean `rest-address`?
+        hint: every key is described in docs/reference/config.md; `kapelle config show` prints all of them
+        --- exit 2
+    "#]].assert_eq(&ended.text());
     assert_eq!(place.run(&["serve"]).code, 2);
 }
 
@@ -172,23 +277,56 @@ fn feel_prints_its_result_as_json() {
             "--variables",
             r#"{"total": 21}"#,
         ],
-        expect![[""]],
+        expect![[r#"
+            42
+            --- stderr
+            --- exit 0
+        "#]],
     );
-    check(&["feel", "eval", "= {a: \"x\", b: [1, 2]}"], expect![[""]]);
+    check(
+        &["feel", "eval", "= {a: \"x\", b: [1, 2]}"],
+        expect![[r#"
+        {"a":"x","b":[1,2]}
+        --- stderr
+        --- exit 0
+    "#]],
+    );
     check(
         &["feel", "eval", "--unary", "> 10, 3", "--input", "12"],
-        expect![[""]],
+        expect![[r#"
+            true
+            --- stderr
+            --- exit 0
+        "#]],
     );
 }
 
 #[test]
 fn feel_warns_on_standard_error() {
-    check(&["feel", "eval", "missing + 1"], expect![[""]]);
+    check(
+        &["feel", "eval", "missing + 1"],
+        expect![[r#"
+        null
+        --- stderr
+        warning: No variable found with name 'missing'
+        warning: Can't add '1' to 'null'
+        --- exit 0
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_no_feel_shows_where() {
-    check(&["feel", "eval", "1 + * 2"], expect![[""]]);
+    check(
+        &["feel", "eval", "1 + * 2"],
+        expect![[r#"
+        --- stderr
+        error[KAP-4001]: that is no FEEL expression
+          1 + * 2
+              ^ expected an expression, found `*`
+        --- exit 1
+    "#]],
+    );
 }
 
 #[test]
@@ -228,14 +366,37 @@ const WRONG_MODEL: &str = r#"<?xml version="1.0"?>
 fn a_model_with_errors_is_shown_as_a_compiler_would() {
     let place = Place::new();
     place.write("wrong.bpmn", WRONG_MODEL);
-    expect![[""]].assert_eq(&place.run(&["check", "wrong.bpmn"]).text());
+    expect![[r#"
+        error[KAP-BPMN-0027]: must have exactly one zeebe:taskDefinition
+         --> wrong.bpmn:6:5  serviceTask 'work'
+          |
+        6 | <serviceTask id="work" />
+          | ^
+          help: Set the job type that a worker asks for.
+
+        error[KAP-BPMN-0008]: <callActivity> is not executable yet
+         --> wrong.bpmn:7:5  callActivity 'call'
+          |
+        7 | <callActivity id="call" />
+          | ^
+          help: Use an embedded subprocess, or start the other process by a message.
+
+        --- stderr
+        wrong.bpmn: would be refused, 2 errors, 0 warnings
+        --- exit 1
+    "#]]
+    .assert_eq(&place.run(&["check", "wrong.bpmn"]).text());
 }
 
 #[test]
 fn findings_are_json_for_programs() {
     let place = Place::new();
     place.write("wrong.bpmn", "<definitions");
-    expect![[""]].assert_eq(
+    expect![[r#"
+        [{"code":"KAP-BPMN-0002","severity":"error","file":"wrong.bpmn","line":1,"column":1,"elementId":null,"elementKind":null,"message":"syntax error: tag not closed: `>` not found before end of input","help":"Open the file in a BPMN modeler or an XML editor and save it again."}]
+        --- stderr
+        --- exit 1
+    "#]].assert_eq(
         &place
             .run(&["check", "wrong.bpmn", "--output", "json"])
             .text(),
