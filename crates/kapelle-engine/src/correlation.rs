@@ -20,7 +20,7 @@ use crate::element::{self, At, waiting};
 use crate::event::{
     Cause, CloseReason, Event, FromBinding, KeyKind, MessageCorrelated, MessageExpired, MessagePublished, MessageStarted,
 };
-use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey, Timestamp};
+use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey};
 use crate::state::definitions;
 use crate::state::messages::{self, MessageEntry, StartSubscriptionEntry, SubscriptionEntry};
 
@@ -66,7 +66,6 @@ pub(crate) struct Met {
 pub(crate) struct Published {
     pub(crate) message: MessageKey,
     pub(crate) met: Vec<Met>,
-    pub(crate) expires: Timestamp,
 }
 
 /// Looks whom the message would wake, and brings them into memory. Decides nothing.
@@ -167,7 +166,7 @@ pub(crate) fn publish(ctx: &mut Ctx<'_>, publication: Publication, candidates: C
     if ttl_ms <= 0 {
         expire(ctx, message, &entry);
     }
-    Published { message, met, expires }
+    Published { message, met }
 }
 
 /// The message leaves the buffer.

@@ -16,7 +16,7 @@
 //! | [`Engine::process`] | decide a command |
 //! | [`Engine::replay`] | apply what was decided earlier |
 //! | [`Engine::due`] | commands for what has become due |
-//! | [`outbox`], [`jobs`] | what waits to leave: effects derived again from state |
+//! | [`pending`] | what waits to leave: effects derived again from state |
 //! | [`trace`] | events as stable text |
 
 mod apply;
@@ -36,11 +36,13 @@ pub mod keep;
 pub mod limits;
 mod mapping;
 pub mod memory;
+pub mod pending;
 mod problem;
 pub mod rejection;
 pub mod response;
 pub mod state;
 pub mod step;
+pub mod trace;
 mod variables;
 
 use std::sync::Arc;

@@ -5,13 +5,15 @@
 //! A key is the table's number, then its parts: numbers big-endian, so that bytes order as numbers do; texts behind
 //! their length, so that one never is the beginning of another. Where names are in a key, the tenant comes first.
 
+use std::sync::Arc;
+
+use kapelle_model::graph::ElementIndex;
+
 use crate::command::{Due, DueKind};
 use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ResourceKey, Sequence, SubscriptionKey, TimerKey,
     Timestamp,
 };
-use kapelle_model::graph::ElementIndex;
-
 const DEFINITION: u8 = 1;
 const DEFINITION_LATEST: u8 = 2;
 const DEFINITION_VERSION: u8 = 3;
@@ -142,6 +144,19 @@ pub(crate) fn jobs_available(tenant: &str, job_type: &str) -> Vec<u8> {
 /// Ordered by the job's key, which is the order of creation: a job that comes back is before those that never left.
 pub(crate) fn job_available(tenant: &str, job_type: &str, job: JobKey) -> Vec<u8> {
     Key::new(JOB_AVAILABLE).text(tenant).text(job_type).number(job.0).0
+}
+
+/// Tenant and type in a key of `job_available`.
+pub(crate) fn parse_job_available(key: &[u8]) -> (Arc<str>, Arc<str>) {
+    let (tenant, rest) = key.get(1..).and_then(split_text).expect("the key has a tenant");
+    let (job_type, _) = split_text(rest).expect("the key has a type");
+    (tenant.into(), job_type.into())
+}
+
+fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((str::from_utf8(text).ok()?, rest))
 }
 
 pub(crate) fn jobs_pushed() -> Vec<u8> {

@@ -1,0 +1,112 @@
+//! What waits to leave, read from state: how effects are derived again after a crash.
+//!
+//! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing is ever read as a whole.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::encode::Record;
+use crate::event::OutboxAdded;
+use crate::ids::{OutboxKey, Sequence, Timestamp};
+use crate::keep::Keep;
+use crate::state::outbox::{BuriedEntry, RejectedEntry};
+use crate::state::{scan_prefix, tables};
+
+/// A CloudEvent whose delivery was given up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    pub added: OutboxAdded,
+    pub attempts: u32,
+    pub error: Arc<str>,
+    pub buried: Timestamp,
+}
+
+/// A broker's record that is no CloudEvent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRecord {
+    pub position: Sequence,
+    pub tenant: Arc<str>,
+    pub source_name: Arc<str>,
+    pub raw: Arc<[u8]>,
+    pub content_type: Option<Arc<str>>,
+    pub reason: Arc<str>,
+    pub at: Timestamp,
+}
+
+/// CloudEvents that wait for delivery, the oldest first, behind `after`.
+pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<OutboxAdded> {
+    let from = after.map(|after| tables::outbox_pending(OutboxKey(after.0.saturating_add(1))));
+    let keys = numbers(keep, &tables::outbox_pending_all(), from.as_deref(), max);
+    keys.into_iter().filter_map(|key| outbox_entry(keep, OutboxKey(key))).collect()
+}
+
+/// One CloudEvent of the outbox, waiting or given up.
+#[must_use]
+pub fn outbox_entry(keep: &dyn Keep, entry: OutboxKey) -> Option<OutboxAdded> {
+    let value = keep.get(&tables::outbox(entry))?;
+    Some(OutboxAdded::read(&value).expect("the engine wrote this entry"))
+}
+
+/// CloudEvents whose delivery was given up, the oldest first, behind `after`.
+pub fn dead_letters(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<DeadLetter> {
+    let from = after.map(|after| tables::outbox_buried(OutboxKey(after.0.saturating_add(1))));
+    let keys = numbers(keep, &tables::outbox_buried_all(), from.as_deref(), max);
+    let read = |key| {
+        let value = keep.get(&tables::outbox_buried(OutboxKey(key)))?;
+        let buried = BuriedEntry::read(&value).expect("the engine wrote this entry");
+        let added = outbox_entry(keep, OutboxKey(key))?;
+        Some(DeadLetter { added, attempts: buried.attempts, error: buried.error, buried: buried.at })
+    };
+    keys.into_iter().filter_map(read).collect()
+}
+
+/// Records of brokers that are no CloudEvents, the oldest first, behind `after`.
+pub fn rejected_records(keep: &dyn Keep, after: Option<Sequence>, max: usize) -> Vec<RejectedRecord> {
+    let from = after.map(|after| tables::record_rejected(Sequence(after.0.saturating_add(1))));
+    let keys = numbers(keep, &tables::records_rejected(), from.as_deref(), max);
+    let read = |key| {
+        let value = keep.get(&tables::record_rejected(Sequence(key)))?;
+        let entry = RejectedEntry::read(&value).expect("the engine wrote this entry");
+        let RejectedEntry { tenant, source_name, raw, content_type, reason, at } = entry;
+        Some(RejectedRecord { position: Sequence(key), tenant, source_name, raw, content_type, reason, at })
+    };
+    keys.into_iter().filter_map(read).collect()
+}
+
+/// Tenants and types of jobs that can be taken, in the order of the index, behind `after`.
+///
+/// Jumps from type to type: its cost is the number of types, not of jobs.
+pub fn job_types(keep: &dyn Keep, after: Option<(&str, &str)>, max: usize) -> Vec<(Arc<str>, Arc<str>)> {
+    let all = tables::jobs_available_all();
+    let behind = |tenant: &str, job_type: &str| {
+        // Behind the last job that a type could have.
+        let mut key = tables::jobs_available(tenant, job_type);
+        key.extend_from_slice(&[u8::MAX; 9]);
+        key
+    };
+    let mut from = after.map(|(tenant, job_type)| behind(tenant, job_type));
+    let mut types = Vec::new();
+    while types.len() < max {
+        let mut found = None;
+        scan_prefix(keep, &all, from.as_deref(), &mut |key, _| {
+            found = Some(tables::parse_job_available(key));
+            ControlFlow::Break(())
+        });
+        let Some((tenant, job_type)) = found else { break };
+        from = Some(behind(&tenant, &job_type));
+        types.push((tenant, job_type));
+    }
+    types
+}
+
+fn numbers(keep: &dyn Keep, prefix: &[u8], from: Option<&[u8]>, max: usize) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    scan_prefix(keep, prefix, from, &mut |key, _| {
+        if numbers.len() == max {
+            return ControlFlow::Break(());
+        }
+        numbers.push(tables::last_number(key));
+        ControlFlow::Continue(())
+    });
+    numbers
+}
