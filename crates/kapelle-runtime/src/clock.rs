@@ -140,6 +140,11 @@ impl<C: Clock> PartitionTime<C> {
         self.last
     }
 
+    /// The latest time that was told: no record has a later one.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.last
+    }
+
     pub(crate) fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }

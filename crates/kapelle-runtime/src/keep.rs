@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
 use kapelle_engine::encode;
-use kapelle_engine::ids::{ProcessInstanceKey, Sequence};
+use kapelle_engine::ids::{ProcessInstanceKey, Sequence, Timestamp};
 use kapelle_engine::keep::Keep;
 use kapelle_engine::state::instance::Instance;
 use kapelle_engine::state::partition::Partition;
@@ -27,8 +27,8 @@ use cache::{Cache, Lookup};
 use overlay::{Merge, Overlay};
 use tables::Tables;
 
-/// The partition object's key: it goes with the indexes, in the same cut. The engine's own keys begin with a table's
-/// number, which is never 0.
+/// Where the partition object is, behind the time of the last record (8 bytes, little endian): it goes with the indexes, in
+/// the same cut. The engine's own keys begin with a table's number, which is never 0.
 const PARTITION_KEY: &[u8] = &[0];
 
 /// Gets entries until it breaks.
@@ -42,12 +42,13 @@ pub(crate) struct StoreKeep<S> {
     overlay: Overlay,
     tables: Tables,
     partition: Partition,
+    last_record: Option<Timestamp>,
     /// Header of the command that is being decided or replayed.
     at: Sequence,
     /// The instance that the current decision reached for last: whom to set aside if it panics.
     reached: Option<ProcessInstanceKey>,
-    /// The end of the journal when the store was opened: no blob may know more.
-    journal_end: Sequence,
+    /// The newest boundary that a blob can be of: the end of the journal when it was opened, later the last write-back.
+    boundary: Sequence,
     loads: u64,
     failure: RefCell<Option<String>>,
 }
@@ -61,9 +62,10 @@ impl<S: Store> StoreKeep<S> {
             overlay: Overlay::default(),
             tables: Tables::new(),
             partition: Partition::default(),
+            last_record: None,
             at: Sequence(0),
             reached: None,
-            journal_end: Sequence(0),
+            boundary: Sequence(0),
             loads: 0,
             failure: RefCell::new(None),
         }
@@ -75,15 +77,29 @@ impl<S: Store> StoreKeep<S> {
         self.overlay = Overlay::default();
         self.tables = Tables::new();
         self.reached = None;
-        self.journal_end = journal_end;
+        self.boundary = journal_end;
         self.failure.replace(None);
-        self.partition = match self.store.index_get(PARTITION_KEY) {
-            Ok(Some(bytes)) => encode::decode_partition(&bytes)
-                .map_err(|why| format!("partition object: {why}"))?,
-            Ok(None) => Partition::default(),
-            Err(error) => return Err(error.to_string()),
+        self.partition = Partition::default();
+        self.last_record = None;
+        let Some(stored) = self
+            .store
+            .index_get(PARTITION_KEY)
+            .map_err(|error| error.to_string())?
+        else {
+            return Ok(());
         };
+        let (time, partition) = stored
+            .split_first_chunk()
+            .ok_or("the partition object is cut short")?;
+        self.last_record = Some(Timestamp(i64::from_le_bytes(*time)));
+        self.partition = encode::decode_partition(partition)
+            .map_err(|why| format!("the partition object is damaged: {why}"))?;
         Ok(())
+    }
+
+    /// The time of the last record before the store's cut; `None` if there was none.
+    pub(crate) fn last_record(&self) -> Option<Timestamp> {
+        self.last_record
     }
 
     pub(crate) fn store(&mut self) -> &mut S {
@@ -123,6 +139,7 @@ impl<S: Store> StoreKeep<S> {
         position: Sequence,
         max: usize,
     ) -> Vec<BlobWrite> {
+        self.boundary = self.boundary.max(position);
         let mut writes = Vec::new();
         while writes.len() < max {
             let more = self.cache.park_oldest(before, position, |parked| {
@@ -161,9 +178,10 @@ impl<S: Store> StoreKeep<S> {
         self.cache.oldest_dirt()
     }
 
-    /// Freezes the indexes and the partition object at a batch boundary.
-    pub(crate) fn freeze(&mut self) {
+    /// Freezes the indexes and the partition object at a batch boundary, where time is `last_record`.
+    pub(crate) fn freeze(&mut self, last_record: Timestamp) {
         let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&last_record.0.to_le_bytes());
         encode::encode_partition(&self.partition, &mut bytes);
         self.overlay.put(PARTITION_KEY, &bytes);
         self.overlay.freeze();
@@ -212,7 +230,7 @@ impl<S: Store> StoreKeep<S> {
             return Ok(None);
         };
         let position = Sequence(blob.position.0);
-        if position > self.journal_end.max(self.at) {
+        if position > self.boundary {
             return Err(format!(
                 "instance {key} is stored as of record {}, which the journal has lost",
                 position.0

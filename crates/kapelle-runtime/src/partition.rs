@@ -167,7 +167,13 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
 
     /// Hands the open batch to the journal unless one is in flight: then the open one goes on growing.
     fn append(&mut self) -> Result<bool, String> {
-        if self.open.is_none() || self.journal.in_flight() {
+        if self.open.is_none() {
+            // What was decided wrote nothing: it counts for no batch.
+            self.open_commands = 0;
+            self.open_due = 0;
+            return Ok(false);
+        }
+        if self.journal.in_flight() {
             return Ok(false);
         }
         self.submit_open()?;

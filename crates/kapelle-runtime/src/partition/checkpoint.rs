@@ -157,7 +157,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             .into_iter()
             .flatten()
             .fold(Sequence(end.0 + 1), Ord::min);
-        self.keep.freeze();
+        self.keep.freeze(self.time.last());
         self.checkpoints.cutting = true;
         self.checkpoints.answering = self.checkpoints.asked;
         self.checkpoints.bytes_at_cut = self.metrics.journal_bytes.get();

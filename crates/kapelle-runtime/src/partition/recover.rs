@@ -197,14 +197,12 @@ fn recover<S: Store>(
             instance: *instance,
         });
     }
-    // Without a tail the partition object knows when the last record was; 0 means that there never was one.
-    let stored_time =
-        Some(replay.keep.partition().time()).filter(|time| *time != Timestamp::default());
+    let last_record = replay.last_record.max(replay.keep.last_record());
     Ok(Recovered {
         engine: replay.engine,
         leftovers: replay.leftovers.into_values().collect(),
         manifest,
-        last_record: replay.last_record.max(stored_time),
+        last_record,
         records: replay.records,
     })
 }

@@ -254,10 +254,7 @@ fn fails_everywhere(arm: impl Fn(&World, u64), what: &str) {
 fn busy(world: &mut World) -> Option<String> {
     for round in 0..60 {
         let (request, slot) = request(create(&format!("order-{round}")));
-        let stopped = world
-            .step(&mut vec![request])
-            .err()
-            .or_else(|| world.finish().err());
+        let stopped = world.offer(vec![request]).err();
         if let Some(stopped) = stopped {
             if let Some(reply) = slot.get() {
                 let unknown = matches!(&reply, Err(kapelle_runtime::Refusal::Unavailable { .. }));

@@ -199,10 +199,13 @@ impl Exercised {
     }
 }
 
+/// A quick look each time, a campaign when the expensive assertions are on.
+const SEEDS: u64 = if cfg!(feature = "verify") { 100 } else { 6 };
+
 #[test]
 fn what_was_acknowledged_survives_every_crash_exactly_once() {
     let mut total = Exercised::default();
-    for seed in 0..25 {
+    for seed in 0..SEEDS {
         let run = run(seed);
         total.crashes += run.crashes;
         total.acknowledged += run.acknowledged;
@@ -213,12 +216,13 @@ fn what_was_acknowledged_survives_every_crash_exactly_once() {
         total.replayed += run.replayed;
     }
     println!("{total:?}");
-    let enough = total.crashes >= 200
-        && total.acknowledged >= 2_000
-        && total.unknown >= 100
-        && total.checkpoints >= 200
-        && total.loads >= 200
-        && total.evictions >= 200
-        && total.replayed >= 2_000;
+    let each = |count: u64| count / SEEDS;
+    let enough = each(total.crashes) >= 10
+        && each(total.acknowledged) >= 100
+        && each(total.unknown) >= 5
+        && each(total.checkpoints) >= 10
+        && each(total.loads) >= 10
+        && each(total.evictions) >= 10
+        && each(total.replayed) >= 100;
     assert!(enough, "too little was exercised: {total:?}");
 }

@@ -24,7 +24,7 @@ fn on_a_nearly_full_disk_new_work_is_refused_and_old_work_ends() {
 fn a_batch_takes_no_more_commands_than_it_may() {
     let mut world = World::new(Options {
         batch_commands_max: 3,
-        ..small()
+        ..Options::default()
     });
     world.deploy();
     let (mut requests, slots): (Vec<_>, Vec<_>) = (0..10)

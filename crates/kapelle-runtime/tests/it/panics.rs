@@ -119,9 +119,8 @@ fn the_command_is_refused_and_its_instance_set_aside() {
     let (faulty, faulty_slot) = request(complete(job));
     let (after, after_slot) = request(create("order-101"));
     world
-        .step(&mut vec![before, faulty, after])
+        .offer(vec![before, faulty, after])
         .expect("the partition lives on");
-    world.finish().expect("the partition lives on");
     assert!(
         before_slot.get().is_some_and(|reply| reply.is_ok()),
         "decided before: it stands"
@@ -151,7 +150,7 @@ fn a_fault_while_setting_aside_stops_the_partition() {
     world.backend.arm(instance.0, 2);
     let (faulty, slot) = request(complete(job));
     let stopped = world
-        .step(&mut vec![faulty])
+        .offer(vec![faulty])
         .expect_err("nothing is left to try");
     assert!(
         stopped

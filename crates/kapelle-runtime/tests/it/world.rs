@@ -196,14 +196,22 @@ impl<B: Backend + Clone> World<B> {
             .finish(&mut effects)
     }
 
+    /// Steps until all of these are taken and answered.
+    pub(crate) fn offer(&mut self, mut requests: Vec<Request>) -> Result<(), Stopped> {
+        for _ in 0..1_000 {
+            self.step(&mut requests)?;
+            self.finish()?;
+            if requests.is_empty() {
+                return Ok(());
+            }
+        }
+        panic!("{} requests are never taken", requests.len());
+    }
+
     /// Asks and waits until the answer may leave.
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
         let (request, slot) = request(command);
-        let mut requests = vec![request];
-        while !requests.is_empty() {
-            self.step(&mut requests).expect("the partition works");
-            self.finish().expect("the partition works");
-        }
+        self.offer(vec![request]).expect("the partition works");
         slot.get().expect("answered")
     }
 
