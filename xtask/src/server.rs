@@ -59,7 +59,7 @@ impl Server {
                 .with_context(|| format!("no `{name}` in {line}"))
         };
         server.grpc = address("grpc")?;
-        server.rest = format!("http://{}", address("rest")?);
+        server.rest = address("rest")?;
         Ok(server)
     }
 

@@ -23,7 +23,7 @@
 
 pub mod amqp;
 pub mod attribute;
-mod base64;
+pub mod base64;
 pub mod context;
 pub mod encode;
 mod error;

@@ -177,8 +177,9 @@ impl Carrier {
         };
         let news = self.news.clone();
         let asked = self.partition.read(
-            move |keep| kapelle_engine::outbox::pending(keep, after, max),
-            move |entries: Option<Vec<Arc<OutboxAdded>>>| {
+            move |keep| kapelle_engine::pending::outbox(keep, Some(after), max),
+            move |entries: Option<Vec<OutboxAdded>>| {
+                let entries = entries.map(|entries| entries.into_iter().map(Arc::new).collect());
                 news.send(News::Read(entries)).ok();
             },
         );

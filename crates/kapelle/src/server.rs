@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
 use crate::gateway::{Cluster, Gateway, grpc, rest};
+use crate::history::{self, History};
 use crate::ingest::{self, Ingest};
 use crate::management::{self, Phase};
 use crate::telemetry::metrics::Edge;
@@ -112,8 +113,11 @@ pub(crate) async fn run(
     let sources = ingest::sources::start(&config, &intake, &edge, &cancel);
     let delivery = Delivery::start(&config, partition.clone(), outbox, &edge, cancel.clone());
 
-    // Searches over history are merged in here.
-    let others = Router::new().merge(ingest::http::router(Arc::clone(&intake)));
+    let mut others = Router::new().merge(ingest::http::router(Arc::clone(&intake)));
+    if config.history.enabled {
+        let history = History::start(&config.data.dir, partition.clone(), history_options(&config))?;
+        others = others.merge(rest::search::router(Arc::clone(&gateway), history));
+    }
     let router = rest::router(Arc::clone(&gateway), others);
     tokio::spawn(connections::serve_http(
         listeners.rest,
@@ -148,6 +152,13 @@ pub(crate) async fn run(
     .ok();
     opened.close().await;
     ended
+}
+
+fn history_options(config: &Config) -> history::Options {
+    history::Options {
+        retention: config.history.retention.0,
+        wait: config.history.read_your_writes_timeout.0,
+    }
 }
 
 /// Resolves with the reason when the partition stops deciding.

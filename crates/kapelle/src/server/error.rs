@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use kapelle_runtime::open::OpenError;
 
+use crate::history;
+
 /// A server that does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
@@ -32,8 +34,12 @@ pub(crate) enum ServeError {
     },
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("the system gives no thread: {0}")]
+    Thread(#[source] std::io::Error),
     #[error("recovery from the data directory failed by a fault of the program: {why}")]
     Recovery { why: String },
+    #[error(transparent)]
+    History(#[from] history::Error),
     #[error("the partition stopped by itself: {reason}")]
     PartitionStopped { reason: String },
 }
@@ -51,7 +57,9 @@ impl ServeError {
             Self::NotLoopback { .. } => "KAP-3003",
             Self::Open(error) => error.code(),
             Self::Recovery { .. } => "KAP-3004",
+            Self::History(_) => "KAP-3006",
             Self::PartitionStopped { .. } => "KAP-3005",
+            Self::Thread(_) => "KAP-3007",
         }
     }
 
@@ -68,7 +76,7 @@ impl ServeError {
                 "set {setting} to 127.0.0.1 or [::1]; put a proxy that authenticates in front to serve other machines"
             )),
             // Their texts say what to do.
-            Self::Open(_) => None,
+            Self::Open(_) | Self::Thread(_) | Self::History(_) => None,
             Self::Recovery { .. } => Some("please report it; the data is as it was".to_owned()),
             Self::PartitionStopped { .. } => Some(
                 "nothing that was acknowledged is lost; look after the disk and start again"

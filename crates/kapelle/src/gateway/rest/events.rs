@@ -24,28 +24,51 @@ pub(super) fn routes() -> Router<Searching> {
         .route("/v2/kapelle/events/{key}/explain", get(explain_one))
 }
 
-async fn list(State(state): State<Searching>, Query(parameters): Query<Vec<(String, String)>>) -> Result<Response, Problem> {
+async fn list(
+    State(state): State<Searching>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
     let query = read(parameters)?;
-    Ok(json::ok(ask(&state.history, move |connection| events::list(connection, &query)).await?))
+    Ok(json::ok(
+        ask(&state.history, move |connection| {
+            events::list(connection, &query)
+        })
+        .await?,
+    ))
 }
 
 fn read(parameters: Vec<(String, String)>) -> Result<EventQuery, Problem> {
-    let mut query = EventQuery { limit: LIMIT_DEFAULT, ..EventQuery::default() };
+    let mut query = EventQuery {
+        limit: LIMIT_DEFAULT,
+        ..EventQuery::default()
+    };
     for (name, value) in parameters {
-        let key = || parse_key(&value).ok_or_else(|| Problem::invalid(format!("The value for {name} is '{value}' but must be digits.")));
+        let key = || {
+            parse_key(&value).ok_or_else(|| {
+                Problem::invalid(format!(
+                    "The value for {name} is '{value}' but must be digits."
+                ))
+            })
+        };
         match &*name {
             "after" => query.after = Some(key()?),
             "limit" => {
                 query.limit = key()?;
                 if !(1..=LIMIT_MAX).contains(&query.limit) {
-                    return Err(Problem::invalid(format!("The value for limit is '{value}' but must be between 1 and {LIMIT_MAX}.")));
+                    return Err(Problem::invalid(format!(
+                        "The value for limit is '{value}' but must be between 1 and {LIMIT_MAX}."
+                    )));
                 }
             }
             "direction" => {
                 query.out = match &*value {
                     "in" => Some(false),
                     "out" => Some(true),
-                    _ => return Err(Problem::invalid(format!("The value for direction is '{value}' but must be in or out."))),
+                    _ => {
+                        return Err(Problem::invalid(format!(
+                            "The value for direction is '{value}' but must be in or out."
+                        )));
+                    }
                 }
             }
             "processInstanceKey" => query.instance = Some(key()?),
@@ -65,7 +88,12 @@ fn read(parameters: Vec<(String, String)>) -> Result<EventQuery, Problem> {
 }
 
 fn outcomes(list: &str) -> Result<Vec<String>, Problem> {
-    let known = || OUTCOMES.iter().chain(DeliveryState::WORDS).map(|(_, word)| *word);
+    let known = || {
+        OUTCOMES
+            .iter()
+            .chain(DeliveryState::WORDS)
+            .map(|(_, word)| *word)
+    };
     list.split(',')
         .map(|wanted| {
             let wanted = wanted.trim().to_uppercase();
@@ -73,21 +101,36 @@ fn outcomes(list: &str) -> Result<Vec<String>, Problem> {
                 return Ok(wanted);
             }
             let words = known().collect::<Vec<_>>().join(", ");
-            Err(Problem::invalid(format!("The value for outcome is '{wanted}' but must be one of {words}.")))
+            Err(Problem::invalid(format!(
+                "The value for outcome is '{wanted}' but must be one of {words}."
+            )))
         })
         .collect()
 }
 
 fn no_event(position: i64) -> Problem {
-    Problem::not_found(format!("There is no event at position '{position}', or no longer: see history.retention."))
+    Problem::not_found(format!(
+        "There is no event at position '{position}', or no longer: see history.retention."
+    ))
 }
 
 async fn show(State(state): State<Searching>, Key(position): Key) -> Result<Response, Problem> {
-    let found = ask(&state.history, move |connection| events::find(connection, position)).await?;
-    found.map(|event| json::ok(event.json_with_data())).ok_or_else(|| no_event(position))
+    let found = ask(&state.history, move |connection| {
+        events::find(connection, position)
+    })
+    .await?;
+    found
+        .map(|event| json::ok(event.json_with_data()))
+        .ok_or_else(|| no_event(position))
 }
 
-async fn explain_one(State(state): State<Searching>, Key(position): Key) -> Result<Response, Problem> {
-    let found = ask(&state.history, move |connection| explain::explain(connection, position)).await?;
+async fn explain_one(
+    State(state): State<Searching>,
+    Key(position): Key,
+) -> Result<Response, Problem> {
+    let found = ask(&state.history, move |connection| {
+        explain::explain(connection, position)
+    })
+    .await?;
     found.map(json::ok).ok_or_else(|| no_event(position))
 }

@@ -41,7 +41,10 @@ pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
     let mut router = Router::new()
         .route("/v2/process-definitions/{key}/xml", get(definition_xml))
         .route("/v2/variables/search", post(search_variables))
-        .route("/v2/variables/{key}", get(|state, key| get_one(&VARIABLES, state, key)));
+        .route(
+            "/v2/variables/{key}",
+            get(|state, key| get_one(&VARIABLES, state, key)),
+        );
     for (path, entity) in [
         ("process-definitions", &DEFINITIONS),
         ("process-instances", &INSTANCES),
@@ -49,13 +52,21 @@ pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
         ("jobs", &JOBS),
         ("incidents", &INCIDENTS),
     ] {
-        router = router.route(&format!("/v2/{path}/search"), post(move |state, text| search(entity, state, text, false)));
+        router = router.route(
+            &format!("/v2/{path}/search"),
+            post(move |state, text| search(entity, state, text, false)),
+        );
         // Camunda has no get of a single job.
         if path != "jobs" {
-            router = router.route(&format!("/v2/{path}/{{key}}"), get(move |state, key| get_one(entity, state, key)));
+            router = router.route(
+                &format!("/v2/{path}/{{key}}"),
+                get(move |state, key| get_one(entity, state, key)),
+            );
         }
     }
-    router.merge(super::events::routes()).with_state(Searching { gateway, history })
+    router
+        .merge(super::events::routes())
+        .with_state(Searching { gateway, history })
 }
 
 /// Runs a query where it may block, after history has caught up.
@@ -65,7 +76,12 @@ pub(super) async fn ask<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let history = Arc::clone(history);
     let joined = tokio::task::spawn_blocking(move || history.read(query)).await;
-    let result = joined.map_err(|error| Problem::http(StatusCode::INTERNAL_SERVER_ERROR, format!("the search failed: {error}")))?;
+    let result = joined.map_err(|error| {
+        Problem::http(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the search failed: {error}"),
+        )
+    })?;
     result.map_err(|error| {
         let status = match &error {
             Error::Behind { .. } | Error::Stopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -75,13 +91,30 @@ pub(super) async fn ask<T: Send + 'static>(
     })
 }
 
-async fn search(entity: &'static Entity, State(state): State<Searching>, text: JsonText, truncate: bool) -> Result<Response, Problem> {
+async fn search(
+    entity: &'static Entity,
+    State(state): State<Searching>,
+    text: JsonText,
+    truncate: bool,
+) -> Result<Response, Problem> {
     let search = Search::read(entity, &text, truncate)?;
-    Ok(json::ok(ask(&state.history, move |connection| query::search(entity, search, connection)).await?))
+    Ok(json::ok(
+        ask(&state.history, move |connection| {
+            query::search(entity, search, connection)
+        })
+        .await?,
+    ))
 }
 
-async fn get_one(entity: &'static Entity, State(state): State<Searching>, Key(key): Key) -> Result<Response, Problem> {
-    let found = ask(&state.history, move |connection| query::get(entity, key, connection)).await?;
+async fn get_one(
+    entity: &'static Entity,
+    State(state): State<Searching>,
+    Key(key): Key,
+) -> Result<Response, Problem> {
+    let found = ask(&state.history, move |connection| {
+        query::get(entity, key, connection)
+    })
+    .await?;
     found.map(json::ok).ok_or_else(|| no_such(entity, key))
 }
 
@@ -100,17 +133,34 @@ async fn search_variables(
         truncate = match (&*name, &*value) {
             ("truncateValues", "true") => true,
             ("truncateValues", "false") => false,
-            ("truncateValues", other) => return Err(Problem::invalid(format!("The value for truncateValues is '{other}' but must be true or false."))),
-            (unknown, _) => return Err(Problem::invalid(format!("There is no parameter '{unknown}'; there is truncateValues."))),
+            ("truncateValues", other) => {
+                return Err(Problem::invalid(format!(
+                    "The value for truncateValues is '{other}' but must be true or false."
+                )));
+            }
+            (unknown, _) => {
+                return Err(Problem::invalid(format!(
+                    "There is no parameter '{unknown}'; there is truncateValues."
+                )));
+            }
         };
     }
     search(&VARIABLES, state, text, truncate).await
 }
 
-async fn definition_xml(State(state): State<Searching>, Key(key): Key) -> Result<Response, Problem> {
-    let found = ask(&state.history, move |connection| definitions::xml(connection, key)).await?;
+async fn definition_xml(
+    State(state): State<Searching>,
+    Key(key): Key,
+) -> Result<Response, Problem> {
+    let found = ask(&state.history, move |connection| {
+        definitions::xml(connection, key)
+    })
+    .await?;
     let bytes = found.ok_or_else(|| no_such(&DEFINITIONS, key))?;
     let mut response = bytes.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=UTF-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/xml;charset=UTF-8"),
+    );
     Ok(response)
 }

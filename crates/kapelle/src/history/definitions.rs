@@ -1,0 +1,52 @@
+//! What the projection knows of definitions: elements by their index, so that rows need no names.
+
+use std::sync::Arc;
+
+use kapelle_engine::event::ProcessDeployed;
+use kapelle_model::graph::Process;
+use rusqlite::{Connection, params};
+
+/// Compiles the process as the engine does and writes one row an element.
+///
+/// Bytes that were accepted once compile in every release (design §4); should they not, the definition is searchable
+/// without its elements.
+pub(super) fn write(connection: &Connection, deployed: &ProcessDeployed, xml: &[u8]) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT OR REPLACE INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
+        signed(deployed.definition.get()),
+        signed(deployed.resource.get()),
+        &*deployed.tenant,
+        &*deployed.process_id,
+        deployed.version,
+        deployed.version_tag.as_deref(),
+        deployed.name.as_deref(),
+        &*deployed.resource_name,
+        deployed.semantics,
+    ])?;
+    let Some(process) = compile(deployed, xml) else {
+        tracing::warn!(process = %deployed.process_id, version = deployed.version, "the elements of a definition are not searchable");
+        return Ok(());
+    };
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO definition_element VALUES (?1,?2,?3,?4,?5)")?;
+    for index in process.indexes() {
+        let element = process.element(index);
+        insert.execute(params![
+            signed(deployed.definition.get()),
+            index.0,
+            &*element.id,
+            element.name.as_deref(),
+            element.element_type.as_str(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn compile(deployed: &ProcessDeployed, xml: &[u8]) -> Option<Arc<Process>> {
+    let semantics = u16::try_from(deployed.semantics).ok()?;
+    let bpmn = kapelle_model::compile(xml, semantics).ok()?;
+    bpmn.processes.into_iter().find(|process| process.id == deployed.process_id).map(Arc::from)
+}
+
+/// SQLite's integers are signed; keys stay far below 2^63.
+pub(super) fn signed(key: u64) -> i64 {
+    i64::try_from(key).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,35 @@
+//! What can go wrong with the projection.
+
+use std::path::PathBuf;
+
+/// Stable codes `KAP-HIS-xx`, for people and for searching.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file belongs to a later release.
+    #[error(
+        "KAP-HIS-01: {} was written by a newer Kapelle (schema {found}, this one knows {known}); use that version, or move the file away to have it made anew from the journal",
+        path.display()
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// SQLite refuses.
+    #[error("KAP-HIS-02: failed to {what}: {source}")]
+    Sqlite { what: &'static str, source: rusqlite::Error },
+    /// A damaged file could not be put aside.
+    #[error("KAP-HIS-03: failed to put the damaged {} aside: {source}", path.display())]
+    Aside { path: PathBuf, source: std::io::Error },
+    /// A query did not see its own writes in time.
+    #[error("KAP-HIS-04: search is behind: it is at record {position} and has to reach {wanted}; try again in a moment")]
+    Behind { position: u64, wanted: u64 },
+    /// The projection ended; commands go on.
+    #[error("KAP-HIS-05: search has stopped and needs a restart of the server: {reason}")]
+    Stopped { reason: String },
+    /// The thread could not be made.
+    #[error("KAP-HIS-06: failed to start the thread of the projection: {source}")]
+    Thread { source: std::io::Error },
+}
+
+impl Error {
+    pub(super) fn sqlite(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { what, source }
+    }
+}

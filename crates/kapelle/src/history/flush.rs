@@ -1,0 +1,341 @@
+//! Writes a batch in one transaction, its position with it.
+
+use kapelle_engine::response::Match;
+use kapelle_feel::json::write_string;
+use rusqlite::{Connection, Transaction, params};
+
+use super::batch::{Arrival, Arrived, Batch, ElementRow, IncidentRow, InstanceRow, JobRow, Later, OutboxRow, Route, SubscriptionRow};
+use super::definitions::{self, signed};
+use super::query::words::NO_KEY;
+use kapelle_engine::response::Outcome;
+
+/// All rows of the batch, or none.
+pub(super) fn write(connection: &mut Connection, batch: Batch) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    write_definitions(&transaction, &batch)?;
+    for (key, row) in &batch.instances {
+        write_instance(&transaction, *key, row)?;
+    }
+    for (key, row) in &batch.elements {
+        write_element(&transaction, *key, row)?;
+    }
+    for (key, row) in &batch.jobs {
+        write_job(&transaction, *key, row)?;
+    }
+    for (key, row) in &batch.incidents {
+        write_incident(&transaction, *key, row)?;
+    }
+    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO variable VALUES (?1,?2,?3,?4,?5)")?;
+    for (key, row) in &batch.variables {
+        insert.execute(params![signed(*key), signed(row.instance), signed(row.scope), &*row.name, &*row.value])?;
+    }
+    drop(insert);
+    for (key, row) in &batch.subscriptions {
+        write_subscription(&transaction, *key, row)?;
+    }
+    write_events(&transaction, &batch)?;
+    transaction
+        .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'position'")?
+        .execute([signed(batch.position.0)])?;
+    transaction.commit()
+}
+
+fn write_definitions(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    for (key, (name, bytes)) in &batch.resources {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO resource VALUES (?1,?2,?3)")?
+            .execute(params![signed(key.0), &**name, &**bytes])?;
+    }
+    for deployed in &batch.definitions {
+        // A process deployed again from an old resource finds it in the table.
+        let xml: Vec<u8> = match batch.resources.get(&deployed.resource) {
+            Some((_, bytes)) => bytes.to_vec(),
+            None => transaction.query_row("SELECT bytes FROM resource WHERE key = ?1", [signed(deployed.resource.0)], |row| row.get(0))?,
+        };
+        definitions::write(transaction, deployed, &xml)?;
+    }
+    Ok(())
+}
+
+fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow) -> rusqlite::Result<()> {
+    let state = row.state.map(|state| state as u8);
+    let ended = row.ended.map(|at| at.0);
+    let Some((created, started)) = &row.created else {
+        transaction
+            .prepare_cached(
+                "UPDATE instance SET state = COALESCE(?2, state), ended = COALESCE(?3, ended), incidents = incidents + ?4 WHERE key = ?1",
+            )?
+            .execute(params![signed(key), state, ended, row.incidents])?;
+        return Ok(());
+    };
+    let mut tags = String::from("[");
+    for tag in &created.tags {
+        if tags.len() > 1 {
+            tags.push(',');
+        }
+        write_string(&mut tags, tag);
+    }
+    tags.push(']');
+    transaction.prepare_cached("INSERT OR REPLACE INTO instance VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
+        signed(key),
+        signed(created.definition.0),
+        &*created.tenant,
+        state,
+        started.0,
+        ended,
+        row.incidents,
+        created.business_id.as_deref(),
+        tags,
+    ])?;
+    Ok(())
+}
+
+fn write_element(transaction: &Transaction<'_>, key: u64, row: &ElementRow) -> rusqlite::Result<()> {
+    let state = row.state.map(|state| state as u8);
+    let ended = row.ended.map(|at| at.0);
+    let incident = row.incident.map(signed);
+    match row.created {
+        Some((instance, index, scope, started)) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO element VALUES (?1,?2,?3,?4,?5,?6,?7,NULLIF(?8,0))")?
+            .execute(params![signed(key), signed(instance), index, signed(scope), state, started.0, ended, incident])?,
+        None => transaction
+            .prepare_cached(
+                "UPDATE element SET state = COALESCE(?2, state), ended = COALESCE(?3, ended),
+                 incident = NULLIF(COALESCE(?4, incident), 0) WHERE key = ?1",
+            )?
+            .execute(params![signed(key), state, ended, incident])?,
+    };
+    Ok(())
+}
+
+fn write_job(transaction: &Transaction<'_>, key: u64, row: &JobRow) -> rusqlite::Result<()> {
+    let state = row.state.map(|state| state as u8);
+    let (deadline, ended) = (row.deadline.map(|at| at.0), row.ended.map(|at| at.0));
+    let (worker, code, message) = (row.worker.as_deref(), row.error_code.as_deref(), row.error_message.as_deref());
+    match &row.created {
+        Some((job, index, created)) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO job VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")?
+            .execute(params![
+                signed(key),
+                signed(job.instance.0),
+                signed(job.element.0),
+                index,
+                &*job.job_type,
+                worker,
+                row.retries,
+                state,
+                deadline,
+                created.0,
+                row.updated.0,
+                ended,
+                code,
+                message,
+            ])?,
+        None => transaction
+            .prepare_cached(
+                "UPDATE job SET worker = COALESCE(?2, worker), retries = COALESCE(?3, retries), state = COALESCE(?4, state),
+                 deadline = COALESCE(?5, deadline), updated = ?6, ended = COALESCE(?7, ended),
+                 error_code = COALESCE(?8, error_code), error_message = COALESCE(?9, error_message) WHERE key = ?1",
+            )?
+            .execute(params![signed(key), worker, row.retries, state, deadline, row.updated.0, ended, code, message])?,
+    };
+    Ok(())
+}
+
+fn write_incident(transaction: &Transaction<'_>, key: u64, row: &IncidentRow) -> rusqlite::Result<()> {
+    let state = row.state.map(|state| state as u8);
+    let resolved = row.resolved.map(|at| at.0);
+    match &row.raised {
+        Some((raised, created)) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO incident VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")?
+            .execute(params![
+                signed(key),
+                signed(raised.instance.0),
+                signed(raised.element_instance.0),
+                raised.element.0,
+                raised.job.map(|job| signed(job.0)),
+                raised.kind.as_str(),
+                &*raised.message,
+                state,
+                created.0,
+                resolved,
+            ])?,
+        None => transaction
+            .prepare_cached("UPDATE incident SET state = COALESCE(?2, state), resolved = COALESCE(?3, resolved) WHERE key = ?1")?
+            .execute(params![signed(key), state, resolved])?,
+    };
+    Ok(())
+}
+
+fn write_subscription(transaction: &Transaction<'_>, key: u64, row: &SubscriptionRow) -> rusqlite::Result<()> {
+    let closed = row.closed.map(|(reason, position, at)| (reason, signed(position.0), at.0));
+    let (reason, position, at) = (closed.map(|c| c.0), closed.map(|c| c.1), closed.map(|c| c.2));
+    match &row.opened {
+        Some((opened, opened_position, opened_at)) => transaction
+            .prepare_cached("INSERT OR REPLACE INTO subscription VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")?
+            .execute(params![
+                signed(key),
+                signed(opened.instance.0),
+                &*opened.tenant,
+                &*opened.process_id,
+                &*opened.name,
+                &*opened.correlation_key,
+                signed(opened.element_instance.0),
+                opened.element.0,
+                signed(opened_position.0),
+                opened_at.0,
+                position,
+                at,
+                reason,
+            ])?,
+        None => transaction
+            .prepare_cached("UPDATE subscription SET closed = ?2, closed_at = ?3, reason = ?4 WHERE key = ?1")?
+            .execute(params![signed(key), position, at, reason])?,
+    };
+    Ok(())
+}
+
+fn write_events(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    for arrival in &batch.arrivals {
+        write_arrival(transaction, arrival)?;
+    }
+    for route in &batch.routes {
+        write_route(transaction, route)?;
+    }
+    for (message, position) in &batch.messages {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO event_message VALUES (?1,?2)")?
+            .execute([signed(message.0), signed(position.0)])?;
+    }
+    for later in &batch.later {
+        write_later(transaction, later)?;
+    }
+    for (entry, row) in &batch.outbox {
+        write_outbox(transaction, *entry, row)?;
+    }
+    Ok(())
+}
+
+fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::Result<()> {
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL)")?;
+    let (position, at) = (signed(arrival.position.0), arrival.at.0);
+    let (channel, tenant) = (&*arrival.channel, &*arrival.tenant);
+    match &arrival.what {
+        Arrived::Event(event) => {
+            let mut bytes = Vec::new();
+            kapelle_events::encode::encode(event, &mut bytes);
+            let none: Option<&str> = None;
+            insert.execute(params![
+                position, at, channel, tenant, event.source(), event.id(), event.event_type(), event.subject(), bytes,
+                Outcome::NoMatch as u8, none, none,
+            ])?;
+        }
+        Arrived::Repeat { source, id, first, same_content } => {
+            let reason = if *same_content { "repeats an event that was taken before" } else { "repeats an id with other content" };
+            let first = signed(first.0);
+            // The repeat's own attributes are not in the journal again: type and subject are the first one's.
+            insert.execute(params![
+                position, at, channel, tenant, &**source, &**id, None::<&str>, None::<&str>, None::<&[u8]>,
+                Outcome::Duplicate as u8, reason, first,
+            ])?;
+            transaction
+                .prepare_cached(
+                    "UPDATE event_in SET (type, subject) = (SELECT type, subject FROM event_in WHERE position = ?2) WHERE position = ?1",
+                )?
+                .execute([position, first])?;
+        }
+        Arrived::Malformed { raw, reason } => {
+            insert.execute(params![
+                position, at, channel, tenant, None::<&str>, None::<&str>, None::<&str>, None::<&str>, &**raw,
+                Outcome::Rejected as u8, &**reason, None::<i64>,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_route(transaction: &Transaction<'_>, route: &Route) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE event_in SET outcome = ?2, reason = ?3, matches = ?4 WHERE position = ?1")?
+        .execute(params![signed(route.position.0), route.outcome as u8, &*route.reason, matches_json(&route.matches)])?;
+    for instance in route.matches.iter().filter_map(|m| m.instance) {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO event_instance VALUES (?1,?2)")?
+            .execute([signed(instance.0), signed(route.position.0)])?;
+    }
+    Ok(())
+}
+
+/// As `docs/reference/events-api.md` has them: written once, given out as they are.
+fn matches_json(matches: &[Match]) -> String {
+    let mut text = String::from("[");
+    for found in matches {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        for (open, value) in [
+            ("{\"message\":", &*found.message),
+            (",\"processDefinitionId\":", &*found.process_id),
+            (",\"correlationKey\":", &*found.correlation_key),
+            (",\"outcome\":", found.outcome.as_str()),
+            (",\"reason\":", &*found.reason),
+        ] {
+            text.push_str(open);
+            write_string(&mut text, value);
+        }
+        text.push_str(",\"processInstanceKey\":");
+        match found.instance {
+            Some(instance) => write_string(&mut text, &instance.to_string()),
+            None => text.push_str("null"),
+        }
+        text.push('}');
+    }
+    text.push(']');
+    text
+}
+
+fn write_later(transaction: &Transaction<'_>, later: &Later) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO event_later SELECT position, ?2, ?3, ?4, ?5 FROM event_message WHERE message = ?1")?
+        .execute(params![
+            signed(later.message.0),
+            later.at.0,
+            later.what,
+            &*later.process_id,
+            later.instance.map_or(NO_KEY, |instance| signed(instance.0)),
+        ])?;
+    if let Some(instance) = later.instance {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO event_instance SELECT ?2, position FROM event_message WHERE message = ?1")?
+            .execute([signed(later.message.0), signed(instance.0)])?;
+    }
+    Ok(())
+}
+
+fn write_outbox(transaction: &Transaction<'_>, entry: u64, row: &OutboxRow) -> rusqlite::Result<()> {
+    let state = row.state.map(|state| state as u8);
+    let error = row.error.as_deref();
+    match &row.added {
+        Some((added, position, at)) => {
+            let mut bytes = Vec::new();
+            kapelle_events::encode::encode(&added.event, &mut bytes);
+            let event = &added.event;
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")?
+                .execute(params![
+                    signed(position.0), signed(entry), at.0, &*added.to, &*added.tenant, event.source(), event.id(),
+                    event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0),
+                ])?;
+        }
+        None => {
+            transaction
+                .prepare_cached(
+                    "UPDATE event_out SET state = COALESCE(?2, state), reason = COALESCE(?3, reason),
+                     attempts = COALESCE(?4, attempts) WHERE entry = ?1",
+                )?
+                .execute(params![signed(entry), state, error, row.attempts])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! CloudEvents that came in and went out, as `docs/reference/events-api.md` gives them.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::render::time;
+use super::words::{DeliveryState, OUTCOMES, word};
+use crate::gateway::rest::json::{Object, array};
+use crate::history::Error;
+
+/// Rows of both tables with the same columns.
+const BOTH: &str = "(
+    SELECT position, 0 AS out, time, channel, tenant, source, id, type, subject, event, outcome, reason, duplicate_of,
+        matches, NULL AS attempts, (SELECT MIN(instance) FROM event_instance x WHERE x.position = event_in.position) AS instance
+    FROM event_in
+    UNION ALL
+    SELECT position, 1, time, channel, tenant, source, id, type, subject, event, state, reason, NULL, NULL, attempts, instance
+    FROM event_out)";
+
+/// What is asked for. Texts are compared whole; a type may end in `*`.
+#[derive(Debug, Default)]
+pub(crate) struct EventQuery {
+    pub(crate) after: Option<i64>,
+    pub(crate) limit: i64,
+    pub(crate) out: Option<bool>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) id: Option<String>,
+    /// Words of [`OUTCOMES`] or [`DeliveryState`].
+    pub(crate) outcomes: Vec<String>,
+    pub(crate) instance: Option<i64>,
+}
+
+/// An item as it is given out, and what *explain* needs of it.
+pub(crate) struct EventRow {
+    pub(crate) position: i64,
+    pub(crate) is_out: bool,
+    pub(crate) time_ms: i64,
+    pub(crate) tenant: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<String>,
+    pub(crate) matches: Option<String>,
+    event: Option<Vec<u8>>,
+    channel: String,
+    source: Option<String>,
+    id: Option<String>,
+    duplicate_of: Option<i64>,
+    attempts: Option<i64>,
+    instance: Option<i64>,
+}
+
+impl EventRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let is_out: bool = row.get(1)?;
+        let words = if is_out { DeliveryState::WORDS } else { OUTCOMES };
+        Ok(Self {
+            position: row.get(0)?,
+            is_out,
+            time_ms: row.get(2)?,
+            channel: row.get(3)?,
+            tenant: row.get(4)?,
+            source: row.get(5)?,
+            id: row.get(6)?,
+            event_type: row.get(7)?,
+            subject: row.get(8)?,
+            event: row.get(9)?,
+            outcome: word(words, row.get(10)?).unwrap_or("UNKNOWN"),
+            reason: row.get(11)?,
+            duplicate_of: row.get(12)?,
+            matches: row.get(13)?,
+            attempts: row.get(14)?,
+            instance: row.get(15)?,
+        })
+    }
+
+    /// The members of the list's items.
+    fn object(&self) -> Object {
+        let key = |key: Option<i64>| key.map(|key| key.to_string());
+        let mut object = Object::new();
+        object
+            .text("position", &self.position.to_string())
+            .text("direction", if self.is_out { "out" } else { "in" })
+            .text_or_null("time", time(self.time_ms).as_deref())
+            .text("channel", &self.channel)
+            .text("tenantId", &self.tenant)
+            .text_or_null("source", self.source.as_deref())
+            .text_or_null("id", self.id.as_deref())
+            .text_or_null("type", self.event_type.as_deref())
+            .text_or_null("subject", self.subject.as_deref())
+            .text("outcome", self.outcome)
+            .text_or_null("reason", self.reason.as_deref())
+            .text_or_null("duplicateOf", key(self.duplicate_of).as_deref())
+            .text_or_null("processInstanceKey", key(self.instance).as_deref())
+            .raw("matches", self.matches.as_deref().unwrap_or("[]"));
+        match self.attempts {
+            Some(attempts) => object.number("attempts", attempts),
+            None => object.null("attempts"),
+        };
+        object
+    }
+
+    pub(crate) fn json(&self) -> String {
+        self.object().end()
+    }
+
+    /// With attributes and data. What could not become a CloudEvent has its raw bytes as data.
+    pub(crate) fn json_with_data(&self) -> String {
+        let mut object = self.object();
+        let event = self.event.as_deref().and_then(|bytes| kapelle_events::encode::decode(bytes).ok());
+        let (data, content_type) = match &event {
+            Some(event) => (event.data().map(|data| data.as_bytes().to_vec()), event.data_content_type()),
+            None => (self.event.clone(), None),
+        };
+        object.text_or_null("eventTime", event.as_ref().and_then(|e| e.time()).map(kapelle_events::Timestamp::as_str));
+        match &event {
+            Some(event) => object.raw("attributes", &attributes(event)),
+            None => object.raw("attributes", "{}"),
+        };
+        let text = data.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let binary = data.as_deref().filter(|_| text.is_none()).map(kapelle_events::base64::encode);
+        object
+            .text_or_null("data", text)
+            .text_or_null("data_base64", binary.as_deref())
+            .text_or_null("dataContentType", content_type);
+        object.end()
+    }
+}
+
+/// As in the structured JSON format, without the data.
+fn attributes(event: &kapelle_events::CloudEvent) -> String {
+    let mut object = Object::new();
+    object.text("specversion", "1.0").text("id", event.id()).text("source", event.source()).text("type", event.event_type());
+    for (name, value) in [
+        ("subject", event.subject()),
+        ("time", event.time().map(kapelle_events::Timestamp::as_str)),
+        ("datacontenttype", event.data_content_type()),
+        ("dataschema", event.data_schema()),
+    ] {
+        if let Some(value) = value {
+            object.text(name, value);
+        }
+    }
+    for (name, value) in event.extensions() {
+        match value {
+            kapelle_events::attribute::Value::Boolean(flag) => object.bool(name, *flag),
+            kapelle_events::attribute::Value::Integer(number) => object.number(name, i64::from(*number)),
+            other => object.text(name, &other.to_text()),
+        };
+    }
+    object.end()
+}
+
+/// The page as it is given out.
+pub(crate) fn list(connection: &Connection, query: &EventQuery) -> Result<String, Error> {
+    run_list(connection, query).map_err(Error::sqlite("list events"))
+}
+
+fn run_list(connection: &Connection, query: &EventQuery) -> rusqlite::Result<String> {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    let mut add = |sql: &str, bound: Vec<Value>| {
+        conditions.push(sql.to_owned());
+        values.extend(bound);
+    };
+    let text = |text: &str| Value::Text(text.to_owned());
+    if let Some(after) = query.after {
+        add("position > ?", vec![Value::Integer(after)]);
+    }
+    if let Some(out) = query.out {
+        add("out = ?", vec![Value::Integer(out.into())]);
+    }
+    match query.event_type.as_deref().map(|whole| (whole, whole.strip_suffix('*'))) {
+        Some((_, Some(prefix))) => add("substr(type, 1, length(?)) = ?", vec![text(prefix), text(prefix)]),
+        Some((whole, None)) => add("type = ?", vec![text(whole)]),
+        None => {}
+    }
+    for (sql, wanted) in [("source = ?", &query.source), ("subject = ?", &query.subject), ("id = ?", &query.id)] {
+        if let Some(wanted) = wanted {
+            add(sql, vec![text(wanted)]);
+        }
+    }
+    if let Some(instance) = query.instance {
+        let instance = Value::Integer(instance);
+        add(
+            "(instance = ? OR (out = 0 AND position IN (SELECT position FROM event_instance WHERE instance = ?)))",
+            vec![instance.clone(), instance],
+        );
+    }
+    conditions.extend(outcome_condition(&query.outcomes));
+    values.push(Value::Integer(query.limit));
+    let sql = statement(&conditions, query.after.is_some());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows: Vec<EventRow> =
+        statement.query_map(params_from_iter(values), EventRow::read)?.collect::<rusqlite::Result<_>>()?;
+    if query.after.is_none() {
+        rows.reverse();
+    }
+    let looked_at: i64 = connection.query_row("SELECT value FROM meta WHERE name = 'position'", [], |row| row.get(0))?;
+    let filled = i64::try_from(rows.len()).is_ok_and(|len| len >= query.limit);
+    // A full page may have more behind it; one that is not has looked at everything.
+    let end = rows.last().filter(|_| filled || query.after.is_none()).map_or(looked_at, |row| row.position);
+    let mut page = Object::new();
+    page.text("endPosition", &end.to_string());
+    let mut answer = Object::new();
+    answer.raw("items", &array(rows.iter().map(EventRow::json))).raw("page", &page.end());
+    Ok(answer.end())
+}
+
+fn outcome_condition(words: &[String]) -> Option<String> {
+    if words.is_empty() {
+        return None;
+    }
+    let of = |table: &[(i64, &str)]| -> String {
+        let numbers: Vec<String> =
+            table.iter().filter(|(_, word)| words.iter().any(|w| w == word)).map(|(number, _)| number.to_string()).collect();
+        numbers.join(",")
+    };
+    Some(format!("((out = 0 AND outcome IN ({})) OR (out = 1 AND outcome IN ({})))", of(OUTCOMES), of(DeliveryState::WORDS)))
+}
+
+fn statement(conditions: &[String], forward: bool) -> String {
+    let where_ = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT * FROM {BOTH} {where_} ORDER BY position {} LIMIT ?", if forward { "ASC" } else { "DESC" })
+}
+
+/// One event.
+pub(crate) fn find(connection: &Connection, position: i64) -> Result<Option<EventRow>, Error> {
+    use rusqlite::OptionalExtension as _;
+    connection
+        .prepare_cached(&format!("SELECT * FROM {BOTH} WHERE position = ?1"))
+        .and_then(|mut statement| statement.query_row([position], EventRow::read).optional())
+        .map_err(Error::sqlite("look up an event"))
+}

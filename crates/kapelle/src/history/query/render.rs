@@ -1,0 +1,49 @@
+//! A row as a JSON object.
+
+use kapelle_events::Timestamp;
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use super::field::{Field, Kind};
+use super::words::word;
+use crate::gateway::rest::json::Object;
+
+/// Variable values are cut after so many characters in searches, as in Camunda.
+pub(super) const VALUE_CHARS_MAX: usize = 8_191;
+
+/// Milliseconds as RFC 3339 in UTC.
+pub(crate) fn time(ms: i64) -> Option<String> {
+    Timestamp::from_unix_ms(ms).map(|time| time.as_str().to_owned())
+}
+
+/// All shown members, null where there is nothing.
+pub(super) fn object(fields: &[&Field], row: &Row<'_>, truncate: bool) -> rusqlite::Result<String> {
+    let mut object = Object::new();
+    for (column, field) in fields.iter().enumerate() {
+        member(&mut object, field, row.get_ref(column)?, truncate);
+    }
+    Ok(object.end())
+}
+
+fn member(object: &mut Object, field: &Field, value: ValueRef<'_>, truncate: bool) {
+    let name = field.name;
+    match (field.kind, value) {
+        (Kind::Key, ValueRef::Integer(key)) => object.key(name, key.unsigned_abs()),
+        (Kind::Number, ValueRef::Integer(number)) => object.number(name, number),
+        (Kind::Bool, ValueRef::Integer(flag)) => object.bool(name, flag != 0),
+        (Kind::Time, ValueRef::Integer(ms)) => object.text_or_null(name, time(ms).as_deref()),
+        (Kind::Word(words), ValueRef::Integer(number)) => object.text_or_null(name, word(words, number)),
+        (Kind::Json, ValueRef::Text(text)) => object.raw(name, &String::from_utf8_lossy(text)),
+        (Kind::Text, ValueRef::Text(text)) => object.text(name, &String::from_utf8_lossy(text)),
+        (Kind::Value, ValueRef::Blob(bytes)) => {
+            let text = kapelle_feel::json::from_msgpack(bytes);
+            let cut = truncate.then(|| text.char_indices().nth(VALUE_CHARS_MAX)).flatten();
+            object.text(name, cut.map_or(&*text, |(end, _)| &text[..end]));
+            if truncate {
+                object.bool("isTruncated", cut.is_some());
+            }
+            object
+        }
+        _ => object.null(name),
+    };
+}
