@@ -90,6 +90,16 @@ impl Number {
         ((self.high as i128) << 64) | self.low as i128
     }
 
+    /// The coefficient of everyday numbers.
+    #[inline]
+    const fn small_coefficient(self) -> Option<i64> {
+        if self.high == (self.low as i64) >> 63 {
+            Some(self.low as i64)
+        } else {
+            None
+        }
+    }
+
     /// The power of ten that the coefficient is multiplied by.
     #[inline]
     pub const fn exponent(self) -> i32 {
@@ -241,6 +251,10 @@ impl Number {
     )]
     pub fn mul(self, other: Number) -> Option<Number> {
         let exponent = self.exponent() + other.exponent();
+        if let (Some(left), Some(right)) = (self.small_coefficient(), other.small_coefficient()) {
+            // Two 64-bit factors: one machine multiplication.
+            return Number::new(i128::from(left) * i128::from(right), exponent);
+        }
         if let Some(product) = self.coefficient().checked_mul(other.coefficient()) {
             return Number::new(product, exponent);
         }
@@ -273,6 +287,9 @@ impl Number {
         let negative = self.is_negative() != other.is_negative();
         if dividend.is_multiple_of(divisor) {
             return Self::from_wide(negative, U256::from(dividend / divisor), preferred, false);
+        }
+        if let Some((quotient, exponent)) = divide_exactly(dividend, divisor, preferred) {
+            return Number::new(if negative { -quotient } else { quotient }, exponent);
         }
         // Enough digits that the quotient has at least 34 and one to round by.
         let shift = DIGITS_MAX + 2 + wide::digits(divisor) - wide::digits(dividend);
@@ -369,7 +386,37 @@ impl Ord for Number {
     }
 }
 
+/// A quotient that ends after a few digits, found in 64 bits: most that people write do.
+fn divide_exactly(dividend: u128, divisor: u128, preferred: i32) -> Option<(i128, i32)> {
+    let divisor = u64::try_from(divisor).ok()?;
+    let mut dividend = u64::try_from(dividend).ok()?;
+    let mut exponent = preferred;
+    while !dividend.is_multiple_of(divisor) {
+        dividend = dividend.checked_mul(10)?;
+        exponent -= 1;
+    }
+    Some(((dividend / divisor).into(), exponent))
+}
+
 fn compare_scaled(left: Number, right: Number) -> Ordering {
+    let (high, low) = if left.exponent > right.exponent {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let shift = (high.exponent() - low.exponent()) as u32;
+    if let Some(small) = high.small_coefficient()
+        && shift < 19
+    {
+        // 19 digits and 18 zeros fit 128 bits.
+        let scaled = i128::from(small) * pow10(shift) as i128;
+        let ordering = scaled.cmp(&low.coefficient());
+        return if left.exponent > right.exponent {
+            ordering
+        } else {
+            ordering.reverse()
+        };
+    }
     let sign = |n: Number| n.coefficient().signum();
     if sign(left) != sign(right) || left.is_zero() {
         return sign(left).cmp(&sign(right));

@@ -17,6 +17,8 @@ mod type_name;
 use crate::expr::ParseError;
 use crate::lexer::{self, LexError, Spanned, Token};
 use crate::program::{Node, NodeId, Program};
+use crate::range::{Bound, Range};
+use crate::value::Value;
 use operator::Precedence;
 use scope::Frame;
 
@@ -60,6 +62,45 @@ pub(crate) fn parse_unary_tests(text: &str) -> Step<Program> {
     let root = parser.unary_tests()?;
     parser.expect_end()?;
     Ok(parser.finish(root))
+}
+
+/// A range whose bounds are literals of one type, if the text is nothing else.
+pub(crate) fn parse_range(text: &str) -> Option<Range> {
+    let mut parser = Parser::new(text).ok()?;
+    let root = parser.expression(Precedence::LOWEST).ok()?;
+    parser.expect_end().ok()?;
+    let Node::Range {
+        start,
+        end,
+        start_included,
+        end_included,
+    } = parser.program.node(root)
+    else {
+        return None;
+    };
+    let value = |node: NodeId| {
+        parser
+            .program
+            .as_constant(node)
+            .filter(|value| value.has_order())
+            .cloned()
+    };
+    let bound = |node: Option<NodeId>, included: bool| match node {
+        None => Some(Bound::Open),
+        Some(node) if included => value(node).map(Bound::Included),
+        Some(node) => value(node).map(Bound::Excluded),
+    };
+    let range = Range {
+        start: bound(start, start_included)?,
+        end: bound(end, end_included)?,
+    };
+    let kinds = [&range.start, &range.end].map(|bound| bound.value().map(Value::type_name));
+    if let [Some(low), Some(high)] = kinds
+        && low != high
+    {
+        return None;
+    }
+    Some(range)
 }
 
 impl<'t> Parser<'t> {

@@ -128,6 +128,20 @@ impl Value {
         }
     }
 
+    /// Is it of a type with an order? Such values are scalars, so a range of them is never deep.
+    pub(crate) fn has_order(&self) -> bool {
+        matches!(
+            self,
+            Value::Number(_)
+                | Value::String(_)
+                | Value::Date(_)
+                | Value::Time(_)
+                | Value::DateTime(_)
+                | Value::DaysTimeDuration(_)
+                | Value::YearsMonthsDuration(_)
+        )
+    }
+
     /// How deep and how large it is.
     pub(crate) fn shape(&self) -> Shape {
         match self {
@@ -262,5 +276,15 @@ impl<N: Into<Text>> FromIterator<(N, Value)> for Value {
                 .map(|(name, value)| (name.into(), value))
                 .collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_half_a_cache_line() {
+        assert_eq!(size_of::<Value>(), 32);
     }
 }

@@ -1,11 +1,13 @@
-//! `not`, `is defined`, `get or else`, `assert`.
+//! `not`, `is`, `is defined`, `get or else`, `assert`.
 
 use super::{Call, Failure, Outcome, Overload, function};
+use crate::eval::same;
 use crate::expr::EvalError;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Overload] = &[
     function("not", &["negand"], not),
+    function("is", &["value1", "value2"], is),
     function("is defined", &["value"], is_defined),
     function("get or else", &["value", "default"], get_or_else),
     function("assert", &["value", "condition"], assert),
@@ -18,6 +20,16 @@ fn not(call: &mut Call<'_, '_>) -> Outcome {
         Value::Null => Ok(Value::Null),
         _ => Err(Failure::Illegal),
     }
+}
+
+/// The same in type, content and zone: where `=` compares moments, this compares clocks.
+fn is(call: &mut Call<'_, '_>) -> Outcome {
+    let (left, right) = (call.value(0).clone(), call.value(1).clone());
+    let answer = match (&left, &right) {
+        (Value::Time(_), _) | (Value::DateTime(_), _) => left == right,
+        _ => same(&left, &right, call.meter)?,
+    };
+    Ok(Value::Bool(answer))
 }
 
 /// Null counts as not defined, as in feel-scala since 1.17.

@@ -1,9 +1,13 @@
 //! Values of one type from values of another.
 
+use std::cmp::Ordering;
+
 use super::arguments::number;
 use super::{Call, Failure, Outcome, Overload, function};
+use crate::eval::{Order, order};
 use crate::json;
 use crate::number::Number;
+use crate::parser::parse_range;
 use crate::temporal::{Date, DateTime, Time, Zone, parse_duration};
 use crate::value::{Context, Text, Value};
 
@@ -43,6 +47,7 @@ pub(super) const FUNCTIONS: &[Overload] = &[
         years_and_months,
     ),
     function("context", &["entries"], context),
+    function("range", &["from"], range),
     function("from json", &["value"], from_json),
     function("to json", &["value"], to_json),
 ];
@@ -74,6 +79,7 @@ fn time(call: &mut Call<'_, '_>) -> Outcome {
         Value::String(text) => text.parse().map_err(|_| invalid("time", text))?,
         Value::Time(time) => **time,
         Value::DateTime(at) => at.time(),
+        Value::Date(_) => Time::from_nanos_of_day(0, Zone::UTC),
         _ => return Err(Failure::Illegal),
     };
     Ok(Value::Time(Box::new(time)))
@@ -208,6 +214,19 @@ fn years_and_months(call: &mut Call<'_, '_>) -> Outcome {
     };
     let months = day(1)?.months_since(day(0)?).ok_or(Failure::Illegal)?;
     Ok(Value::YearsMonthsDuration(months))
+}
+
+/// A range of literals, as text.
+fn range(call: &mut Call<'_, '_>) -> Outcome {
+    let text = call.text(0)?;
+    call.scan(text.len() * 32)?;
+    let range = parse_range(&text).ok_or_else(|| invalid("range", &text))?;
+    if let (Some(low), Some(high)) = (range.start.value(), range.end.value())
+        && order(low, high, call.meter)? == Order::Is(Ordering::Greater)
+    {
+        return Err(invalid("range", &text));
+    }
+    Ok(Value::Range(Box::new(range)))
 }
 
 /// From a list of `{key, value}`.

@@ -48,6 +48,16 @@ pub(super) const FUNCTIONS: &[Overload] = &[
         change::insert_before,
     ),
     function("remove", &["list", "position"], change::remove),
+    function(
+        "list replace",
+        &["list", "position", "newItem"],
+        change::replace,
+    ),
+    function(
+        "list replace",
+        &["list", "match", "newItem"],
+        change::replace,
+    ),
     function("reverse", &["list"], change::reverse),
     function("flatten", &["list"], change::flatten),
     function("partition", &["list", "size"], change::partition),

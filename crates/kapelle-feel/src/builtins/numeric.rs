@@ -49,7 +49,11 @@ fn round(call: &mut Call<'_, '_>, mode: Rounding) -> Outcome {
     } else {
         0
     };
-    let scale = i32::try_from(scale).map_err(|_| Failure::Illegal)?;
+    // DMN's bounds for a scale, those of decimal128.
+    let scale = i32::try_from(scale)
+        .ok()
+        .filter(|scale| (-6111..=6176).contains(scale))
+        .ok_or(Failure::Illegal)?;
     number(call.number(0)?.round(scale, mode))
 }
 

@@ -20,7 +20,7 @@ pub(super) fn compile(
 ) -> Result<Regex, Failure> {
     call.meter.steps(STEPS + pattern.len() as u64)?;
     let mut builder = RegexBuilder::new(&translate(pattern));
-    builder.size_limit(BYTES_MAX).nest_limit(100);
+    builder.size_limit(BYTES_MAX).nest_limit(100).crlf(true); // Java's point stops at a carriage return too.
     for flag in flags.chars() {
         match flag {
             's' => builder.dot_matches_new_line(true),

@@ -112,10 +112,9 @@ fn search_cost(call: &mut Call<'_, '_>, text: &str, pattern: &str) -> Result<(),
 }
 
 fn flags(call: &Call<'_, '_>, at: usize) -> Result<String, Failure> {
-    if call.arguments.len() > at {
-        Ok(call.text(at)?.to_string())
-    } else {
-        Ok(String::new())
+    match call.value(at) {
+        Value::Null => Ok(String::new()),
+        _ => Ok(call.text(at)?.to_string()),
     }
 }
 

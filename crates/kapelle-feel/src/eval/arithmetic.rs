@@ -3,7 +3,7 @@
 use super::{Machine, Outcome, Val};
 use crate::number::Number;
 use crate::program::{Arithmetic, NodeId, Run};
-use crate::temporal::{DateTime, DaysTimeDuration, Time, YearsMonthsDuration};
+use crate::temporal::{Date, DateTime, DaysTimeDuration, Time, YearsMonthsDuration, Zone};
 use crate::value::Value;
 use crate::warning::WarningKind;
 
@@ -144,6 +144,13 @@ fn minus(left: &Value, right: &Value) -> Option<Value> {
         ),
         (Value::Time(a), Value::Time(b)) => Value::DaysTimeDuration(between_times(a, b)?),
         (Value::DateTime(a), Value::DateTime(b)) => Value::DaysTimeDuration(between_moments(a, b)?),
+        // A day beside a moment is its midnight in UTC.
+        (Value::DateTime(a), Value::Date(b)) => {
+            Value::DaysTimeDuration(between_moments(a, &midnight(*b)?)?)
+        }
+        (Value::Date(a), Value::DateTime(b)) => {
+            Value::DaysTimeDuration(between_moments(&midnight(*a)?, b)?)
+        }
         (_, Value::DaysTimeDuration(span)) => {
             return plus(left, &Value::DaysTimeDuration(span.negated()?));
         }
@@ -152,6 +159,10 @@ fn minus(left: &Value, right: &Value) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+fn midnight(day: Date) -> Option<DateTime> {
+    DateTime::new(day, Time::new(0, 0, 0, 0, Zone::UTC)?)
 }
 
 /// A time with a zone and one without have nothing between them.

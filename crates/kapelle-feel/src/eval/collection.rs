@@ -96,7 +96,7 @@ impl<'a> Machine<'a, '_, '_> {
         let start = self.bound(start, start_included)?;
         let end = self.bound(end, end_included)?;
         for value in [&start, &end].into_iter().filter_map(Bound::value) {
-            if !can_bound(value) {
+            if !value.has_order() {
                 let shown = self.show(&Val::Value(value.clone()));
                 self.meter.warn(WarningKind::InvalidType, || {
                     format!("'{shown}' can't be the end of a range")
@@ -139,18 +139,4 @@ impl<'a> Machine<'a, '_, '_> {
             _ => None,
         }
     }
-}
-
-/// Values with an order. They are scalars, so a range is never deep.
-fn can_bound(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Number(_)
-            | Value::String(_)
-            | Value::Date(_)
-            | Value::Time(_)
-            | Value::DateTime(_)
-            | Value::DaysTimeDuration(_)
-            | Value::YearsMonthsDuration(_)
-    )
 }

@@ -2,31 +2,31 @@
 
 use super::val::Elements;
 use super::{Machine, Outcome, Stop, Val};
-use crate::number::Number;
 use crate::program::{Domain, Iteration, NodeId, Run, Slot};
 use crate::range::{Bound, Range};
+use crate::temporal::Date;
 use crate::value::{List, Shape, Value};
 use crate::warning::WarningKind;
 
 /// Where an iterator stands.
 enum Wheel<'a> {
     Elements(Elements<'a>),
-    /// The next number and the last one; up or down by one.
+    /// The next number and the last one; up or down by one. Days are numbers too.
     Count {
         next: i64,
         last: i64,
-        up: bool,
         done: bool,
+        value: fn(i64) -> Value,
     },
 }
 
 impl<'a> Wheel<'a> {
-    fn count(first: i64, last: i64) -> Wheel<'a> {
+    fn count(first: i64, last: i64, value: fn(i64) -> Value) -> Wheel<'a> {
         Wheel::Count {
             next: first,
             last,
-            up: first <= last,
             done: false,
+            value,
         }
     }
 
@@ -37,17 +37,28 @@ impl<'a> Wheel<'a> {
             Wheel::Count {
                 next,
                 last,
-                up,
                 done,
+                value,
             } => {
-                let value = *next;
-                *done = value == *last;
+                let turned = value(*next);
+                *done = *next == *last;
                 if !*done {
-                    *next = if *up { value + 1 } else { value - 1 };
+                    *next += if *next < *last { 1 } else { -1 };
                 }
-                Some(Val::Value(Value::Number(Number::from(value))))
+                Some(Val::Value(turned))
             }
         }
+    }
+}
+
+/// What can be counted: whole numbers and days, with the way back from the number.
+fn countable(value: &Value) -> Option<(i64, fn(i64) -> Value)> {
+    match value {
+        Value::Number(number) => Some((number.to_i64()?, |number| Value::from(number))),
+        Value::Date(date) => Some((date.epoch_days(), |days| {
+            Date::from_epoch_days(days).map_or(Value::Null, Value::Date)
+        })),
+        _ => None,
     }
 }
 
@@ -101,16 +112,18 @@ impl<'a> Machine<'a, '_, '_> {
         let domain = match iterator.domain {
             Domain::List(domain) => self.eval(domain)?,
             Domain::Count(first, last) => {
-                let (first, last) = (self.eval(first)?, self.eval(last)?);
-                let whole = |value: &Val<'_>| value.as_number().and_then(Number::to_i64);
-                let (Some(from), Some(to)) = (whole(&first), whole(&last)) else {
-                    let (first, last) = (self.show(&first), self.show(&last));
-                    self.meter.warn(WarningKind::InvalidType, || {
-                        format!("Can't count from '{first}' to '{last}'")
-                    });
-                    return Ok(None);
-                };
-                return Ok(Some(Wheel::count(from, to)));
+                let (first, last) = (self.whole(first)?, self.whole(last)?);
+                let same_kind = std::mem::discriminant(&first) == std::mem::discriminant(&last);
+                if let (true, Some((from, value)), Some((to, _))) =
+                    (same_kind, countable(&first), countable(&last))
+                {
+                    return Ok(Some(Wheel::count(from, to, value)));
+                }
+                let (first, last) = (self.show(&Val::of(&first)), self.show(&Val::of(&last)));
+                self.meter.warn(WarningKind::InvalidType, || {
+                    format!("Can't count from '{first}' to '{last}'")
+                });
+                return Ok(None);
             }
         };
         let other = match domain.elements() {
@@ -118,9 +131,9 @@ impl<'a> Machine<'a, '_, '_> {
             Err(other) => other,
         };
         if let Val::Value(Value::Range(range)) = &other
-            && let Some((first, last)) = whole_numbers(range)
+            && let Some((first, last, value)) = counted(range)
         {
-            return Ok(Some(Wheel::count(first, last)));
+            return Ok(Some(Wheel::count(first, last, value)));
         }
         let shown = self.show(&other);
         self.meter.warn(WarningKind::InvalidType, || {
@@ -194,16 +207,17 @@ impl<'a> Machine<'a, '_, '_> {
     }
 }
 
-/// First and last of the whole numbers in a range that has both ends.
-fn whole_numbers(range: &Range) -> Option<(i64, i64)> {
-    let end = |bound: &Bound, inward: i64| -> Option<i64> {
-        let value = bound.value()?.as_number()?.to_i64()?;
-        if bound.is_included() {
-            Some(value)
+/// First and last of what is counted in a range that has both ends.
+fn counted(range: &Range) -> Option<(i64, i64, fn(i64) -> Value)> {
+    let end = |bound: &Bound, inward: i64| {
+        let (number, value) = countable(bound.value()?)?;
+        let number = if bound.is_included() {
+            number
         } else {
-            value.checked_add(inward)
-        }
+            number.checked_add(inward)?
+        };
+        Some((number, value))
     };
-    let (first, last) = (end(&range.start, 1)?, end(&range.end, -1)?);
-    (first <= last).then_some((first, last))
+    let ((first, value), (last, _)) = (end(&range.start, 1)?, end(&range.end, -1)?);
+    (first <= last).then_some((first, last, value))
 }

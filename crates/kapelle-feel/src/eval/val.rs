@@ -216,3 +216,14 @@ impl Write for Cut {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borrowing_makes_a_value_no_larger() {
+        assert_eq!(size_of::<Val<'_>>(), size_of::<Value>());
+        assert_eq!(size_of::<Result<Val<'_>, Stop>>(), size_of::<Value>());
+    }
+}

@@ -123,6 +123,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn key_bytes(&mut self) -> Result<&'a [u8], Error> {
         let start = self.at;
+        if let Some(tag @ 0xa0..=0xbf) = self.bytes.get(start) {
+            self.at += 1;
+            return self.slice(usize::from(tag & 0x1f));
+        }
         match self.shallow()? {
             Shallow::Text(len) => self.slice(len),
             _ => Err(Error::KeyNotText(start)),
@@ -140,6 +144,23 @@ impl<'a> Cursor<'a> {
         let mut left = 1u64;
         while left > 0 {
             left -= 1;
+            // What has its whole length in the first byte is passed over without reading it.
+            let Some(tag) = self.bytes.get(self.at) else {
+                return Err(Error::Truncated(self.at));
+            };
+            let len = match tag {
+                0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 1,
+                0xa0..=0xbf => 1 + usize::from(tag & 0x1f),
+                0xcb | 0xcf | 0xd3 => 9,
+                0xce | 0xd2 => 5,
+                0xcd | 0xd1 => 3,
+                0xcc | 0xd0 => 2,
+                _ => 0,
+            };
+            if len > 0 {
+                self.at += len; // Past the end is met by whoever reads on.
+                continue;
+            }
             match self.shallow()? {
                 Shallow::Text(len) => {
                     self.slice(len)?;

@@ -85,12 +85,13 @@ impl Number {
         const SHORT: f64 = 1e15;
         let mut unit = 1f64;
         for scale in 0..=6 {
-            let scaled = (value * unit).round();
+            let scaled = value * unit;
             if scaled.abs() >= SHORT {
                 break;
             }
-            if scaled / unit == value {
-                return Some(Number::raw(scaled as i128, -scale));
+            let nearest = (scaled + 0.5f64.copysign(scaled)) as i64;
+            if nearest as f64 / unit == value {
+                return Some(Number::raw(nearest.into(), -scale));
             }
             unit *= 10.0;
         }

@@ -3,10 +3,23 @@
 //! **Invariant:** no operation here overflows for operands that come from coefficients under 10^34: the largest value is
 //! a product of 34 and 38 digits. Deliberately absent: everything else an integer can do.
 
-/// `10^exponent` as a `u128`; `exponent` is at most 38.
+/// The powers of ten that fit a `u128`.
+const POWERS: [u128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// `10^exponent`; `exponent` is at most 38.
 #[inline]
-pub(super) const fn pow10(exponent: u32) -> u128 {
-    10u128.pow(exponent)
+pub(super) fn pow10(exponent: u32) -> u128 {
+    *POWERS
+        .get(exponent as usize)
+        .expect("invariant: scales differ by 38 digits at most")
 }
 
 /// Decimal digits of `value`; zero has one.

@@ -6,15 +6,38 @@ use crate::lexer::{self, Token, unescape};
 use crate::program::{Entry, Node, NodeId, push_run};
 
 impl Parser<'_> {
-    /// `(expression)` or a range that leaves its start out.
+    /// `(expression)`, a range that leaves its start out, or one that is open on a side: `(< 10)`.
     pub(super) fn parenthesis(&mut self) -> Step {
         self.advance()?;
+        if let Token::Symbol(symbol @ ("<" | "<=" | ">" | ">=")) = self.current.token {
+            return self.half_range(symbol);
+        }
         let first = self.expression(Precedence::LOWEST)?;
         if self.at("..") {
             return self.range(first, false);
         }
         self.expect(")")?;
         Ok(first)
+    }
+
+    fn half_range(&mut self, symbol: &str) -> Step {
+        self.advance()?;
+        let bound = Some(self.expression(Precedence::SUM)?);
+        self.expect(")")?;
+        let included = symbol.ends_with('=');
+        let (start, end) = if symbol.starts_with('<') {
+            (None, bound)
+        } else {
+            (bound, None)
+        };
+        let (start_included, end_included) =
+            (start.is_some() && included, end.is_some() && included);
+        Ok(self.program.add(Node::Range {
+            start,
+            end,
+            start_included,
+            end_included,
+        }))
     }
 
     /// A list, or a range with its start.

@@ -127,11 +127,7 @@ fn days_in_month(year: i32, month: u8) -> u8 {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match self.year {
-            ..=-1 => "-",
-            10_000.. => "+", // ISO 8601 asks for a sign on years of more than four digits.
-            _ => "",
-        };
+        let sign = if self.year < 0 { "-" } else { "" };
         write!(
             f,
             "{sign}{:04}-{:02}-{:02}",

@@ -1,6 +1,6 @@
 //! Temporal values from their ISO 8601 texts.
 //!
-//! Deliberately absent: week dates, ordinal dates, 24:00. feel-scala refuses them too.
+//! Deliberately absent: week dates and ordinal dates. feel-scala refuses them too.
 
 use std::str::FromStr;
 
@@ -78,12 +78,10 @@ impl<'t> Reader<'t> {
 
 fn read_date(reader: &mut Reader<'_>) -> Option<Date> {
     let negative = reader.take('-');
-    let plus = !negative && reader.take('+');
     let digits = reader.digits();
     // Four digits, or more without a needless zero in front.
     let long = digits.len() > 4;
-    if digits.len() < 4 || digits.len() > 9 || (long && digits.starts_with('0')) || (plus && !long)
-    {
+    if digits.len() < 4 || digits.len() > 9 || (long && digits.starts_with('0')) {
         return None;
     }
     let year: i64 = digits.parse().ok()?;
@@ -160,7 +158,15 @@ impl FromStr for DateTime {
         if time.starts_with('T') {
             return Err(error);
         }
-        let date = date.parse().map_err(|_| error)?;
+        let mut date: Date = date.parse().map_err(|_| error)?;
+        let midnight;
+        let mut time = time;
+        if let Some(zone) = time.strip_prefix("24:00:00") {
+            // The end of a day is the beginning of the next.
+            date = date.plus_days(1).ok_or(error)?;
+            midnight = format!("00:00:00{zone}");
+            time = &midnight;
+        }
         DateTime::new(date, time.parse().map_err(|_| error)?).ok_or(error)
     }
 }

@@ -167,9 +167,11 @@ impl Rule {
         let Some((summer, begin, end)) = &self.summer else {
             return Some(self.standard);
         };
-        let year =
-            Date::from_epoch_days(at.saturating_add(self.standard.into()).div_euclid(86_400))?
-                .year();
+        let day = at.saturating_add(self.standard.into()).div_euclid(86_400);
+        // Past the last year there is no summer to find.
+        let Some(year) = Date::from_epoch_days(day).map(Date::year) else {
+            return Some(self.standard);
+        };
         let begin = begin.moment(year)? - i64::from(self.standard);
         let end = end.moment(year)? - i64::from(*summer);
         let in_summer = if begin < end {

@@ -90,14 +90,6 @@ fn parse_offset(text: &str) -> Option<i32> {
     };
     let colon = |at: usize| digits.as_bytes().get(at) == Some(&b':');
     let (hours, minutes, seconds) = match digits.len() {
-        1 => (
-            digits
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| digits.parse().ok())??,
-            0,
-            0,
-        ),
         2 => (two(0..2)?, 0, 0),
         4 => (two(0..2)?, two(2..4)?, 0),
         5 if colon(2) => (two(0..2)?, two(3..5)?, 0),

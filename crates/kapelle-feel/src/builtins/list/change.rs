@@ -1,6 +1,7 @@
 //! Lists out of lists. The caller pays for what comes out; items are shared, not copied.
 
 use super::super::{Call, Failure, Outcome};
+use crate::eval::call_function;
 use crate::value::{List, Value, position};
 
 /// From a position, from the end with a negative one.
@@ -49,6 +50,32 @@ pub(super) fn remove(call: &mut Call<'_, '_>) -> Outcome {
     let mut items = call.list(0)?.as_slice().to_vec();
     let at = position(call.integer(1)?, items.len()).ok_or(Failure::Illegal)?;
     items.remove(at);
+    Ok(Value::from(items))
+}
+
+/// At a position, or wherever a function of the item and the new one says so.
+pub(super) fn replace(call: &mut Call<'_, '_>) -> Outcome {
+    let mut items = call.list(0)?.as_slice().to_vec();
+    let new_item = call.value(2).clone();
+    match call.value(1).clone() {
+        Value::Function(chosen) if chosen.parameters().len() == 2 => {
+            for item in &mut items {
+                let answer =
+                    call_function(&chosen, vec![item.clone(), new_item.clone()], call.meter)?;
+                match answer.as_bool() {
+                    Some(true) => item.clone_from(&new_item),
+                    Some(false) => {}
+                    None => return Err(Failure::Illegal),
+                }
+            }
+        }
+        _ => {
+            let at = position(call.integer(1)?, items.len()).ok_or(Failure::Illegal)?;
+            if let Some(item) = items.get_mut(at) {
+                *item = new_item;
+            }
+        }
+    }
     Ok(Value::from(items))
 }
 
