@@ -33,7 +33,7 @@ use args::{Cli, Command};
 // What the demo shares with the commands.
 pub(crate) use args::Demo as DemoArgs;
 pub(crate) use deploy::send as deploy_files;
-pub(crate) use events::{clock, explanation, line as event_line};
+pub(crate) use events::{brief, clock, explanation, line as event_line};
 pub(crate) use exit::Exit;
 pub(crate) use failure::Failure;
 pub(crate) use output::{Output, Style, table};
@@ -51,7 +51,9 @@ pub(crate) fn run() -> ExitCode {
     match dispatch(command, output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            output.message(failure.render(output.messages).trim_end());
+            if failure.exit != Exit::Ok {
+                output.message(failure.render(output.messages).trim_end());
+            }
             failure.exit.into()
         }
     }

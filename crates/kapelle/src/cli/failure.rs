@@ -11,7 +11,7 @@ use crate::config;
 /// A failed command.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Stable, `KAP-…`; empty for an interruption, which needs no explanation.
+    /// Stable, `KAP-…`; empty for an end that needs no explanation.
     pub(crate) code: &'static str,
     pub(crate) exit: Exit,
     /// What failed: one line.
@@ -58,6 +58,11 @@ impl Failure {
 
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::new("KAP-2105", Exit::NotFound, what)
+    }
+
+    /// Nobody reads what we print any more: no failure, but the end of the command.
+    pub(crate) fn unread() -> Self {
+        Self::new("", Exit::Ok, "")
     }
 
     pub(crate) fn interrupted() -> Self {

@@ -98,7 +98,7 @@ impl Output {
         }
     }
 
-    /// Data. Whoever closed the pipe has seen enough: that ends the program without a word.
+    /// Data. Whoever closed the pipe has seen enough: that ends the command without a word.
     pub(crate) fn data(self, text: &str) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') {
@@ -108,7 +108,7 @@ impl Output {
         };
         match write!(stdout, "{text}{end}").and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::unread()),
             Err(error) => Err(
                 Failure::failed("KAP-2003", "cannot write to standard output")
                     .why(error.to_string()),

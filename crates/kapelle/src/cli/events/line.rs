@@ -20,10 +20,18 @@ pub(crate) fn line(event: &Document, style: Style) -> String {
         cell(event, "position"),
         cell(event, "type"),
         cell(event, "subject"),
-        cell(event, "reason"),
+        brief(&cell(event, "reason")),
     )
     .trim_end()
     .to_owned()
+}
+
+/// A reason without the message and process it begins with: on a line the event's type has said that much.
+pub(crate) fn brief(reason: &str) -> &str {
+    match reason.strip_prefix("message '").and_then(|rest| rest.split_once("': ")) {
+        Some((_, why)) => why,
+        None => reason,
+    }
 }
 
 /// Of the longest common word, `CORRELATED`.
@@ -42,11 +50,11 @@ mod tests {
     #[test]
     fn a_line_says_what_came_and_what_it_came_to() {
         let event = Document::parse(
-            br#"{"position":"12","direction":"in","time":"2026-11-24T07:00:00.123Z","type":"order.placed","subject":"A-1","outcome":"STARTED","reason":"started order"}"#,
+            br#"{"position":"12","direction":"in","time":"2026-11-24T07:00:00.123Z","type":"order.placed","subject":"A-1","outcome":"STARTED","reason":"message 'order.placed' of process 'order': started it"}"#,
         );
         assert_eq!(
             line(&event.unwrap(), Style::plain()),
-            "07:00:00.123      12 ← order.placed           A-1          STARTED     started order"
+            "07:00:00.123      12 ← order.placed           A-1          STARTED     started it"
         );
     }
 }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table, Wrap};
 
 use super::state::{Popup, State};
-use crate::cli::clock;
+use crate::cli::{brief, clock};
 use crate::client::Document;
 use crate::demo::board::{Board, Instance};
 use crate::demo::breakage::Breakage;
@@ -92,7 +92,7 @@ fn event_row(event: &Document, is_selected: bool) -> Row<'static> {
         Cell::from(text("type")),
         Cell::from(text("subject")),
         Cell::from(outcome).style(style),
-        Cell::from(text("reason")),
+        Cell::from(brief(&text("reason")).to_owned()),
     ]);
     if is_selected { row.style(Style::new().add_modifier(Modifier::REVERSED)) } else { row }
 }
