@@ -20,8 +20,8 @@ pub struct SourceConfig {
     pub prefetch: u16,
     /// Waits between connection attempts, and between offers to an engine that is overloaded.
     pub backoff: Bounds,
-    /// How long making a connection may take.
-    pub connect_timeout: Duration,
+    /// How long making a connection may take, and any answer of the broker.
+    pub timeout: Duration,
     /// How often the length of the queue is asked for.
     pub lag_interval: Duration,
     /// What a CloudEvent may have.
@@ -72,7 +72,7 @@ impl SourceConfig {
             // Some batches of what the engine writes with one sync: enough to keep it busy over a round trip.
             prefetch: 256,
             backoff: BACKOFF,
-            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
             lag_interval: Duration::from_secs(5),
             limits: Limits::DEFAULT,
         }

@@ -10,10 +10,33 @@ use crate::secret::Secret;
 
 /// Seconds between heartbeats where the URL does not say: a peer that vanished is noticed within 20 s.
 const HEARTBEAT_SECONDS: u16 = 10;
+/// How late a broken connection is noticed at worst, where nothing else tells.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a polite goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// `reply-success` of AMQP 0-9-1.
 const REPLY_SUCCESS: u16 = 200;
+
+/// Waits for the broker's answer, but not for ever: when a connection breaks at a bad moment, lapin was seen to leave
+/// futures unanswered, and a source that waits for one of them would never reconnect.
+pub(super) async fn ask<T>(
+    doing: &'static str,
+    timeout: Duration,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(answered) => answered.map_err(|source| Error::broker(doing, source)),
+        Err(_) => Err(Error::NoAnswer { doing }),
+    }
+}
+
+/// Resolves when the connection is no more. Looks instead of listening, for the same reason.
+pub(super) async fn broken(connection: &Connection) -> Error {
+    while connection.status().connected() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Error::ConnectionLost
+}
 
 pub(super) async fn connect(url: &Secret, timeout: Duration) -> Result<Connection, Error> {
     let mut uri: AMQPUri = url

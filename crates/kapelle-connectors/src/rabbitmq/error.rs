@@ -23,6 +23,13 @@ pub(super) enum Error {
         doing: &'static str,
         source: lapin::Error,
     },
+    #[error(
+        "a message can't be read, because a short text in it is not UTF-8 as AMQP demands; it ends every connection that \
+         receives it until it is removed from the queue, or goes to a dead-letter exchange by a delivery limit"
+    )]
+    Unreadable,
+    #[error("{doing}: the broker does not answer")]
+    NoAnswer { doing: &'static str },
     #[error("the broker ended the subscription to queue \"{queue}\"; was it deleted?")]
     SubscriptionEnded { queue: String },
     #[error("the connection broke")]
@@ -30,22 +37,27 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// For `map_err`: what was tried when the broker answered with an error.
-    pub(super) fn broker(doing: &'static str) -> impl FnOnce(lapin::Error) -> Self {
-        move |source| Self::Broker { doing, source }
+    /// What it means that the broker, or lapin, answered `doing` with an error.
+    pub(super) fn broker(doing: &'static str, source: lapin::Error) -> Self {
+        match source.kind() {
+            // Everything else that comes from a broker is well formed, whatever a producer puts into a message.
+            lapin::ErrorKind::ParsingError(_) => Self::Unreadable,
+            _ => Self::Broker { doing, source },
+        }
     }
 }
 
 impl From<Error> for SinkError {
     fn from(error: Error) -> Self {
         let kind = match error {
-            Error::ConnectTimeout => SinkErrorKind::Timeout,
+            Error::ConnectTimeout | Error::NoAnswer { .. } => SinkErrorKind::Timeout,
             Error::Secret(_) | Error::InvalidUrl { .. } | Error::NameTooLong { .. } => {
                 SinkErrorKind::InvalidTarget
             }
             Error::Connect { .. }
             | Error::TooSoon { .. }
             | Error::Broker { .. }
+            | Error::Unreadable
             | Error::SubscriptionEnded { .. }
             | Error::ConnectionLost => SinkErrorKind::Unreachable,
         };

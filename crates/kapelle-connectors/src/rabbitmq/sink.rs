@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::Semaphore;
 
 use super::config::SinkConfig;
-use super::connection::{close, connect};
+use super::connection::{ask, close, connect};
 use super::error::Error;
 use super::message::{outgoing, short};
 use crate::backoff::Backoff;
@@ -128,15 +128,20 @@ impl Publisher {
             link.connection = Some(self.connect(&mut link).await?);
         }
         let connection = link.connection.as_ref().expect("it was made above");
-        let channel = connection
-            .create_channel()
-            .await
-            .map_err(Error::broker("open a channel"))?;
-        drop(link);
+        let opened = self.open(connection).await;
+        if opened.is_err() {
+            // A connection that can't even do this is replaced by the next publication.
+            link.connection = None;
+        }
+        opened
+    }
+
+    async fn open(&self, connection: &Connection) -> Result<Channel, Error> {
+        // Half of the whole, so that this is over before the time of the publication is.
+        let timeout = self.config.timeout / 2;
+        let channel = ask("open a channel", timeout, connection.create_channel()).await?;
         let confirming = channel.confirm_select(ConfirmSelectOptions::default());
-        confirming
-            .await
-            .map_err(Error::broker("ask for publisher confirms"))?;
+        ask("ask for publisher confirms", timeout, confirming).await?;
         Ok(channel)
     }
 
@@ -188,6 +193,10 @@ impl Sink for Publisher {
     }
 }
 
+fn publishing_failed(source: lapin::Error) -> SinkError {
+    Error::broker("publish", source).into()
+}
+
 async fn confirmed(
     channel: &Channel,
     exchange: ShortString,
@@ -201,8 +210,8 @@ async fn confirmed(
     };
     let publishing =
         channel.basic_publish(exchange, routing_key.clone(), options, body, properties);
-    let confirm = publishing.await.map_err(Error::broker("publish"))?;
-    match confirm.await.map_err(Error::broker("publish"))? {
+    let confirm = publishing.await.map_err(publishing_failed)?;
+    match confirm.await.map_err(publishing_failed)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
             let message = format!(

@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::config::SourceConfig;
-use super::connection::{close, connect};
+use super::connection::{ask, broken, close, connect};
 use super::error::Error;
 use super::message::{received, short};
 use crate::backoff::Backoff;
@@ -117,7 +117,7 @@ impl<I: Ingest> Session<'_, I> {
         self.status.set_state(State::Connecting);
         let connection = tokio::select! {
             () = self.shutdown.cancelled() => return Ok(End::Shutdown),
-            connection = connect(&self.config.url, self.config.connect_timeout) => connection?,
+            connection = connect(&self.config.url, self.config.timeout) => connection?,
         };
         count(&self.status.connects, 1);
         let end = self.consume(&connection).await;
@@ -129,25 +129,29 @@ impl<I: Ingest> Session<'_, I> {
         let queue = short(&self.config.queue).ok_or(Error::NameTooLong {
             what: "the name of the queue",
         })?;
-        ensure_queue(connection, &queue, self.config.declare).await?;
-        let (channel, deliveries) = self.subscribe(connection, &queue).await?;
-        // The length is asked for on a channel of its own: an error there must not take the deliveries with it.
-        let lag = watch_lag(
-            open(connection).await?,
-            &queue,
-            self.config.lag_interval,
-            self.status,
-        );
+        let subscribing = async {
+            self.ensure_queue(connection, &queue).await?;
+            // The length is asked for on a channel of its own: an error there must not take the deliveries with it.
+            let side_channel = self.open(connection).await?;
+            let (channel, deliveries) = self.subscribe(connection, &queue).await?;
+            Ok::<_, Error>((channel, deliveries, side_channel))
+        };
+        let (channel, deliveries, side_channel) = tokio::select! {
+            () = self.shutdown.cancelled() => return Ok(End::Shutdown),
+            subscribed = subscribing => subscribed?,
+        };
         self.status.set_state(State::Running);
+        let lag = watch_lag(side_channel, &queue, self.config.lag_interval, self.status);
         // Beside each other, because the lag grows just when a batch has to wait.
         tokio::select! {
-            end = self.receive(&channel, deliveries) => end,
+            end = self.receive(connection, &channel, deliveries) => end,
             never = lag => match never {},
         }
     }
 
     async fn receive(
         &mut self,
+        connection: &Connection,
         channel: &Channel,
         deliveries: lapin::Consumer,
     ) -> Result<End, Error> {
@@ -158,8 +162,9 @@ impl<I: Ingest> Session<'_, I> {
                 () = self.shutdown.cancelled() => return Ok(End::Shutdown),
                 () = paused_is(true, &mut self.paused) => return Ok(End::Paused),
                 batch = batches.next() => batch,
+                error = broken(connection) => return Err(error),
             };
-            let batch = batch.map_err(Error::broker("receive"))?;
+            let batch = batch.map_err(|source| Error::broker("receive", source))?;
             if batch.is_empty() {
                 return Err(Error::SubscriptionEnded {
                     queue: self.config.queue.clone(),
@@ -176,16 +181,56 @@ impl<I: Ingest> Session<'_, I> {
         connection: &Connection,
         queue: &ShortString,
     ) -> Result<(Channel, lapin::Consumer), Error> {
-        let channel = open(connection).await?;
-        let qos = channel.basic_qos(self.config.prefetch.max(1), BasicQosOptions::default());
-        qos.await.map_err(Error::broker("set the prefetch"))?;
+        let channel = self.open(connection).await?;
+        let prefetch = self.config.prefetch.max(1);
+        let limiting = channel.basic_qos(prefetch, BasicQosOptions::default());
+        ask("set the prefetch", self.config.timeout, limiting).await?;
         let options = BasicConsumeOptions::default();
         let consuming =
             channel.basic_consume(queue.clone(), "".into(), options, FieldTable::default());
-        let deliveries = consuming
-            .await
-            .map_err(Error::broker("subscribe to the queue"))?;
+        let deliveries = ask("subscribe to the queue", self.config.timeout, consuming).await?;
         Ok((channel, deliveries))
+    }
+
+    /// Looks whether the queue is there, and makes it if that is wished. Looking first leaves a queue alone that somebody
+    /// made with other arguments; on a channel of its own, because a missing queue closes the channel.
+    async fn ensure_queue(
+        &self,
+        connection: &Connection,
+        queue: &ShortString,
+    ) -> Result<(), Error> {
+        let timeout = self.config.timeout;
+        let channel = self.open(connection).await?;
+        match ask(
+            "look for the queue",
+            timeout,
+            declare_passively(&channel, queue),
+        )
+        .await
+        {
+            Err(Error::Broker { source, .. }) if self.config.declare && is_not_found(&source) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
+        let mut arguments = FieldTable::default();
+        arguments.insert(
+            "x-queue-type".into(),
+            AMQPValue::LongString("quorum".into()),
+        );
+        let channel = self.open(connection).await?;
+        let declaring =
+            channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
+        ask("declare the queue", timeout, declaring).await?;
+        Ok(())
+    }
+
+    async fn open(&self, connection: &Connection) -> Result<Channel, Error> {
+        ask(
+            "open a channel",
+            self.config.timeout,
+            connection.create_channel(),
+        )
+        .await
     }
 
     /// Offers a batch until it is taken, then acknowledges it.
@@ -229,47 +274,10 @@ impl<I: Ingest> Session<'_, I> {
         };
         count_outcomes(self.status, &outcomes);
         let acknowledging = channel.basic_ack(last_tag, BasicAckOptions { multiple: true });
-        acknowledging.await.map_err(Error::broker("acknowledge"))?;
+        ask("acknowledge", self.config.timeout, acknowledging).await?;
         self.status.succeeded();
         Ok(None)
     }
-}
-
-async fn open(connection: &Connection) -> Result<Channel, Error> {
-    connection
-        .create_channel()
-        .await
-        .map_err(Error::broker("open a channel"))
-}
-
-/// Looks whether the queue is there, and makes it if that is wished. Looking first leaves a queue alone that somebody
-/// made with other arguments; on a channel of its own, because a missing queue closes the channel.
-async fn ensure_queue(
-    connection: &Connection,
-    queue: &ShortString,
-    declare: bool,
-) -> Result<(), Error> {
-    match declare_passively(&open(connection).await?, queue).await {
-        Err(error) if declare && is_not_found(&error) => {}
-        Err(error) => {
-            return Err(Error::Broker {
-                doing: "look for the queue",
-                source: error,
-            });
-        }
-        Ok(_) => return Ok(()),
-    }
-    let mut arguments = FieldTable::default();
-    arguments.insert(
-        "x-queue-type".into(),
-        AMQPValue::LongString("quorum".into()),
-    );
-    let channel = open(connection).await?;
-    let declaring = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
-    declaring
-        .await
-        .map_err(Error::broker("declare the queue"))?;
-    Ok(())
 }
 
 /// Asks for the length of the queue again and again. When that fails the lag is unknown; whether the connection is of any

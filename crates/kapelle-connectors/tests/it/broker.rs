@@ -90,6 +90,10 @@ impl Broker {
         assert!(self.script("kill9").unwrap().success());
     }
 
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
+    }
+
     pub(crate) fn url(&self) -> Secret {
         Secret::Plain(self.url_of("guest", "guest"))
     }

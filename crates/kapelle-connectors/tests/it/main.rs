@@ -11,6 +11,8 @@ mod door;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
+mod raw;
+#[cfg(feature = "rabbitmq")]
 mod restart;
 #[cfg(feature = "webhook")]
 mod webhook;

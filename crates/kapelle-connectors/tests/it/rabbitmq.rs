@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use crate::broker::{Broker, Peer, with_broker};
 use crate::door::{Door, Running};
-use crate::{event, eventually};
+use crate::{PATIENCE, event, eventually};
 
 fn source(broker: &Broker, queue: &str) -> SourceConfig {
     let mut config = SourceConfig::new(broker.url(), queue);
@@ -508,4 +508,84 @@ fn a_missing_exchange_and_impossible_names_are_told() {
             "{error}"
         );
     });
+}
+
+#[test]
+fn a_message_that_breaks_the_rules_of_amqp_is_told_and_the_source_still_ends() {
+    with_broker("a_message_that_breaks_the_rules", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("poison").await;
+        let address = broker.address();
+        let publishing = move || crate::raw::publish(address, "poison", b"\xff\xfe");
+        tokio::task::spawn_blocking(publishing).await.unwrap();
+        let config = SourceConfig {
+            timeout: Duration::from_secs(1),
+            ..source(&broker, "poison")
+        };
+        let running = Running::start(config, &Door::open());
+        // It must not hang at any of the moments at which the connection may break.
+        eventually("it tried often", || running.handle.snapshot().connects > 5).await;
+        let told = || {
+            running
+                .handle
+                .snapshot()
+                .last_error
+                .unwrap()
+                .message
+                .starts_with("a message can't be read, ")
+        };
+        eventually("it says what is wrong", told).await;
+        running.stop().await;
+        // The broker takes its time to notice that the last connection is gone.
+        let back = async {
+            while peer.ready("poison").await == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, back)
+            .await
+            .expect("the message is still there");
+    });
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_answer_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Secret::Plain(format!(
+        "amqp://guest:guest@{}/%2f",
+        silent.local_addr().unwrap()
+    ));
+    let timeout = Duration::from_millis(200);
+    let running = Running::start(
+        SourceConfig {
+            timeout,
+            ..SourceConfig::new(url.clone(), "x")
+        },
+        &Door::open(),
+    );
+    eventually("it gives up", || {
+        running.handle.snapshot().last_error.is_some()
+    })
+    .await;
+    assert_eq!(
+        running.handle.snapshot().last_error.unwrap().message,
+        "connect to RabbitMQ: no answer in time"
+    );
+    running.stop().await;
+    let sink = Publisher::new(SinkConfig {
+        timeout,
+        ..SinkConfig::new(url, "")
+    });
+    let error = sink
+        .publish(Publication {
+            event: &event("1"),
+            target: None,
+            attempt: 1,
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind, error.retryable()),
+        (SinkErrorKind::Timeout, true)
+    );
 }
