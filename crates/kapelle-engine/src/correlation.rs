@@ -163,10 +163,15 @@ pub(crate) fn publish(ctx: &mut Ctx<'_>, publication: Publication, candidates: C
         let instance = start_instance(ctx, message, &entry, &start);
         met.push(Met { instance, started: true });
     }
-    if ttl_ms <= 0 {
+    if ttl_ms <= 0 || (!met.is_empty() && is_spent(&entry)) {
         expire(ctx, message, &entry);
     }
     Published { message, met }
+}
+
+/// Whether the message, having met a process, can meet none any more: a CloudEvent's reaches only one.
+fn is_spent(entry: &MessageEntry) -> bool {
+    entry.binding.is_some()
 }
 
 /// The message leaves the buffer.
@@ -239,7 +244,9 @@ pub(crate) fn meet_buffered(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, sub
         fits && entry.expires > now && !messages::met(keep, key, process_id)
     });
     let Some((message, entry)) = found else { return };
-    meet(ctx, message, &entry, instance, subscription);
+    if meet(ctx, message, &entry, instance, subscription) && is_spent(&entry) {
+        expire(ctx, message, &entry);
+    }
     if !once {
         // A subscription that stays open takes all there are, one by one.
         ctx.push(crate::step::Step::MeetBuffered { instance, subscription });
@@ -270,6 +277,9 @@ pub(crate) fn start_buffered(ctx: &mut Ctx<'_>, tenant: &str, process_id: &str, 
     }
     if let Some((message, entry, start)) = oldest {
         start_instance(ctx, message, &entry, &start);
+        if is_spent(&entry) {
+            expire(ctx, message, &entry);
+        }
     }
 }
 

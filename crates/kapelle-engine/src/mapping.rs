@@ -40,6 +40,7 @@ pub(crate) fn inputs(ctx: &mut Ctx<'_>, at: &At) -> Result<(), Problem> {
 pub(crate) fn outputs(ctx: &mut Ctx<'_>, at: &At, payload: Option<&Document>) -> Result<(), Problem> {
     let mappings = &at.element().outputs;
     if let Some(payload) = payload {
+        variables::check_room(ctx, at.instance, payload.0.len())?;
         // With mappings the result stays here and only what is mapped leaves; without, all of it propagates.
         let reach = if mappings.is_empty() { Reach::Propagate } else { Reach::Local };
         variables::merge(ctx, at.instance, at.key, reach, payload);

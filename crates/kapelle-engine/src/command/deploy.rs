@@ -129,22 +129,21 @@ fn read(ctx: &Ctx<'_>, tenant: &str, resource: &Resource) -> Result<Vec<Accepted
     Ok(processes)
 }
 
-/// As Zeebe lists what is wrong: the element, then each finding.
+/// As Zeebe lists what is wrong: the element, then the finding.
 fn describe(diagnostics: &[Diagnostic]) -> String {
-    let mut text = String::new();
-    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
-        let write = match &diagnostic.element_id {
-            Some(id) if diagnostic.path.is_empty() => write!(text, "\n- Element: {id}"),
-            Some(id) => write!(text, "\n- Element: {id} > {}", diagnostic.path),
-            None => write!(text, "\n- Line {} column {}", diagnostic.line, diagnostic.column),
+    let finding = |diagnostic: &Diagnostic| {
+        let place = match &diagnostic.element_id {
+            // The path begins with the element.
+            Some(_) if !diagnostic.path.is_empty() => format!("Element: {}", diagnostic.path),
+            Some(id) => format!("Element: {id}"),
+            None => format!("Line {} column {}", diagnostic.line, diagnostic.column),
         };
-        write.expect("writing to a string can't fail");
-        write!(text, "\n    - ERROR: {} [{}]", diagnostic.message, diagnostic.code).expect("writing to a string can't fail");
-        if !diagnostic.help.is_empty() {
-            write!(text, " {}", diagnostic.help).expect("writing to a string can't fail");
-        }
-    }
-    text
+        let Diagnostic { message, code, help, .. } = diagnostic;
+        let help = if help.is_empty() { String::new() } else { format!(" {help}") };
+        format!("- {place}\n    - ERROR: {message} [{code}]{help}")
+    };
+    let findings: Vec<String> = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).map(finding).collect();
+    findings.join("\n")
 }
 
 fn accept_process(ctx: &Ctx<'_>, tenant: &str, resource: &Resource, process: Process) -> Result<AcceptedProcess, String> {
@@ -174,7 +173,7 @@ fn start_timers(ctx: &Ctx<'_>, process: &Process) -> Result<Vec<StartTimer>, Str
         let ElementKind::StartEvent(StartTrigger::Timer(timer)) = &start.kind else { continue };
         // Nothing but functions is there for an expression: no instance exists yet.
         let schedule = expression::schedule(ctx, timer.kind, &timer.value, Sight::Other(&()));
-        let schedule = schedule.map_err(|problem| format!("\n- Element: {}\n    - ERROR: {}", start.id, problem.message))?;
+        let schedule = schedule.map_err(|problem| format!("- Element: {}\n    - ERROR: {}", start.id, problem.message))?;
         let due = Timestamp(schedule.first_due(ctx.now().0));
         timers.push(StartTimer { element, due, repetitions: schedule.repetitions().map(|times| times.saturating_sub(1)) });
     }

@@ -314,7 +314,7 @@ fn publish(ctx: &mut Ctx<'_>, publication: Publication, found: &mut Match) {
             }
         }
         None if ttl_ms <= 0 => (Outcome::Expired, format!("{nobody}, and the message is not kept")),
-        None => (Outcome::Buffered, format!("{nobody}; kept for {} s", ttl_ms.div_euclid(1000))),
+        None => (Outcome::Buffered, format!("{nobody}; kept for {} s", ttl_ms as f64 / 1000.0)),
     };
     found.outcome = outcome;
     found.reason = reason.into();

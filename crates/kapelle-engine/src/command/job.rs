@@ -157,7 +157,10 @@ pub(super) fn throw_error(ctx: &mut Ctx<'_>, command: ThrowJobError) -> Result<R
     });
     match catcher {
         Some(catcher) => error::catch(ctx, instance, &catcher, command.variables),
-        None if is_live => problem::raise(ctx, &at, Some(job.key), error::unhandled(&command.code, &message)),
+        None if is_live => {
+            let problem = error::unhandled(ctx, &at, &command.code, &message);
+            problem::raise(ctx, &at, Some(job.key), problem);
+        }
         None => {}
     }
     Ok(Response::Done)

@@ -4,7 +4,7 @@
 //! The search goes from the throwing element outward. On one activity a specific code beats a catch-all. Nobody catches:
 //! an incident.
 
-use kapelle_model::graph::{BoundaryTrigger, ElementIndex, ElementKind};
+use kapelle_model::graph::{Boundary, BoundaryTrigger, ElementIndex, ElementKind};
 
 use crate::ctx::Ctx;
 use crate::document::Document;
@@ -48,7 +48,9 @@ pub(crate) fn catch(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, catcher: &C
 
 /// An error end event was reached.
 pub(super) fn throw_from_end_event(ctx: &mut Ctx<'_>, at: &At, code: &str) -> Result<(), Problem> {
-    let Some(catcher) = find_catcher(ctx, at.instance, at.scope, code) else { return Err(unhandled(code, "")) };
+    let Some(catcher) = find_catcher(ctx, at.instance, at.scope, code) else {
+        return Err(unhandled(ctx, at, code, ""));
+    };
     // It stays as it is: whoever catches the error ends it with its scope.
     activated(ctx, at);
     catch(ctx, at.instance, &catcher, Document::empty());
@@ -56,10 +58,29 @@ pub(super) fn throw_from_end_event(ctx: &mut Ctx<'_>, at: &At, code: &str) -> Re
 }
 
 /// What an error becomes that nobody catches.
-pub(crate) fn unhandled(code: &str, message: &str) -> Problem {
-    let message = if message.is_empty() { String::new() } else { format!(" {message}") };
-    Problem::new(
-        IncidentKind::UnhandledErrorEvent,
-        format!("Expected to throw an error event with the code '{code}', but it was not caught. No error events are available in the scope.{message}"),
-    )
+pub(crate) fn unhandled(ctx: &Ctx<'_>, at: &At, code: &str, message: &str) -> Problem {
+    let mut text = format!("Expected to throw an error event with the code '{code}'");
+    if !message.is_empty() {
+        text.push_str(&format!(" with message '{message}'"));
+    }
+    text.push_str(", but it was not caught.");
+    let available = catchable_codes(ctx, at);
+    if available.is_empty() {
+        text.push_str(" No error events are available in the scope.");
+    } else {
+        text.push_str(&format!(" Available error events are [{}]", available.join(", ")));
+    }
+    Problem::new(IncidentKind::UnhandledErrorEvent, text)
+}
+
+/// Codes that somebody around would catch, the nearest first.
+fn catchable_codes(ctx: &Ctx<'_>, at: &At) -> Vec<String> {
+    let aggregate = ctx.instance(at.instance);
+    let activities = aggregate.scopes(at.key).filter_map(|key| Some(at.definition.element(aggregate.element(key)?.element)));
+    let boundary_events = activities.flat_map(|activity| &activity.boundary).map(|index| &at.definition.element(*index).kind);
+    let code = |kind: &ElementKind| match kind {
+        ElementKind::BoundaryEvent(Boundary { trigger: BoundaryTrigger::Error { code: Some(code) }, .. }) => Some(code.to_string()),
+        _ => None,
+    };
+    boundary_events.filter_map(code).collect()
 }

@@ -45,7 +45,7 @@ pub(crate) struct World {
     replica_engine: Engine,
     pub(crate) replica: Memory,
     pub(crate) now: i64,
-    sequence: u64,
+    pub(crate) sequence: u64,
     trace: Trace,
     pub(crate) streams: Streams,
     pub(crate) log: String,
@@ -57,6 +57,9 @@ pub(crate) struct World {
     pub(crate) resting: BTreeMap<ElementInstanceKey, (ProcessInstanceKey, u32)>,
     pub(crate) outbox: Vec<OutboxKey>,
     element_ids: BTreeMap<u32, String>,
+    /// All that was decided, for those who ask for it.
+    pub(crate) history: Vec<(Event, Sequence, Timestamp)>,
+    pub(crate) keeps_history: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +106,8 @@ impl World {
             resting: BTreeMap::new(),
             outbox: Vec::new(),
             element_ids: BTreeMap::new(),
+            history: Vec::new(),
+            keeps_history: false,
         };
         world.submit(Command::AnnounceLeader { epoch: 1, incarnation: 1 }).unwrap();
         world.log.clear();
@@ -170,6 +175,9 @@ impl World {
             self.log.push('\n');
         }
         self.notice(event);
+        if self.keeps_history {
+            self.history.push((decoded, sequence, at));
+        }
     }
 
     fn notice(&mut self, event: &Event) {
@@ -237,7 +245,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, line: &str) {
+    pub(crate) fn step(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         if verb == "deploy" {
             return self.deploy(rest);
@@ -286,7 +294,7 @@ impl World {
             "yield" => Command::YieldJob { job: self.job(word(0)) },
             "publish" => Command::PublishMessage(PublishMessage {
                 tenant: DEFAULT_TENANT.into(),
-                name: word(0).into(),
+                name: key(word(0)),
                 correlation_key: key(word(1)),
                 message_id: option("id").unwrap_or("").into(),
                 ttl_ms: option("ttl").map_or(0, |ms| ms.parse().unwrap()),
@@ -368,7 +376,7 @@ impl World {
     /// An element that rests, by its id; `process` is the newest instance's root.
     fn scope(&self, id: &str) -> ElementInstanceKey {
         if id == "process" {
-            return self.instances.last().expect("an instance lives").root();
+            return self.instances.last().unwrap_or_else(|| panic!("no instance lives after\n{}", self.log)).root();
         }
         let found = self.resting.iter().find(|(_, (_, element))| self.element_ids.get(element).is_some_and(|own| own == id));
         found.map_or(ElementInstanceKey(1), |(key, _)| *key)

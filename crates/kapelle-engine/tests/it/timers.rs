@@ -1,0 +1,142 @@
+//! Timers of elements and of definitions.
+
+use expect_test::expect;
+
+use crate::world::check;
+
+#[test]
+fn a_timer_is_never_early() {
+    check("start -> c:catch(duration PT1S) -> end", "create\nwait 999\nwait 1", expect![[r#"
+        > create
+        instance created #4 process version 1
+        start completed
+        c waits until 1001000 ms
+        > wait 999
+        > wait 1
+        c is due
+        c triggered
+        c completed
+        end completed
+        process completed
+        instance completed #4
+    "#]]);
+}
+
+#[test]
+fn a_timer_in_the_past_is_due_at_once() {
+    check(
+        "start -> c:catch(date =when) -> end",
+        "create when=\"1970-01-01T00:00:01Z\"\nwait 0\ncreate when=\"tomorrow\"\nset process when=\"1970-01-01T00:20:00Z\"\nresolve\nwait 1000000",
+        expect![[r#"
+            > create when="1970-01-01T00:00:01Z"
+            instance created #4 process version 1
+            variable when = "1970-01-01T00:00:01Z" in #4
+            start completed
+            c waits until 1000 ms
+            > wait 0
+            c is due
+            c triggered
+            c completed
+            end completed
+            process completed
+            instance completed #4
+            > create when="tomorrow"
+            instance created #10 process version 1
+            variable when = "tomorrow" in #10
+            start completed
+            incident #14 at c: EXTRACT_VALUE_ERROR Failed to read the timer 'tomorrow' that the expression 'when' gave: 'tomorrow' is not a date-time such as 2027-05-01T12:00:00Z: expected year-month-dayThour:minute:second
+            > set process when="1970-01-01T00:20:00Z"
+            variable when = "1970-01-01T00:20:00Z" in #10
+            > resolve
+            incident #14 resolved
+            c waits until 1200000 ms
+            > wait 1000000
+            c is due
+            c triggered
+            c completed
+            end completed
+            process completed
+            instance completed #10
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_may_be_computed() {
+    check("start -> c:catch(duration =duration(\"PT\" + string(n) + \"S\")) -> end", "create n=2\nwait 1999\nwait 1", expect![[r#"
+        > create n=2
+        instance created #4 process version 1
+        variable n = 2 in #4
+        start completed
+        c waits until 1002000 ms
+        > wait 1999
+        > wait 1
+        c is due
+        c triggered
+        c completed
+        end completed
+        process completed
+        instance completed #4
+    "#]]);
+}
+
+#[test]
+fn a_start_timer_counts_from_when_it_was_due() {
+    check("s:start(cycle R3/PT10S) -> end", "wait 35000\nwait 100000", expect![[r#"
+        > wait 35000
+        s is due
+        s waits until 1020000 ms
+        instance created #6 process version 1
+        s completed
+        end completed
+        process completed
+        instance completed #6
+        s is due
+        s waits until 1030000 ms
+        instance created #10 process version 1
+        s completed
+        end completed
+        process completed
+        instance completed #10
+        s is due
+        instance created #13 process version 1
+        s completed
+        end completed
+        process completed
+        instance completed #13
+        > wait 100000
+    "#]]);
+}
+
+#[test]
+fn a_newer_version_replaces_the_start_timer() {
+    check("s:start(cycle R/PT10S) -> a -> end", "deploy s:start(cycle R1/PT5S) -> b -> end\nwait 30000", expect![[r#"
+        > deploy s:start(cycle R1/PT5S) -> b -> end
+        s no longer waits until 1010000 ms
+        s waits until 1005000 ms
+        > wait 30000
+        s is due
+        instance created #9 process version 2
+        s completed
+        job #12 b created, retries 3
+    "#]]);
+}
+
+#[test]
+fn a_timer_of_an_element_that_left_is_never_due() {
+    check("start -> a -> end ; late(duration PT1S) on a -> end2", "create\ncomplete a\nwait 5000", expect![[r#"
+        > create
+        instance created #4 process version 1
+        start completed
+        late waits until 1001000 ms
+        job #8 a created, retries 3
+        > complete a
+        job #8 a completed
+        late no longer waits until 1001000 ms
+        a completed
+        end completed
+        process completed
+        instance completed #4
+        > wait 5000
+    "#]]);
+}
