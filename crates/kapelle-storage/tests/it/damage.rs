@@ -220,3 +220,54 @@ fn files_that_are_none_of_ours_are_left_alone() {
     assert_eq!(disk.open(&stray).unwrap().len().unwrap(), 5);
     assert_eq!(journal.leader().epoch, 2);
 }
+
+/// The block of a batch, from behind everybody's back.
+fn block(disk: &MemFiles, number: u64, index: usize) -> Vec<u8> {
+    let mut block = Vec::new();
+    disk.tamper(&segment(number), |content| {
+        block.extend_from_slice(&content[index * 4096..(index + 1) * 4096]);
+    });
+    block
+}
+
+fn replace_block(disk: &MemFiles, number: u64, index: usize, block: &[u8]) {
+    disk.tamper(&segment(number), |content| {
+        content[index * 4096..(index + 1) * 4096].copy_from_slice(block);
+    });
+}
+
+#[test]
+fn a_batch_of_another_history_is_not_taken_for_the_next_one() {
+    let (ours, theirs) = (MemFiles::new(), MemFiles::new());
+    for (disk, word) in [(&ours, b"a"), (&theirs, b"x")] {
+        let mut journal = start(disk);
+        append(&mut journal, &[word]);
+        append(&mut journal, &[word]);
+    }
+    // The same place, sequence, generation and leader; another batch before it.
+    replace_block(&ours, 1, 3, &block(&theirs, 1, 3));
+    let opened = open(&ours).unwrap();
+    assert_eq!(texts(&*opened.reader()), ["a"]);
+    let (_, _, why) = opened.report().cut.clone().expect("a cut");
+    assert_eq!(why, "batch does not continue the chain");
+}
+
+#[test]
+fn a_batch_of_an_earlier_use_of_the_file_is_not_taken_for_the_next_one() {
+    let disk = MemFiles::new();
+    let mut journal = start(&disk);
+    append(&mut journal, &[b"a"]);
+    drop(journal);
+    // The start moves "a", which may not have been synced, to segment 2: the same history in another place.
+    drop(start(&disk));
+    let (old, moved) = (block(&disk, 1, 2), block(&disk, 2, 1));
+    assert_ne!(old, moved);
+    replace_block(&disk, 2, 1, &old);
+    // Segment 2 knows that its first record was durable, so this is damage.
+    assert!(matches!(
+        open(&disk),
+        Err(Error::Corrupt { offset: 4096, .. })
+    ));
+    replace_block(&disk, 2, 1, &moved);
+    assert_eq!(texts(&*open(&disk).unwrap().reader()), ["a"]);
+}

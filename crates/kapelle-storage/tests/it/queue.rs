@@ -242,6 +242,8 @@ fn reads_see_what_is_still_in_the_queue() {
         ))
         .unwrap();
     let mut store = QueuedStore::start(backend.clone(), Limits::default(), notify).unwrap();
+    // Dropped before the store, so that a failure here does not wait for the thread for ever.
+    let end_of_pause = end_of_pause;
     let first = store.persist().unwrap();
     store.wait(first).unwrap();
     store.write_blobs(vec![put(1, 2, b"queued")]).unwrap();
