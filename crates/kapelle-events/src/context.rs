@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use kapelle_feel::{Variable, Variables, json, msgpack};
 
 use crate::attribute::Value;
-use crate::{CloudEvent, Data, Error, Kind, SPEC_VERSION, Timestamp, base64};
+use crate::{CloudEvent, Data, SPEC_VERSION, Timestamp, base64};
 
 /// A view of a CloudEvent that FEEL expressions can read.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl CloudEvent {
     }
 
     /// The data as a stored value (MessagePack): JSON as what it says, other UTF-8 as text, the rest as base64 text, and
-    /// nil if there is none. Data that is declared as JSON but is none counts as text; [`check_data`](Self::check_data)
-    /// tells.
+    /// nil if there is none. Data that is declared as JSON but is none counts as text: what it is is not the
+    /// business of a CloudEvent, and filters and keys may do without it.
     pub fn stored_data(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let Some(data) = self.data().map(Data::as_bytes) else {
@@ -81,22 +81,6 @@ impl CloudEvent {
             Err(_) => msgpack::write_str(&mut out, &base64::encode(data)),
         }
         out
-    }
-
-    /// Whether data that its `datacontenttype` declares as JSON is JSON. For the door: a CloudEvent is valid without it.
-    pub fn check_data(&self) -> Result<(), Error> {
-        let Some(content_type) = self.data_content_type().filter(|_| self.data_is_json()) else {
-            return Ok(());
-        };
-        let Some(data) = self.data() else {
-            return Ok(());
-        };
-        let not_json = |what: String| Kind::DataNotJson {
-            content_type: content_type.to_owned(),
-            what,
-        };
-        json::to_msgpack(data.as_bytes()).map_err(|error| not_json(error.to_string()))?;
-        Ok(())
     }
 }
 

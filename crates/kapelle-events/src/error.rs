@@ -70,9 +70,6 @@ pub enum Kind {
     /// A CloudEvent in the JSON format is an object.
     #[error("a CloudEvent is a JSON object, found {found}")]
     NotAnObject { found: &'static str },
-    /// `datacontenttype` declares JSON, but the data is not JSON.
-    #[error("data is declared as \"{content_type}\" but is not JSON: {what}")]
-    DataNotJson { content_type: String, what: String },
     /// The journal's form of a CloudEvent is damaged.
     #[error("stored CloudEvent is damaged at byte {offset}: {what}")]
     Damaged { offset: usize, what: &'static str },
@@ -128,9 +125,8 @@ impl Kind {
             Self::InvalidBase64 { .. } => "KAP-CE-012",
             Self::TooLarge { .. } => "KAP-CE-013",
             Self::NotABatch { .. } => "KAP-CE-014",
-            Self::DataNotJson { .. } => "KAP-CE-015",
             Self::Damaged { .. } => "KAP-CE-016",
-            Self::NotAnObject { .. } => "KAP-CE-017",
+            Self::NotAnObject { .. } => "KAP-CE-015",
         }
     }
 }

@@ -97,7 +97,6 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use expect_test::expect;
 
     fn hex(bytes: [u8; 16]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -112,7 +111,10 @@ mod tests {
             .unwrap();
         expect!["0c0307f0e4c93f32a5b08e71b4cf1db1"]
             .assert_eq(&hex(event.identity_hash("<default>").0));
-        expect!["18fa5e2560bdeb5c037c1ffeabce21e4"].assert_eq(&hex(event.content_hash().0));
+        assert_eq!(
+            hex(event.content_hash().0),
+            "18fa5e2560bdeb5c037c1ffeabce21e4"
+        );
     }
 
     #[test]

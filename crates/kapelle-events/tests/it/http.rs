@@ -110,7 +110,7 @@ fn the_content_type_chooses_the_mode() {
         1 | /s | t
         1 | /s | t
         KAP-CE-014: a batch is a JSON array of CloudEvents, found an object
-        KAP-CE-017: a CloudEvent is a JSON object, found an array
+        KAP-CE-015: a CloudEvent is a JSON object, found an array
         KAP-CE-001: media type "application/cloudevents+xml" is not a supported CloudEvents format
         KAP-CE-001: media type "application/cloudevents" is not a supported CloudEvents format
         KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present

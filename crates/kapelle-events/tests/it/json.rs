@@ -183,8 +183,8 @@ fn malformed_events_get_a_precise_error() {
     expect![[r#"
         KAP-CE-003: malformed JSON at byte 0: expected a value
         KAP-CE-003: malformed JSON at byte 1: expected a member name
-        KAP-CE-017: a CloudEvent is a JSON object, found an array
-        KAP-CE-017: a CloudEvent is a JSON object, found a number
+        KAP-CE-015: a CloudEvent is a JSON object, found an array
+        KAP-CE-015: a CloudEvent is a JSON object, found a number
         KAP-CE-004: required attribute "specversion" is missing
         KAP-CE-005: specversion "0.3" is not supported, expected "1.0"
         KAP-CE-005: specversion "0.3" is not supported, expected "1.0"
@@ -250,7 +250,7 @@ fn a_bad_entry_of_a_batch_is_named() {
         3 events
         KAP-CE-013: number of CloudEvents in the batch is 4, the limit is 3
         KAP-CE-004: batch entry 1: required attribute "specversion" is missing
-        KAP-CE-017: batch entry 2: a CloudEvent is a JSON object, found a number
+        KAP-CE-015: batch entry 2: a CloudEvent is a JSON object, found a number
         KAP-CE-003: malformed JSON at byte 57: expected a value
         KAP-CE-014: a batch is a JSON array of CloudEvents, found an object
         KAP-CE-013: size of the batch is 302, the limit is 300

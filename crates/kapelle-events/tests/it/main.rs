@@ -13,6 +13,7 @@ mod http;
 mod journal;
 mod json;
 mod mutation;
+mod sdk;
 mod show;
 
 use kapelle_events::{CloudEvent, Timestamp, Value};
