@@ -15,9 +15,8 @@ mod timeout;
 #[expect(
     unreachable_pub,
     unused_qualifications,
-    dead_code,
     clippy::allow_attributes,
-    reason = "generated from proto/gateway.proto; the client half and unanswered messages are used by tests only"
+    reason = "generated from proto/gateway.proto; not ours to shape"
 )]
 pub(crate) mod proto {
     tonic::include_proto!("gateway_protocol");
@@ -30,6 +29,7 @@ use kapelle_engine::command::{
 };
 use kapelle_engine::ids::{ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey};
 use kapelle_engine::response::Response as Answer;
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 use self::proto::gateway_server::{Gateway as Rpc, GatewayServer};
@@ -42,7 +42,10 @@ pub(crate) use timeout::{answer_within, client_timeout};
 /// The service, ready to be called with HTTP/2 requests.
 pub(crate) fn service(gateway: Arc<Gateway>) -> GatewayServer<Service> {
     let message_bytes_max = gateway.message_bytes_max();
-    GatewayServer::new(Service { gateway }).max_decoding_message_size(message_bytes_max)
+    GatewayServer::new(Service { gateway })
+        .max_decoding_message_size(message_bytes_max)
+        // Camunda's Node client compresses what it sends; answers go out plain, as everyone reads those.
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 /// The RPCs over the gateway.

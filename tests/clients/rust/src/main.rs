@@ -48,17 +48,18 @@ fn rest(method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
     })
 }
 
+/// zeebe-rs asks for jobs every 15 s only, however long the server would let it wait.
 async fn eventually(
     what: &str,
     probe: impl Fn() -> Result<Option<Value>, Failure>,
 ) -> Result<Value, Failure> {
-    for _ in 0..200 {
+    for _ in 0..800 {
         if let Some(found) = probe()? {
             return Ok(found);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(format!("{what}: not within 10 s").into())
+    Err(format!("{what}: not within 40 s").into())
 }
 
 async fn ends_as(instance: i64, state: &str) -> Result<(), Failure> {

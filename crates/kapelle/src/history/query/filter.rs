@@ -136,6 +136,10 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
         }
         "$in" | "$notIn" => {
             let operands = elements(field.name, operand)?;
+            // The Java client sends every list operator, empty where it was not used.
+            if operands.is_empty() {
+                return Ok(());
+            }
             let marks = vec!["?"; operands.len()].join(",");
             let not = if operator == "$in" { "" } else { "NOT " };
             condition.and(&format!("({sql}) {not}IN ({marks})"));
