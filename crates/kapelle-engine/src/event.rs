@@ -46,7 +46,8 @@ pub enum Event {
         instance: ProcessInstanceKey,
         key: ElementInstanceKey,
         element: ElementIndex,
-        /// It waits here, and commands that name it by its key alone must find its instance from now on.
+        /// It waits here, and commands that name it by its key alone must find its instance from now on. A task with a
+        /// job is found through that.
         rests: bool,
     },
     ElementCompleting { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
@@ -95,7 +96,7 @@ pub enum Event {
     },
     JobCanceled { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
     JobRetriesUpdated { job: JobRef, retries: i32 },
-    JobTimeoutUpdated { job: JobRef, old_deadline: Timestamp, deadline: Timestamp },
+    JobTimeoutUpdated { job: JobRef, old_deadline: Timestamp, deadline: Timestamp, pushed_by: Option<u64> },
 
     // Messages
     MessagePublished(Box<MessagePublished>),
@@ -237,6 +238,8 @@ pub struct JobCreated {
     pub job: JobRef,
     pub element: ElementIndex,
     pub retries: i32,
+    /// A worker's stream takes it in the same decision: it is never available to others.
+    pub taken: bool,
     /// Headers that were computed; empty where the definition's are all static.
     pub headers: Vec<Header>,
 }
@@ -256,8 +259,10 @@ pub struct JobActivated {
     pub deadline: Timestamp,
     /// Set when it was pushed down a stream by this incarnation; the next one makes it available again.
     pub pushed_by: Option<u64>,
-    /// Never activated before, so its index entries can't have been on disk.
+    /// Never activated before, so its entry in the due queue can't have been on disk.
     pub first: bool,
+    /// It could be taken by others until now; not so if it was made for this worker in the same decision.
+    pub was_available: bool,
 }
 
 /// Why a job may be taken (again). Discriminants are on disk.
@@ -428,6 +433,8 @@ pub enum DueOwner {
     /// The partition itself: messages, the dedup window.
     Partition {},
     Instance { instance: ProcessInstanceKey },
+    /// An instance's job that was pushed down a stream by that incarnation.
+    PushedJob { instance: ProcessInstanceKey, incarnation: u64 },
     Definition { definition: DefinitionKey },
     Request { tenant: Arc<str>, request: Arc<str> },
 }

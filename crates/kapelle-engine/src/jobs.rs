@@ -7,7 +7,7 @@ use kapelle_model::graph::{HeaderValue, JobDefinition};
 
 use crate::ctx::Ctx;
 use crate::definitions::Headers;
-use crate::effect::Effect;
+use crate::effect::{Effect, StreamTarget};
 use crate::element::At;
 use crate::event::{AvailableCause, Event, Header, JobActivated, JobCreated, JobRef};
 use crate::expression::{self, Sight};
@@ -70,30 +70,51 @@ fn header_value(ctx: &Ctx<'_>, value: &HeaderValue, sight: Sight<'_>) -> Result<
     }
 }
 
-/// Makes the job.
-pub(crate) fn create(ctx: &mut Ctx<'_>, at: &At, new: NewJob) -> JobKey {
+/// Makes the job, for a worker's stream that has room if there is one.
+pub(crate) fn create(ctx: &mut Ctx<'_>, at: &At, new: NewJob) -> (JobKey, Option<StreamTarget>) {
     let job = JobKey(ctx.new_key());
     let NewJob { job_type, retries, headers } = new;
     let tenant = at.definition.tenant.clone();
+    let stream = ctx.streams().take(&tenant, &job_type);
+    let (element, taken) = (at.index, stream.is_some());
     let job_ref = JobRef { job, instance: at.instance, element: at.key, tenant, job_type };
-    ctx.emit(Event::JobCreated(Box::new(JobCreated { job: job_ref, element: at.index, retries, headers })));
-    job
+    ctx.emit(Event::JobCreated(Box::new(JobCreated { job: job_ref, element, retries, taken, headers })));
+    (job, stream)
 }
 
-/// An available job goes down a stream that has room, or whoever polls is told.
+/// A job that is available goes down a stream that has room, if there is one.
 pub(crate) fn offer(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, job: JobKey) {
-    let aggregate = ctx.instance(instance);
-    let Some(found) = aggregate.job(job) else { return };
+    let (aggregate, found) = find(ctx, instance, job);
     let (tenant, job_type) = (aggregate.tenant.clone(), found.job_type.clone());
-    match ctx.streams().take(&tenant, &job_type) {
-        Some(target) => {
-            let incarnation = ctx.incarnation();
-            let deadline = ctx.now().plus_ms(target.timeout_ms);
-            let activated = activate(ctx, instance, job, target.worker, deadline, Some(incarnation), &target.fetch_variables);
-            ctx.effect(Effect::PushJob { stream: target.stream, job: activated });
-        }
-        None => ctx.effect(Effect::JobsAvailable { tenant, job_type }),
-    }
+    let stream = ctx.streams().take(&tenant, &job_type);
+    hand_over(ctx, instance, job, stream, true);
+}
+
+/// The job goes down that stream, or whoever polls is told.
+pub(crate) fn hand_over(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    job: JobKey,
+    stream: Option<StreamTarget>,
+    was_available: bool,
+) {
+    let Some(target) = stream else {
+        let (aggregate, found) = find(ctx, instance, job);
+        let (tenant, job_type) = (aggregate.tenant.clone(), found.job_type.clone());
+        return ctx.effect(Effect::JobsAvailable { tenant, job_type });
+    };
+    let deadline = ctx.now().plus_ms(target.timeout_ms);
+    let handing = HandOver { worker: target.worker, deadline, pushed_by: Some(ctx.incarnation()), was_available };
+    let job = activate(ctx, instance, job, handing, &target.fetch_variables);
+    ctx.effect(Effect::PushJob { stream: target.stream, job });
+}
+
+/// How a job comes to a worker.
+pub(crate) struct HandOver {
+    pub(crate) worker: Arc<str>,
+    pub(crate) deadline: Timestamp,
+    pub(crate) pushed_by: Option<u64>,
+    pub(crate) was_available: bool,
 }
 
 /// A worker gets the job.
@@ -101,16 +122,17 @@ pub(crate) fn activate(
     ctx: &mut Ctx<'_>,
     instance: ProcessInstanceKey,
     job: JobKey,
-    worker: Arc<str>,
-    deadline: Timestamp,
-    pushed_by: Option<u64>,
+    handing: HandOver,
     fetch_variables: &[Arc<str>],
 ) -> Arc<ActivatedJob> {
+    let HandOver { worker, deadline, pushed_by, was_available } = handing;
     let (reference, first) = {
         let (instance, job) = find(ctx, instance, job);
         (reference(instance, job), !job.activated_before)
     };
-    ctx.emit(Event::JobActivated(Box::new(JobActivated { job: reference.clone(), worker: worker.clone(), deadline, pushed_by, first })));
+    let job_ref = reference.clone();
+    let activated = JobActivated { job: job_ref, worker: worker.clone(), deadline, pushed_by, first, was_available };
+    ctx.emit(Event::JobActivated(Box::new(activated)));
     let definition = ctx.definition_of(instance);
     let (instance, job) = find(ctx, instance, job);
     let element = instance.element(job.element).expect("a job's element is alive").element;

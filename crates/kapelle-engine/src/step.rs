@@ -13,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::element::lifecycle::ElementState;
 use crate::element::{self, At, token};
 use crate::event::Cause;
-use crate::ids::{ElementInstanceKey, JobKey, ProcessInstanceKey, SubscriptionKey};
+use crate::ids::{ElementInstanceKey, JobKey, ProcessInstanceKey, SubscriptionKey, Timestamp};
 use crate::state::instance::Trigger;
 
 /// One follow-up. Discriminants are on disk.
@@ -33,8 +33,8 @@ pub enum Step {
     StartBuffered { tenant: Arc<str>, process_id: Arc<str>, correlation_key: Arc<str> },
     /// An element throws a message.
     Publish { message: Box<PublishMessage>, cause: Cause },
-    /// A new incarnation leads: make available what earlier ones pushed, from this job on.
-    ReleasePushed { after: JobKey },
+    /// A new incarnation leads: make available what earlier ones pushed, behind that deadline and job.
+    ReleasePushed { at: Timestamp, job: JobKey },
 }
 
 /// Takes steps until there are none, or this command has had its share.
@@ -62,7 +62,7 @@ fn run(ctx: &mut Ctx<'_>, step: Step) {
             correlation::start_buffered(ctx, &tenant, &process_id, &correlation_key);
         }
         Step::Publish { message, cause } => command::message::publish_internally(ctx, *message, cause),
-        Step::ReleasePushed { after } => command::leader::release_pushed(ctx, after),
+        Step::ReleasePushed { at, job } => command::leader::release_pushed(ctx, at, job),
     }
 }
 

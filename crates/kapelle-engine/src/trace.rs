@@ -228,7 +228,7 @@ impl Trace {
             Event::DueMoved { due, owner, to } => {
                 let whose = match owner {
                     DueOwner::Partition {} => String::new(),
-                    DueOwner::Instance { instance } => format!(" of instance #{}", short(instance.0)),
+                    DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. } => format!(" of instance #{}", short(instance.0)),
                     DueOwner::Definition { definition } => format!(" of definition #{}", short(definition.0)),
                     DueOwner::Request { request, .. } => format!(" of request '{request}'"),
                 };

@@ -6,7 +6,6 @@ use crate::event::{DueOwner, Event, JobActivated, JobFailed, JobRef};
 use crate::ids::{JobKey, Timestamp};
 use crate::keep::Keep;
 use crate::state::instance::{Instance, Job, JobState};
-use crate::state::jobs::PushedEntry;
 use crate::state::tables;
 
 pub(super) fn to_instance(target: &mut Instance, event: &Event) {
@@ -81,7 +80,9 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
         Event::JobCreated(created) => {
             let instance = tables::number_value(created.job.instance.0);
             keep.insert(&tables::job(created.job.job), &instance);
-            keep.insert(&available(&created.job), &instance);
+            if !created.taken {
+                keep.insert(&available(&created.job), &instance);
+            }
         }
         Event::JobActivated(activated) => hand_out(keep, activated),
         Event::JobMadeAvailable { job, backoff_until, deadline, .. } => {
@@ -103,9 +104,9 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
             take_back(keep, job, *deadline, *backoff_until);
             keep.delete(&tables::job(job.job));
         }
-        Event::JobTimeoutUpdated { job, old_deadline, deadline: new } => {
+        Event::JobTimeoutUpdated { job, old_deadline, deadline: new, pushed_by } => {
             keep.delete(&tables::due(deadline(job, *old_deadline)));
-            keep.put(&tables::due(deadline(job, *new)), &owner(job));
+            keep.put(&tables::due(deadline(job, *new)), &worker(job, *pushed_by));
         }
         _ => unreachable!("dispatched by family"),
     }
@@ -113,28 +114,21 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
 
 fn hand_out(keep: &mut dyn Keep, activated: &JobActivated) {
     let job = &activated.job;
-    keep.delete(&available(job));
-    let mut entries = vec![(tables::due(deadline(job, activated.deadline)), owner(job))];
-    if let Some(incarnation) = activated.pushed_by {
-        let entry = PushedEntry { incarnation, instance: job.instance };
-        entries.push((tables::job_pushed(job.job), entry.to_bytes()));
+    if activated.was_available {
+        keep.delete(&available(job));
     }
-    for (key, value) in entries {
-        if activated.first {
-            keep.insert(&key, &value);
-        } else {
-            keep.put(&key, &value);
-        }
+    let (key, owner) = (tables::due(deadline(job, activated.deadline)), worker(job, activated.pushed_by));
+    if activated.first {
+        keep.insert(&key, &owner);
+    } else {
+        keep.put(&key, &owner);
     }
 }
 
 /// Out of every index but the one by key. A job with a deadline is with a worker, any other may be available.
 fn take_back(keep: &mut dyn Keep, job: &JobRef, until: Option<Timestamp>, backoff_until: Option<Timestamp>) {
     match until {
-        Some(until) => {
-            keep.delete(&tables::due(deadline(job, until)));
-            keep.delete(&tables::job_pushed(job.job));
-        }
+        Some(until) => keep.delete(&tables::due(deadline(job, until))),
         None => keep.delete(&available(job)),
     }
     if let Some(until) = backoff_until {
@@ -152,6 +146,14 @@ fn deadline(job: &JobRef, at: Timestamp) -> Due {
 
 fn backoff(job: &JobRef, at: Timestamp) -> Due {
     Due { at, what: DueKind::JobBackoff, key: job.job.0 }
+}
+
+/// Who has the job, as the due queue says it.
+fn worker(job: &JobRef, pushed_by: Option<u64>) -> Vec<u8> {
+    match pushed_by {
+        Some(incarnation) => DueOwner::PushedJob { instance: job.instance, incarnation }.to_bytes(),
+        None => owner(job),
+    }
 }
 
 fn owner(job: &JobRef) -> Vec<u8> {

@@ -32,7 +32,7 @@ pub(super) fn due(ctx: &mut Ctx<'_>, due: Due) -> Result<Response, Rejection> {
     let owner = state::due::owner(ctx.keep(), due).filter(|_| due.at <= ctx.now());
     let owner = owner.ok_or_else(|| Rejection::not_found("DUE", format!("Expected something to be due with key '{}', but nothing is", due.key)))?;
     let was_due = match (due.what, &owner) {
-        (_, DueOwner::Instance { instance }) => of_instance(ctx, due, *instance),
+        (_, DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. }) => of_instance(ctx, due, *instance, &owner),
         (DueKind::Timer, DueOwner::Definition { definition }) => start_timer(ctx, TimerKey(due.key), *definition),
         (DueKind::MessageExpiry, _) => message_expiry(ctx, MessageKey(due.key)),
         (DueKind::IdempotencyExpiry, DueOwner::Request { tenant, request }) => {
@@ -48,14 +48,14 @@ pub(super) fn due(ctx: &mut Ctx<'_>, due: Due) -> Result<Response, Rejection> {
     Ok(Response::Done)
 }
 
-fn of_instance(ctx: &mut Ctx<'_>, due: Due, instance: ProcessInstanceKey) -> bool {
+fn of_instance(ctx: &mut Ctx<'_>, due: Due, instance: ProcessInstanceKey, owner: &DueOwner) -> bool {
     if !ctx.pin(instance) {
         return false;
     }
     if ctx.instance(instance).quarantined.is_some() {
         // It is set aside, not forgotten: looked at again later.
         let to = Some(ctx.now().plus_ms(ctx.limits().quarantine_pause_ms));
-        ctx.emit(Event::DueMoved { due, owner: DueOwner::Instance { instance }, to });
+        ctx.emit(Event::DueMoved { due, owner: owner.clone(), to });
         return true;
     }
     match due.what {

@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::element::{self, At, error};
 use crate::event::{AvailableCause, Event, IncidentKind, JobFailed};
 use crate::ids::{JobKey, ProcessInstanceKey};
-use crate::jobs::{self, reference, state_name};
+use crate::jobs::{self, HandOver, reference, state_name};
 use crate::problem::{self, Problem};
 use crate::rejection::Rejection;
 use crate::response::{ActivatedJob, Response};
@@ -43,7 +43,8 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, command: &ActivateJobs) -> Result<Resp
             break;
         }
         bytes += worth;
-        activated.push(jobs::activate(ctx, instance, job, command.worker.clone(), deadline, None, &command.fetch_variables));
+        let handing = HandOver { worker: command.worker.clone(), deadline, pushed_by: None, was_available: true };
+        activated.push(jobs::activate(ctx, instance, job, handing, &command.fetch_variables));
     }
     Ok(Response::JobsActivated(activated))
 }
@@ -187,7 +188,8 @@ pub(super) fn update(ctx: &mut Ctx<'_>, key: JobKey, retries: Option<i32>, timeo
         ctx.emit(Event::JobRetriesUpdated { job: reference.clone(), retries });
     }
     if let (Some(old_deadline), Some(deadline)) = (job.deadline, deadline) {
-        ctx.emit(Event::JobTimeoutUpdated { job: reference, old_deadline, deadline });
+        let pushed_by = job.pushed_by;
+        ctx.emit(Event::JobTimeoutUpdated { job: reference, old_deadline, deadline, pushed_by });
     }
     Ok(Response::Done)
 }

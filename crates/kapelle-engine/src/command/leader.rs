@@ -4,37 +4,38 @@
 //! available again, some at a time.
 
 use crate::ctx::Ctx;
-use crate::event::{AvailableCause, Event};
-use crate::ids::JobKey;
+use crate::event::{AvailableCause, DueOwner, Event};
+use crate::ids::{JobKey, Timestamp};
 use crate::jobs;
 use crate::rejection::Rejection;
 use crate::response::Response;
 use crate::state::instance::JobState;
-use crate::state::jobs as index;
+use crate::state::jobs::{self as index, HandedOut};
 use crate::step::Step;
 
 pub(super) fn announce(ctx: &mut Ctx<'_>, epoch: u64, incarnation: u64) -> Result<Response, Rejection> {
     ctx.emit(Event::LeaderAnnounced { epoch, incarnation });
-    ctx.push(Step::ReleasePushed { after: JobKey(0) });
+    ctx.push(Step::ReleasePushed { at: Timestamp(i64::MIN), job: JobKey(0) });
     Ok(Response::Done)
 }
 
-pub(crate) fn release_pushed(ctx: &mut Ctx<'_>, after: JobKey) {
+pub(crate) fn release_pushed(ctx: &mut Ctx<'_>, at: Timestamp, job: JobKey) {
     let max = ctx.limits().sweep_max;
-    let pushed = index::pushed(ctx.keep(), after, max);
-    if pushed.len() == max
-        && let Some((last, _)) = pushed.last()
+    let handed_out = index::handed_out(ctx.keep(), at, job, max);
+    if handed_out.len() == max
+        && let Some(last) = handed_out.last()
     {
-        ctx.push(Step::ReleasePushed { after: *last });
+        ctx.push(Step::ReleasePushed { at: last.deadline, job: last.job });
     }
     let incarnation = ctx.incarnation();
-    for (job, entry) in pushed {
-        if entry.incarnation == incarnation || !ctx.pin(entry.instance) {
+    for HandedOut { job, owner, .. } in handed_out {
+        let DueOwner::PushedJob { instance, incarnation: earlier } = owner else { continue };
+        if earlier == incarnation || !ctx.pin(instance) {
             continue;
         }
-        let is_activated = ctx.instance(entry.instance).job(job).is_some_and(|job| job.state == JobState::Activated);
+        let is_activated = ctx.instance(instance).job(job).is_some_and(|job| job.state == JobState::Activated);
         if is_activated {
-            jobs::make_available(ctx, entry.instance, job, AvailableCause::LeaderChanged);
+            jobs::make_available(ctx, instance, job, AvailableCause::LeaderChanged);
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, command: &SetVariables) -> Result<Response,
 /// A key names a whole instance, or an element that rests in one.
 fn find_instance(ctx: &mut Ctx<'_>, command: &SetVariables) -> Option<ProcessInstanceKey> {
     let scope = command.scope;
-    let instance = jobs::instance_of_element(ctx.keep(), scope).unwrap_or(ProcessInstanceKey(scope.0));
-    (ctx.pin(instance) && ctx.instance(instance).element(scope).is_some()).then_some(instance)
+    let candidates = [Some(ProcessInstanceKey(scope.0)), jobs::instance_of_element(ctx.keep(), scope)];
+    let is_in = |instance: &ProcessInstanceKey| ctx.pin(*instance) && ctx.instance(*instance).element(scope).is_some();
+    candidates.into_iter().flatten().find(is_in)
 }

@@ -4,7 +4,7 @@ use kapelle_model::graph::Action;
 
 use crate::ctx::Ctx;
 use crate::document::Document;
-use crate::element::{At, activated_and_rests, completed, publish, token, waiting};
+use crate::element::{At, activated, completed, publish, token, waiting};
 use crate::event::Event;
 use crate::jobs;
 use crate::mapping;
@@ -15,9 +15,10 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, action: &Action) -> Result<()
     let job = jobs::evaluate(ctx, at, job)?;
     let waits = waiting::for_boundary_events(ctx, at)?;
     waiting::open(ctx, at, waits);
-    let job = jobs::create(ctx, at, job);
-    activated_and_rests(ctx, at);
-    jobs::offer(ctx, at.instance, job);
+    let (job, stream) = jobs::create(ctx, at, job);
+    // It rests, but is found by its key through the job.
+    activated(ctx, at);
+    jobs::hand_over(ctx, at.instance, job, stream, false);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ variants! { Step
         5 MeetBuffered { 1 instance, 2 subscription },
         6 StartBuffered { 1 tenant, 2 process_id, 3 correlation_key },
         7 Publish { 1 message, 2 cause },
-        8 ReleasePushed { 1 after },
+        8 ReleasePushed { 1 at, 2 job },
     }
     records {}
 }

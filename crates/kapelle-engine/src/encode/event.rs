@@ -35,7 +35,7 @@ variants! { Event
         55 JobErrorThrown { 1 job, 2 code, 3 message, 4 deadline, 5 backoff_until, 6 caught },
         56 JobCanceled { 1 job, 2 deadline, 3 backoff_until },
         57 JobRetriesUpdated { 1 job, 2 retries },
-        58 JobTimeoutUpdated { 1 job, 2 old_deadline, 3 deadline },
+        58 JobTimeoutUpdated { 1 job, 2 old_deadline, 3 deadline, 4 pushed_by },
 
         78 StartLockReleased { 1 tenant, 2 process_id, 3 correlation_key, 4 instance },
 
@@ -94,9 +94,9 @@ record! { InstanceCreated { 1 instance, 2 definition, 3 tenant, 4 process_id, 5 
 record! { InstanceEnded { 1 instance, 2 definition, 3 completed } }
 record! { BpmnEventTriggered { 1 instance, 2 waiting, 3 element, 4 variables, 5 cause } }
 record! { JobRef { 1 job, 2 instance, 3 element, 4 tenant, 5 job_type } }
-record! { JobCreated { 1 job, 2 element, 3 retries, 4 headers } }
+record! { JobCreated { 1 job, 2 element, 3 retries, 4 headers, 5 taken } }
 record! { Header { 1 key, 2 value } }
-record! { JobActivated { 1 job, 2 worker, 3 deadline, 4 pushed_by, 5 first } }
+record! { JobActivated { 1 job, 2 worker, 3 deadline, 4 pushed_by, 5 first, 6 was_available } }
 record! { JobFailed { 1 job, 2 retries, 3 message, 4 deadline, 5 old_backoff_until, 6 backoff_until } }
 record! { MessagePublished { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 message_id, 6 expires, 7 variables, 8 cause, 9 binding } }
 record! { MessageExpired { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 message_id, 6 expires, 7 process_ids } }
@@ -128,6 +128,7 @@ variants! { DueOwner
         2 Instance { 1 instance },
         3 Definition { 1 definition },
         4 Request { 1 tenant, 2 request },
+        5 PushedJob { 1 instance, 2 incarnation },
     }
     records {}
 }

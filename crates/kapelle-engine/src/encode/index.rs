@@ -3,7 +3,6 @@
 use crate::encode::wire::record;
 use crate::state::dedup::DedupEntry;
 use crate::state::definitions::{DefinitionEntry, DefinitionTimerEntry, LatestEntry, ResourceEntry};
-use crate::state::jobs::PushedEntry;
 use crate::state::messages::{BindingEntry, MessageEntry, StartSubscriptionEntry, SubscriptionEntry};
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
 use crate::state::requests::RequestEntry;
@@ -12,7 +11,6 @@ record! { DefinitionEntry { 1 tenant, 2 process_id, 3 version, 4 resource, 5 res
 record! { LatestEntry { 1 definition, 2 version } }
 record! { ResourceEntry { 1 name, 2 bytes, 3 checksum } }
 record! { DefinitionTimerEntry { 1 due, 2 element, 3 repetitions } }
-record! { PushedEntry { 1 incarnation, 2 instance } }
 record! { MessageEntry { 1 tenant, 2 name, 3 correlation_key, 4 message_id, 5 expires, 6 variables, 7 cause, 8 binding } }
 record! { SubscriptionEntry { 1 instance, 2 process_id, 3 key_kind } }
 record! { StartSubscriptionEntry { 1 subscription, 2 definition, 3 element, 4 process_id } }

@@ -19,22 +19,31 @@ pub(crate) fn owner(keep: &dyn Keep, due: Due) -> Option<DueOwner> {
 /// The oldest entries that are due at `now`.
 pub(crate) fn at(keep: &dyn Keep, now: Timestamp, max: usize) -> Vec<Due> {
     let mut due = Vec::new();
-    keep.scan(&tables::due_all(), &tables::due_after(now), &mut |key, _| {
-        if due.len() == max {
-            return ControlFlow::Break(());
-        }
-        due.push(tables::parse_due(key));
-        ControlFlow::Continue(())
-    });
+    for table in [tables::due_others(), tables::due_jobs()] {
+        let until = tables::due_after(table.clone(), now);
+        let room = due.len() + max;
+        keep.scan(&table, &until, &mut |key, _| {
+            if due.len() == room {
+                return ControlFlow::Break(());
+            }
+            due.push(tables::parse_due(key));
+            ControlFlow::Continue(())
+        });
+    }
+    due.sort_unstable();
+    due.truncate(max);
     due
 }
 
 /// When the first entry is due.
 pub(crate) fn first(keep: &dyn Keep) -> Option<Timestamp> {
-    let mut first = None;
-    scan_prefix(keep, &tables::due_all(), None, &mut |key, _| {
-        first = Some(tables::parse_due(key).at);
-        ControlFlow::Break(())
-    });
+    let mut first: Option<Timestamp> = None;
+    for table in [tables::due_others(), tables::due_jobs()] {
+        scan_prefix(keep, &table, None, &mut |key, _| {
+            let at = tables::parse_due(key).at;
+            first = Some(first.map_or(at, |earlier| earlier.min(at)));
+            ControlFlow::Break(())
+        });
+    }
     first
 }

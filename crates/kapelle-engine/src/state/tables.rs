@@ -22,7 +22,6 @@ const DEFINITION_TIMER: u8 = 5;
 
 const JOB: u8 = 10;
 const JOB_AVAILABLE: u8 = 11;
-const JOB_PUSHED: u8 = 12;
 
 const ELEMENT: u8 = 20;
 const INCIDENT: u8 = 21;
@@ -37,6 +36,8 @@ const START_LOCK: u8 = 36;
 const EVENT_BINDING: u8 = 37;
 
 const DUE: u8 = 40;
+/// Deadlines of jobs have a table of their own: a new leader looks through what workers have, and nothing else.
+const DUE_JOB: u8 = 41;
 
 const DEDUP: u8 = 50;
 const DEDUP_BUCKET: u8 = 51;
@@ -128,6 +129,10 @@ pub(crate) fn definition_timer(definition: DefinitionKey, timer: TimerKey) -> Ve
     Key::new(DEFINITION_TIMER).number(definition.0).number(timer.0).0
 }
 
+pub(crate) fn jobs() -> Vec<u8> {
+    vec![JOB]
+}
+
 pub(crate) fn job(job: JobKey) -> Vec<u8> {
     Key::new(JOB).number(job.0).0
 }
@@ -157,14 +162,6 @@ fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     Some((str::from_utf8(text).ok()?, rest))
-}
-
-pub(crate) fn jobs_pushed() -> Vec<u8> {
-    vec![JOB_PUSHED]
-}
-
-pub(crate) fn job_pushed(job: JobKey) -> Vec<u8> {
-    Key::new(JOB_PUSHED).number(job.0).0
 }
 
 pub(crate) fn element(element: ElementInstanceKey) -> Vec<u8> {
@@ -229,27 +226,38 @@ pub(crate) fn event_binding(tenant: &str, event_type: &str, process_id: &str, me
     Key::new(EVENT_BINDING).text(tenant).text(event_type).text(process_id).text(message).0
 }
 
-pub(crate) fn due_all() -> Vec<u8> {
+/// What is due at some time, but for deadlines of jobs.
+pub(crate) fn due_others() -> Vec<u8> {
     vec![DUE]
 }
 
-/// The first key that is not due at that time.
-pub(crate) fn due_after(at: Timestamp) -> Vec<u8> {
-    Key::new(DUE).time(at.plus_ms(1)).0
+/// Deadlines of jobs.
+pub(crate) fn due_jobs() -> Vec<u8> {
+    vec![DUE_JOB]
+}
+
+/// The first key of that table (`due_others`, `due_jobs`) that is not due at that time.
+pub(crate) fn due_after(mut table: Vec<u8>, at: Timestamp) -> Vec<u8> {
+    table.extend_from_slice(&Key::new(DUE).time(at.plus_ms(1)).0[1..]);
+    table
 }
 
 pub(crate) fn due(due: Due) -> Vec<u8> {
-    let mut key = Key::new(DUE).time(due.at);
-    key.0.push(due.what as u8);
+    let is_job = due.what == DueKind::JobDeadline;
+    let mut key = Key::new(if is_job { DUE_JOB } else { DUE }).time(due.at);
+    if !is_job {
+        key.0.push(due.what as u8);
+    }
     key.number(due.key).0
 }
 
 /// Reads what `due` wrote.
 pub(crate) fn parse_due(key: &[u8]) -> Due {
-    let (at, rest) = key.get(1..).and_then(|key| key.split_first_chunk()).expect("a due key has a time");
+    let (&table, rest) = key.split_first().expect("a key has a table");
+    let (at, rest) = rest.split_first_chunk().expect("a due key has a time");
     let what = match rest.first() {
+        _ if table == DUE_JOB => DueKind::JobDeadline,
         Some(1) => DueKind::Timer,
-        Some(2) => DueKind::JobDeadline,
         Some(3) => DueKind::JobBackoff,
         Some(4) => DueKind::MessageExpiry,
         Some(5) => DueKind::DedupBucket,

@@ -11,7 +11,7 @@
 //! | `publish NAME KEY [ttl MS] [id ID] [x=1 …]` · `correlate NAME KEY [x=1 …]` | messages; `-` is no key |
 //! | `event ID TYPE [subject S] [expires MS] [x=1 …]` | a CloudEvent comes in |
 //! | `wait MS` | time passes, and what is due is done |
-//! | `cancel` · `resolve` · `set ELEMENT x=1 …` · `setlocal ELEMENT x=1 …` | the newest instance, the oldest incident |
+//! | `cancel` · `resolve` · `set ELEMENT x=1 …` · `setlocal ELEMENT x=1 …` · `setkey KEY x=1 …` | the newest instance, the oldest incident |
 //! | `deploy TEXT` | another version, in notation |
 //! | `leader N` | another incarnation leads |
 
@@ -51,7 +51,8 @@ pub(crate) struct World {
     pub(crate) log: String,
     /// Lines of these kinds are left out of the log.
     hidden: &'static [&'static str],
-    pub(crate) jobs: BTreeMap<JobKey, JobSeen>,
+    /// Jobs that live, and their types.
+    pub(crate) jobs: BTreeMap<JobKey, Arc<str>>,
     pub(crate) instances: Vec<ProcessInstanceKey>,
     pub(crate) incidents: Vec<IncidentKey>,
     pub(crate) resting: BTreeMap<ElementInstanceKey, (ProcessInstanceKey, u32)>,
@@ -60,12 +61,6 @@ pub(crate) struct World {
     /// All that was decided, for those who ask for it.
     pub(crate) history: Vec<(Event, Sequence, Timestamp)>,
     pub(crate) keeps_history: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct JobSeen {
-    pub(crate) job_type: Arc<str>,
-    pub(crate) instance: ProcessInstanceKey,
 }
 
 /// Streams with room, by job type.
@@ -183,8 +178,7 @@ impl World {
     fn notice(&mut self, event: &Event) {
         match event {
             Event::JobCreated(created) => {
-                let seen = JobSeen { job_type: created.job.job_type.clone(), instance: created.job.instance };
-                self.jobs.insert(created.job.job, seen);
+                self.jobs.insert(created.job.job, created.job.job_type.clone());
             }
             Event::JobCompleted { job, .. } | Event::JobCanceled { job, .. } | Event::JobErrorThrown { job, caught: true, .. } => {
                 self.jobs.remove(&job.job);
@@ -193,7 +187,7 @@ impl World {
             Event::InstanceEnded(ended) => self.instances.retain(|instance| *instance != ended.instance),
             Event::IncidentRaised(raised) => self.incidents.push(raised.incident),
             Event::IncidentResolved { incident, .. } => self.incidents.retain(|open| open != incident),
-            Event::ElementActivated { instance, key, element, rests: true } => {
+            Event::ElementActivated { instance, key, element, .. } => {
                 self.resting.insert(*key, (*instance, element.0));
             }
             Event::ElementCompleted { key, .. } | Event::ElementTerminated { key, .. } => {
@@ -313,6 +307,12 @@ impl World {
                 variables: values,
                 local: verb == "setlocal",
             }),
+            "setkey" => {
+                let (scope, local) = (ElementInstanceKey(number(0) as u64), true);
+                let answer = self.submit(Command::SetVariables(SetVariables { scope, variables: values, local }));
+                assert!(answer.is_ok(), "{scope} is alive, but {answer:?} after\n{}", self.log);
+                return;
+            }
             "leader" => Command::AnnounceLeader { epoch: number(0) as u64, incarnation: number(0) as u64 },
             "quarantine" => Command::QuarantineInstance { instance: *self.instances.last().unwrap(), reason: "test".into() },
             "ack" => Command::AckOutbox { entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)) },
@@ -369,7 +369,7 @@ impl World {
     }
 
     fn job(&self, job_type: &str) -> JobKey {
-        let found = self.jobs.iter().find(|(_, job)| &*job.job_type == job_type);
+        let found = self.jobs.iter().find(|(_, own)| &***own == job_type);
         found.map_or(JobKey(1), |(key, _)| *key)
     }
 
