@@ -14,7 +14,7 @@ mod read;
 mod value;
 mod write;
 
-pub(crate) use read::{Cursor, Header};
+pub(crate) use read::{Cursor, Header, find};
 pub use read::{
     Entries, Items, Kind, array_len, as_bool, as_f64, as_i64, as_str, entries, get, is_nil, items,
     kind, validate, validate_map,

@@ -16,12 +16,12 @@ enum Wheel<'a> {
         next: i64,
         last: i64,
         done: bool,
-        value: fn(i64) -> Value,
+        value: FromNumber,
     },
 }
 
 impl<'a> Wheel<'a> {
-    fn count(first: i64, last: i64, value: fn(i64) -> Value) -> Wheel<'a> {
+    fn count(first: i64, last: i64, value: FromNumber) -> Wheel<'a> {
         Wheel::Count {
             next: first,
             last,
@@ -52,7 +52,7 @@ impl<'a> Wheel<'a> {
 }
 
 /// What can be counted: whole numbers and days, with the way back from the number.
-fn countable(value: &Value) -> Option<(i64, fn(i64) -> Value)> {
+fn countable(value: &Value) -> Option<(i64, FromNumber)> {
     match value {
         Value::Number(number) => Some((number.to_i64()?, |number| Value::from(number))),
         Value::Date(date) => Some((date.epoch_days(), |days| {
@@ -61,6 +61,9 @@ fn countable(value: &Value) -> Option<(i64, fn(i64) -> Value)> {
         _ => None,
     }
 }
+
+/// Back from the number that counts to what is counted.
+type FromNumber = fn(i64) -> Value;
 
 /// What a body does with its loop.
 enum Turn {
@@ -208,7 +211,7 @@ impl<'a> Machine<'a, '_, '_> {
 }
 
 /// First and last of what is counted in a range that has both ends.
-fn counted(range: &Range) -> Option<(i64, i64, fn(i64) -> Value)> {
+fn counted(range: &Range) -> Option<(i64, i64, FromNumber)> {
     let end = |bound: &Bound, inward: i64| {
         let (number, value) = countable(bound.value()?)?;
         let number = if bound.is_included() {

@@ -1,7 +1,7 @@
 //! `.name`: entries of contexts, of all contexts in a list, and properties of temporal values and ranges.
 
 use super::{Machine, Outcome, Stop, Val};
-use crate::msgpack::{self, Cursor, Header};
+use crate::msgpack;
 use crate::program::{NodeId, Run, Slot};
 use crate::range::Bound;
 use crate::temporal::{DateTime, DaysTimeDuration, Time};
@@ -20,12 +20,15 @@ impl<'a> Machine<'a, '_, '_> {
 
     fn entry(&mut self, target: Val<'a>, name: &Text) -> Outcome<'a> {
         let found = match &target {
-            Val::Stored(bytes) if matches!(Cursor::new(bytes).header(), Ok(Header::Map(_))) => {
-                self.meter.steps((bytes.len() / BYTES_PER_STEP) as u64)?;
-                msgpack::get(bytes, name).map(Val::from_stored)
-            }
+            Val::Stored(bytes) => match msgpack::find(bytes, name) {
+                Some(found) => {
+                    self.meter.steps((bytes.len() / BYTES_PER_STEP) as u64)?;
+                    found.map(Val::from_stored)
+                }
+                None => return self.entries_of(target, name),
+            },
             Val::Value(Value::Context(context)) => context.get(name).cloned().map(Val::Value),
-            Val::Stored(_) | Val::Items(_) | Val::Value(Value::List(_)) => {
+            Val::Items(_) | Val::Value(Value::List(_)) => {
                 return self.entries_of(target, name);
             }
             Val::Value(Value::Null) => {

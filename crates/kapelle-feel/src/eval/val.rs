@@ -40,6 +40,17 @@ impl<'a> Val<'a> {
     /// Reads a stored scalar; leaves an array or map where it is. What is malformed is null.
     #[inline]
     pub(crate) fn from_stored(bytes: &'a [u8]) -> Val<'a> {
+        // What most variables are is seen in the first byte.
+        match bytes {
+            [tag @ 0..=0x7f] => return Val::Value(Value::Number(i64::from(*tag).into())),
+            [0x80..=0x9f, ..] => return Val::Stored(bytes),
+            [0xcb, double @ ..] => {
+                if let Some(double) = double.first_chunk() {
+                    return Val::Value(number_of_float(f64::from_be_bytes(*double)));
+                }
+            }
+            _ => {}
+        }
         match Cursor::new(bytes).header() {
             Ok(Header::Text(text)) => Val::Str(text),
             Ok(Header::Array(_) | Header::Map(_)) => Val::Stored(bytes),

@@ -352,18 +352,34 @@ pub fn array_len(bytes: &[u8]) -> Option<u32> {
 }
 
 /// The value of that name in a map.
+#[inline]
 pub fn get<'a>(map: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    find(map, name).flatten()
+}
+
+/// The value of that name; the outer `None` says that this is no map.
+pub(crate) fn find<'a>(map: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
     let mut cursor = Cursor::new(map);
-    let Ok(Header::Map(len)) = cursor.header() else {
-        return None;
+    let len = match map.first() {
+        Some(tag @ 0x80..=0x8f) => {
+            cursor.at = 1;
+            u32::from(tag & 0x0f)
+        }
+        _ => match cursor.header() {
+            Ok(Header::Map(len)) => len,
+            _ => return None,
+        },
     };
     for _ in 0..len {
-        if cursor.key_bytes().ok()? == name.as_bytes() {
-            return cursor.value().ok();
+        let Ok(key) = cursor.key_bytes() else { break };
+        if key == name.as_bytes() {
+            return Some(cursor.value().ok());
         }
-        cursor.skip().ok()?;
+        if cursor.skip().is_err() {
+            break;
+        }
     }
-    None
+    Some(None)
 }
 
 /// The entries of a map, in order; none if it is not a map.

@@ -108,6 +108,12 @@ fn mutate(chance: &mut Chance, seeds: &[String]) -> String {
     text.into_iter().collect()
 }
 
+/// From the environment, for a longer campaign than every build needs.
+fn number_of(variable: &str, usual: usize) -> usize {
+    let text = std::env::var_os(variable).and_then(|text| text.into_string().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn mutated_expressions_have_an_answer() {
     let Some(assertions) = conformance::load() else {
@@ -126,9 +132,9 @@ fn mutated_expressions_have_an_answer() {
             },
             ..Env::default()
         };
-        let mut chance = Chance(7);
+        let mut chance = Chance(number_of("KAPELLE_FUZZ_SEED", 7) as u64);
         let (mut parsed, mut refused) = (0, 0);
-        for round in 0..20_000 {
+        for round in 0..number_of("KAPELLE_FUZZ_ROUNDS", 20_000) {
             let text = mutate(&mut chance, &seeds);
             let expr = if round % 2 == 0 {
                 Expr::parse(&text)

@@ -82,6 +82,30 @@ fn lists_are_filtered_and_projected_in_place() {
 }
 
 #[test]
+fn a_usual_condition_allocates_nothing() {
+    let bytes = json::to_msgpack(ORDER.as_bytes()).unwrap();
+    let expr =
+        Expr::parse("total > 100 and customer.tier = \"gold\" and count(items) = 3").unwrap();
+    let condition = Expr::parse("total > 100 and customer.tier = \"gold\"").unwrap();
+    let (variables, env) = (StoredMap(&bytes), Env::default());
+    let count = |expr: &Expr| {
+        let measured = allocation_counter::measure(|| {
+            assert_eq!(
+                expr.evaluate(&variables, &env).unwrap().value,
+                Value::Bool(true)
+            );
+        });
+        measured.count_total
+    };
+    assert_eq!(count(&condition), 0);
+    assert_ne!(
+        count(&expr),
+        0,
+        "a list as an argument is decoded; if this counts nothing, nothing is counted"
+    );
+}
+
+#[test]
 fn only_the_names_that_an_expression_reads_are_asked_for() {
     let names = |text: &str| {
         let expr = Expr::parse(text).unwrap();
