@@ -10,6 +10,14 @@
 //!
 //! Deliberately absent: configuration files (plain structs come in), logging (the [`Status`] tells), retries of sinks.
 
+#![cfg_attr(
+    not(feature = "rabbitmq"),
+    expect(
+        dead_code,
+        reason = "sources need what a build with sinks alone does not use"
+    )
+)]
+
 pub mod backoff;
 pub mod secret;
 pub mod sink;
