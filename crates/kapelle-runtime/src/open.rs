@@ -127,6 +127,7 @@ pub fn recover(path: &Path, options: Options) -> Result<Recovered, OpenError> {
     let directory = DataDir::open(Arc::clone(&files), path, limits)?;
     let journal_options = journal::Options {
         partition: PARTITION,
+        segment_bytes: options.segment_bytes,
         ..journal::Options::default()
     };
     let (journal_dir, store_dir) = (directory.journal(PARTITION), directory.store(PARTITION));

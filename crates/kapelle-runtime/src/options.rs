@@ -1,5 +1,7 @@
 //! Everything about a partition that can be chosen, with the reason for each default.
 
+use kapelle_engine::limits::Limits;
+
 /// Options of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -32,8 +34,12 @@ pub struct Options {
     pub reader_lag_records_max: u64,
     /// The operator says that a wall clock more than an hour ahead of the last record is right.
     pub accept_clock_jump: bool,
+    /// Size of a journal segment; a change takes effect with the next new file.
+    pub segment_bytes: u64,
     /// Goes into the `source` of published CloudEvents.
     pub cluster: String,
+    /// What the engine allows.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -52,7 +58,9 @@ impl Default for Options {
             disk_soft_limit_bytes: 512 * 1024 * 1024,
             reader_lag_records_max: 20_000_000,
             accept_clock_jump: false,
+            segment_bytes: 64 * 1024 * 1024,
             cluster: "default".to_owned(),
+            limits: Limits::DEFAULT,
         }
     }
 }

@@ -33,7 +33,7 @@ use args::{Cli, Command};
 // What the demo shares with the commands.
 pub(crate) use args::Demo as DemoArgs;
 pub(crate) use deploy::send as deploy_files;
-pub(crate) use events::{brief, clock, explanation, line as event_line};
+pub(crate) use events::{brief, clock, explanation, line as event_line, subject};
 pub(crate) use exit::Exit;
 pub(crate) use failure::Failure;
 pub(crate) use output::{Output, Style, table};

@@ -7,6 +7,7 @@
 //! and line, the variable or the flag it stands in. No secret is ever rendered.
 //! Deliberately absent: reloading, and any meaning that needs the outside world (whether a port is free, a broker there).
 
+mod bounds;
 mod error;
 mod layers;
 mod reference;
@@ -25,7 +26,9 @@ pub(crate) use sections::{
     Data, DeliveryMode, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
     RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
-pub(crate) use setting::{Address, Bytes, Port, Secret, Span};
+#[cfg(test)]
+pub(crate) use setting::Port;
+pub(crate) use setting::{Address, Secret, Span};
 
 use section::{Reader, Section as _};
 use tree::Tree;
@@ -63,6 +66,7 @@ impl Config {
         let mut config = Self::default();
         let mut reader = Reader::default();
         config.take(&tree, &mut reader);
+        config.check_bounds(&tree, &mut reader);
         if reader.problems.is_empty() {
             Ok(Loaded { config, tree })
         } else {

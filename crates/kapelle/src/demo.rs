@@ -29,8 +29,14 @@ use shop::Shop;
 
 /// The models of the story, as they lie in `examples/models`.
 const MODELS: [(&str, &[u8]); 2] = [
-    ("fresh-food-order.bpmn", include_bytes!("../../../examples/models/fresh-food-order.bpmn")),
-    ("refund.bpmn", include_bytes!("../../../examples/models/refund.bpmn")),
+    (
+        "fresh-food-order.bpmn",
+        include_bytes!("../../../examples/models/fresh-food-order.bpmn"),
+    ),
+    (
+        "refund.bpmn",
+        include_bytes!("../../../examples/models/refund.bpmn"),
+    ),
 ];
 
 /// Orders a second that the simulator accepts: more would show the simulator's limits, not the server's.
@@ -53,12 +59,16 @@ pub(crate) fn run(args: &DemoArgs, output: Output) -> Result<Exit, Failure> {
         plain: args.plain || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal(),
     };
     if !(wish.rate > 0.0 && wish.rate <= RATE_MAX) {
-        return Err(Failure::usage(format!("--rate must be more than 0 and at most {RATE_MAX} orders a second")));
+        return Err(Failure::usage(format!(
+            "--rate must be more than 0 and at most {RATE_MAX} orders a second"
+        )));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed("KAP-2004", "cannot start the network runtime").why(error.to_string()))?;
+        .map_err(|error| {
+            Failure::failed("KAP-2004", "cannot start the network runtime").why(error.to_string())
+        })?;
     let result = runtime.block_on(live(args, &wish, output));
     // Simulators may be in the middle of a request; the server is gone, so they have nobody to wait for.
     runtime.shutdown_background();
@@ -83,7 +93,10 @@ async fn with_server(
     output: Output,
 ) -> Result<String, Failure> {
     let client = Client::new(&host.address())?;
-    let files: Vec<(String, Vec<u8>)> = MODELS.iter().map(|(name, xml)| ((*name).to_owned(), xml.to_vec())).collect();
+    let files: Vec<(String, Vec<u8>)> = MODELS
+        .iter()
+        .map(|(name, xml)| ((*name).to_owned(), xml.to_vec()))
+        .collect();
     crate::cli::deploy_files(&client, &files).await?;
     let mut board = Board::open(client.clone()).await?;
     let shop = Shop::open(client, wish, board.last_order().await?);

@@ -308,7 +308,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
 pub(super) fn settings(options: &crate::Options) -> Settings {
     Settings {
         cluster: Arc::from(options.cluster.as_str()),
-        ..Settings::default()
+        limits: options.limits,
     }
 }
 

@@ -21,7 +21,7 @@ const SENT: Columns = &[
 ];
 
 pub(crate) use explain::text as explanation;
-pub(crate) use line::{brief, clock, line};
+pub(crate) use line::{brief, clock, line, subject};
 
 /// How often `--follow` looks for more.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -16,7 +16,11 @@ use crate::telemetry;
 pub(crate) fn run(args: Serve, output: Output) -> Result<Exit, Failure> {
     let mut flags = args.ports.flags();
     if let Some(dir) = &args.data {
-        flags.push(Flag { key: "data.dir", name: "--data", value: dir.display().to_string() });
+        flags.push(Flag {
+            key: "data.dir",
+            name: "--data",
+            value: dir.display().to_string(),
+        });
     }
     let config = Config::load(&Layers::of_process(args.config, flags))?.config;
     telemetry::start_log(&config.log, std::io::stderr().is_terminal());
@@ -25,7 +29,10 @@ pub(crate) fn run(args: Serve, output: Output) -> Result<Exit, Failure> {
     let ready = |bound: &Bound| {
         // Whoever started us without looking at standard output still has a server.
         _ = output.data(&addresses(bound, output.format));
-        output.message(&format!("data is in {}; Ctrl-C stops the server", dir.display()));
+        output.message(&format!(
+            "data is in {}; Ctrl-C stops the server",
+            dir.display()
+        ));
     };
     runtime.block_on(server::run(config, stop_signal(output), ready))?;
     output.message("stopped; everything acknowledged is on disk");
@@ -38,11 +45,23 @@ impl Ports {
         let settings = [
             ("server.rest-address", "--rest-address", &self.rest_address),
             ("server.grpc-address", "--grpc-address", &self.grpc_address),
-            ("server.management-address", "--management-address", &self.management_address),
+            (
+                "server.management-address",
+                "--management-address",
+                &self.management_address,
+            ),
         ];
         let flag = |(key, name, address): (_, _, &Option<String>)| match (address, &self.port) {
-            (Some(address), _) => Some(Flag { key, name, value: address.clone() }),
-            (None, Some(_)) => Some(Flag { key, name: "--port", value: "127.0.0.1:auto".to_owned() }),
+            (Some(address), _) => Some(Flag {
+                key,
+                name,
+                value: address.clone(),
+            }),
+            (None, Some(_)) => Some(Flag {
+                key,
+                name: "--port",
+                value: "127.0.0.1:auto".to_owned(),
+            }),
             (None, None) => None,
         };
         settings.into_iter().filter_map(flag).collect()
@@ -51,12 +70,19 @@ impl Ports {
 
 impl Demo {
     pub(crate) fn lasting(&self) -> Result<Option<Duration>, Failure> {
-        self.lasting.as_deref().map(|text| input::span(text, "--for")).transpose()
+        self.lasting
+            .as_deref()
+            .map(|text| input::span(text, "--for"))
+            .transpose()
     }
 }
 
 fn addresses(bound: &Bound, format: Format) -> String {
-    let Bound { rest, grpc, management } = bound;
+    let Bound {
+        rest,
+        grpc,
+        management,
+    } = bound;
     match format {
         Format::Json => Object::new()
             .text("rest", &format!("http://{rest}"))
@@ -105,13 +131,17 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let exit = match &error {
             // The surroundings or the settings are wrong; nothing was served.
-            ServeError::PortInUse { .. } | ServeError::Bind { .. } | ServeError::NotLoopback { .. } => Exit::Usage,
+            ServeError::PortInUse { .. }
+            | ServeError::Bind { .. }
+            | ServeError::NotLoopback { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
         let mut failure = Self::new(error.code(), exit, error.to_string());
         failure.hint = error.hint();
         if matches!(error, ServeError::PortInUse { .. }) {
-            failure.hint = failure.hint.map(|hint| format!("{hint}; --port auto takes any free ports"));
+            failure.hint = failure
+                .hint
+                .map(|hint| format!("{hint}; --port auto takes any free ports"));
         }
         failure
     }

@@ -121,6 +121,22 @@ fn everything_wrong_is_said_at_once_with_its_place() {
 }
 
 #[test]
+fn values_that_no_server_could_work_with_are_refused() {
+    check(
+        "[data]\nsegment-size = \"0 B\"\n[limits]\ncommands-in-flight = 0\n[events]\ndedup-window = \"0s\"\n",
+        &[("KAPELLE_OUTBOX__ATTEMPTS", "0")],
+        Vec::new(),
+        expect![[r#"
+            KAP-1003: accept the configuration:
+              kapelle.toml:2: `data.segment-size` must be between "4 MiB" and "1 GiB"
+              kapelle.toml:4: `limits.commands-in-flight` must be between 16 and 1048576
+              environment KAPELLE_OUTBOX__ATTEMPTS: `outbox.attempts` must be between 1 and 1000
+              kapelle.toml:6: `events.dedup-window` must be between "1m" and "366d"
+        "#]],
+    );
+}
+
+#[test]
 fn a_syntax_error_has_line_and_column() {
     check(
         "[server]\nrest-address = \n",

@@ -70,7 +70,12 @@ impl Board {
     /// A board without a server, to be drawn.
     #[cfg(test)]
     pub(super) fn picture(events: BTreeMap<u64, Document>, instances: Vec<Instance>) -> Self {
-        let totals = Totals { active: 1, completed: 2, terminated: 0, incidents: 1 };
+        let totals = Totals {
+            active: 1,
+            completed: 2,
+            terminated: 0,
+            incidents: 1,
+        };
         Self {
             client: Client::new("http://localhost").expect("invariant: that is an address"),
             floor: 0,
@@ -85,19 +90,33 @@ impl Board {
 
     /// The number of the newest order of an earlier demo on the same data.
     pub(super) async fn last_order(&self) -> Result<Option<u64>, Error> {
-        let page = self.client.get("/v2/kapelle/events?type=order.placed&limit=1000").await?;
+        let page = self
+            .client
+            .get("/v2/kapelle/events?type=order.placed&limit=1000")
+            .await?;
         let subjects = page.list("items");
-        Ok(subjects.iter().filter_map(|event| super::order::Order::number_in(event.text("subject")?)).max())
+        Ok(subjects
+            .iter()
+            .filter_map(|event| super::order::Order::number_in(event.text("subject")?))
+            .max())
     }
 
     /// Reads what is new; answers the events whose outcome has become final, in order.
     pub(super) async fn read_events(&mut self) -> Result<Vec<Document>, Error> {
-        let page = self.client.get(&format!("/v2/kapelle/events?after={}&limit={PAGE}", self.floor)).await?;
+        let page = self
+            .client
+            .get(&format!(
+                "/v2/kapelle/events?after={}&limit={PAGE}",
+                self.floor
+            ))
+            .await?;
         let items = page.list("items");
         let mut news = Vec::new();
         let mut pending = Vec::new();
         for event in &items {
-            let Some(position) = position(event) else { continue };
+            let Some(position) = position(event) else {
+                continue;
+            };
             if event.text("outcome") == Some("PENDING") {
                 pending.push(position);
             } else if self.counted.insert(position) {
@@ -107,7 +126,11 @@ impl Board {
             self.show(position, event);
         }
         let excess = pending.len().saturating_sub(PENDING_MAX);
-        for event in items.iter().filter(|event| event.text("outcome") == Some("PENDING")).take(excess) {
+        for event in items
+            .iter()
+            .filter(|event| event.text("outcome") == Some("PENDING"))
+            .take(excess)
+        {
             self.count(event);
         }
         self.floor = match (pending.get(excess), end_position(&page)) {
@@ -125,9 +148,11 @@ impl Board {
     }
 
     fn show(&mut self, position: u64, event: &Document) {
-        if let (Some("STARTED"), Some(key), Some(subject)) =
-            (event.text("outcome"), event.text("processInstanceKey"), event.text("subject"))
-        {
+        if let (Some("STARTED"), Some(key), Some(subject)) = (
+            event.text("outcome"),
+            event.text("processInstanceKey"),
+            event.text("subject"),
+        ) {
             self.subjects.insert(key.to_owned(), subject.to_owned());
             // Keys grow, so the first one is the oldest.
             if self.subjects.len() > 10 * EVENTS_MAX {
@@ -144,9 +169,13 @@ impl Board {
     pub(super) async fn read_totals(&mut self) -> Result<(), Error> {
         let count = async |what: &str, key: &str, state: &str| {
             let query = search(Object::new().text("state", state), 1, key);
-            self.client.post(&format!("/v2/{what}/search"), query).await.map(|found| total(&found))
+            self.client
+                .post(&format!("/v2/{what}/search"), query)
+                .await
+                .map(|found| total(&found))
         };
-        let instances = async |state: &str| count("process-instances", "processInstanceKey", state).await;
+        let instances =
+            async |state: &str| count("process-instances", "processInstanceKey", state).await;
         self.totals = Totals {
             active: instances("ACTIVE").await?,
             completed: instances("COMPLETED").await?,
@@ -160,15 +189,35 @@ impl Board {
     pub(super) async fn read_instances(&mut self) -> Result<(), Error> {
         let active = || Object::new().text("state", "ACTIVE");
         let query = search(active(), INSTANCES_MAX, "processInstanceKey");
-        let instances = self.client.post("/v2/process-instances/search", query).await?.list("items");
+        let instances = self
+            .client
+            .post("/v2/process-instances/search", query)
+            .await?
+            .list("items");
         let query = search(active(), 4 * INSTANCES_MAX, "elementInstanceKey");
-        let elements = self.client.post("/v2/element-instances/search", query).await?.list("items");
+        let elements = self
+            .client
+            .post("/v2/element-instances/search", query)
+            .await?
+            .list("items");
         let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for element in elements.iter().filter(|element| element.text("type") != Some("PROCESS")) {
-            let name = element.text("elementName").or(element.text("elementId")).unwrap_or_default();
-            places.entry(element.text("processInstanceKey").unwrap_or_default()).or_default().push(name.to_owned());
+        for element in elements
+            .iter()
+            .filter(|element| element.text("type") != Some("PROCESS"))
+        {
+            let name = element
+                .text("elementName")
+                .or(element.text("elementId"))
+                .unwrap_or_default();
+            places
+                .entry(element.text("processInstanceKey").unwrap_or_default())
+                .or_default()
+                .push(name.to_owned());
         }
-        self.instances = instances.iter().map(|instance| self.instance(instance, &places)).collect();
+        self.instances = instances
+            .iter()
+            .map(|instance| self.instance(instance, &places))
+            .collect();
         Ok(())
     }
 
@@ -176,21 +225,47 @@ impl Board {
         let key = found.text("processInstanceKey").unwrap_or_default();
         Instance {
             key: key.to_owned(),
-            process: found.text("processDefinitionId").unwrap_or_default().to_owned(),
+            process: found
+                .text("processDefinitionId")
+                .unwrap_or_default()
+                .to_owned(),
             subject: self.subjects.get(key).cloned().unwrap_or_default(),
             elements: places.get(key).cloned().unwrap_or_default(),
             has_incident: found.flag("hasIncident").unwrap_or_default(),
         }
     }
 
+    /// The newest event that did nothing, else the newest: what a person who asks "why" most likely means.
+    pub(super) fn most_puzzling(&self) -> Option<u64> {
+        const ORDINARY: [&str; 5] = ["STARTED", "CORRELATED", "DELIVERED", "PENDING", "FILTERED"];
+        let is_puzzling = |event: &Document| {
+            event
+                .text("outcome")
+                .is_some_and(|outcome| !ORDINARY.contains(&outcome))
+        };
+        let puzzling = self
+            .events
+            .iter()
+            .rev()
+            .find(|(_, event)| is_puzzling(event));
+        puzzling
+            .or_else(|| self.events.iter().next_back())
+            .map(|(position, _)| *position)
+    }
+
     /// Why an event came to its outcome.
     pub(super) async fn explain(&self, position: u64) -> Result<Document, Error> {
-        self.client.get(&format!("/v2/kapelle/events/{position}/explain")).await
+        self.client
+            .get(&format!("/v2/kapelle/events/{position}/explain"))
+            .await
     }
 }
 
 fn search(filter: Object, limit: i64, newest_by: &str) -> Object {
-    let sort = Object::new().text("field", newest_by).text("order", "DESC").into_text();
+    let sort = Object::new()
+        .text("field", newest_by)
+        .text("order", "DESC")
+        .into_text();
     Object::new()
         .object("filter", filter)
         .raw("sort", &format!("[{sort}]"))
@@ -198,7 +273,10 @@ fn search(filter: Object, limit: i64, newest_by: &str) -> Object {
 }
 
 fn total(found: &Document) -> i64 {
-    found.child("page").and_then(|page| page.number("totalItems")).unwrap_or_default()
+    found
+        .child("page")
+        .and_then(|page| page.number("totalItems"))
+        .unwrap_or_default()
 }
 
 pub(super) fn position(event: &Document) -> Option<u64> {

@@ -37,12 +37,20 @@ impl Breakage {
     /// What will happen.
     pub(super) const fn effect(self) -> &'static str {
         match self {
-            Self::WrongKey => "the next payment has a space behind its key: explain it, see the order wait and be cancelled",
-            Self::LateEvent => "the next payment comes after its order was cancelled: explain it; a refund follows",
+            Self::WrongKey => {
+                "the next payment has a space behind its key: explain it, see the order wait and be cancelled"
+            }
+            Self::LateEvent => {
+                "the next payment comes after its order was cancelled: explain it; a refund follows"
+            }
             Self::Duplicate => "the last event is sent again: DUPLICATE, no effect",
-            Self::FailingWorker => "the card reader breaks for three jobs without retries: three incidents to resolve",
+            Self::FailingWorker => {
+                "the card reader breaks for three jobs without retries: three incidents to resolve"
+            }
             Self::HotTruck => "the next truck reports 12 degrees: a boundary event re-routes it",
-            Self::PoisonMessage => "an order without an id: its instance stops with an incident where the key is missing",
+            Self::PoisonMessage => {
+                "an order without an id: its instance stops with an incident where the key is missing"
+            }
         }
     }
 }
@@ -55,12 +63,18 @@ pub(super) struct Wishes {
 
 impl Wishes {
     pub(super) fn add(&self, breakage: Breakage) {
-        self.waiting.lock().expect("invariant: nothing panics while holding the list").push(breakage);
+        self.waiting
+            .lock()
+            .expect("invariant: nothing panics while holding the list")
+            .push(breakage);
     }
 
     /// Takes one wish of that kind, if there is one.
     pub(super) fn take(&self, breakage: Breakage) -> bool {
-        let mut waiting = self.waiting.lock().expect("invariant: nothing panics while holding the list");
+        let mut waiting = self
+            .waiting
+            .lock()
+            .expect("invariant: nothing panics while holding the list");
         let found = waiting.iter().position(|wish| *wish == breakage);
         found.map(|index| waiting.remove(index)).is_some()
     }

@@ -50,7 +50,11 @@ pub(super) async fn run(
 
 pub(super) fn banner(host: &Host, shop: &Shop) -> String {
     let bound = &host.bound;
-    let fate = if host.is_kept() { "kept" } else { "removed at the end" };
+    let fate = if host.is_kept() {
+        "kept"
+    } else {
+        "removed at the end"
+    };
     format!(
         "Kapelle {} · demo · nothing leaves this machine\n  REST, events  http://{}\n  gRPC          {}\n  management    http://{}\n  \
          data          {} ({fate})\n  simulator     {} orders/s, seed {}\n",

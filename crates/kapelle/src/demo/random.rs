@@ -27,7 +27,8 @@ impl Random {
 
     /// One of them.
     pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        let index = usize::try_from(self.next() % items.len() as u64).expect("invariant: less than a length");
+        let index = usize::try_from(self.next() % items.len() as u64)
+            .expect("invariant: less than a length");
         items[index]
     }
 }

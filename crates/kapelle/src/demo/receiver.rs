@@ -17,7 +17,10 @@ use crate::cli::Failure;
 pub(super) struct Receiver(TcpListener);
 
 pub(super) async fn bind() -> Result<Receiver, Failure> {
-    TcpListener::bind(("127.0.0.1", 0)).await.map(Receiver).map_err(failed)
+    TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map(Receiver)
+        .map_err(failed)
 }
 
 fn failed(error: std::io::Error) -> Failure {
@@ -26,7 +29,10 @@ fn failed(error: std::io::Error) -> Failure {
 
 impl Receiver {
     pub(super) fn url(&self) -> Result<String, Failure> {
-        self.0.local_addr().map(|address| format!("http://{address}/events")).map_err(failed)
+        self.0
+            .local_addr()
+            .map(|address| format!("http://{address}/events"))
+            .map_err(failed)
     }
 
     /// Takes what comes, until the demo ends.
@@ -37,7 +43,9 @@ impl Receiver {
                 let answer = service_fn(move |request| take(shop.clone(), request));
                 tokio::spawn(async move {
                     // A connection that breaks is the sender's to repeat.
-                    _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                    _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .await;
                 });
             }
         });
@@ -45,7 +53,11 @@ impl Receiver {
 }
 
 async fn take(shop: Shop, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let event_type = request.headers().get("ce-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let event_type = request
+        .headers()
+        .get("ce-type")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let status = match request.into_body().collect().await {
         Ok(_) => {
             shop.published(event_type.as_deref().unwrap_or("unknown"));

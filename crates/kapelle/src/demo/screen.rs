@@ -20,9 +20,16 @@ const FRAME: Duration = Duration::from_millis(100);
 const INSTANCES_EVERY: Duration = Duration::from_millis(400);
 
 /// Shows the demo until `q`, Ctrl-C, or the end of its time.
-pub(super) async fn run(host: &Host, shop: &Shop, board: &mut Board, wish: &Wish) -> Result<(), Failure> {
+pub(super) async fn run(
+    host: &Host,
+    shop: &Shop,
+    board: &mut Board,
+    wish: &Wish,
+) -> Result<(), Failure> {
     let mut terminal = ratatui::try_init().map_err(|error| {
-        Failure::failed("KAP-2006", "cannot use the terminal").why(error.to_string()).hint("--plain prints lines instead")
+        Failure::failed("KAP-2006", "cannot use the terminal")
+            .why(error.to_string())
+            .hint("--plain prints lines instead")
     })?;
     let mut state = State::new(host, shop, wish);
     let mut keys = Keys::start();
@@ -38,18 +45,29 @@ pub(super) async fn run(host: &Host, shop: &Shop, board: &mut Board, wish: &Wish
             }
             _ = frames.tick() => refresh(shop, board, &mut state, &mut instances_read).await,
         }
-        if wish.lasting.is_some_and(|lasting| state.began.elapsed() >= lasting) || host.has_ended() {
+        if wish
+            .lasting
+            .is_some_and(|lasting| state.began.elapsed() >= lasting)
+            || host.has_ended()
+        {
             break Ok(());
         }
         if let Err(error) = terminal.draw(|frame| draw::draw(frame, board, &mut state)) {
-            break Err(Failure::failed("KAP-2006", "cannot draw on the terminal").why(error.to_string()));
+            break Err(
+                Failure::failed("KAP-2006", "cannot draw on the terminal").why(error.to_string())
+            );
         }
     };
     ratatui::restore();
     result
 }
 
-async fn refresh(shop: &Shop, board: &mut Board, state: &mut State, instances_read: &mut Option<Instant>) {
+async fn refresh(
+    shop: &Shop,
+    board: &mut Board,
+    state: &mut State,
+    instances_read: &mut Option<Instant>,
+) {
     if let Err(error) = board.read_events().await {
         shop.note_trouble(&error);
     }
@@ -93,7 +111,9 @@ async fn act(action: Action, state: &mut State, shop: &Shop, board: &Board) -> b
 }
 
 async fn explain(state: &mut State, board: &Board) {
-    let Some(position) = state.selected.or_else(|| board.events.keys().next_back().copied()) else { return };
+    let Some(position) = state.selected.or_else(|| board.most_puzzling()) else {
+        return;
+    };
     state.selected = Some(position);
     let text = match board.explain(position).await {
         Ok(found) => explanation(&found, Style::plain()),

@@ -79,7 +79,9 @@ impl Shop {
     /// Faster or slower, within reason.
     pub(super) fn change_rate(&self, factor: f64) {
         let rate = (self.rate() * factor).clamp(0.1, super::RATE_MAX);
-        self.0.rate.store((rate * 1_000.0) as u64, Ordering::Relaxed);
+        self.0
+            .rate
+            .store((rate * 1_000.0) as u64, Ordering::Relaxed);
     }
 
     pub(super) fn seed(&self) -> u64 {
@@ -106,7 +108,9 @@ impl Shop {
             Breakage::Duplicate => spawn(async move { shop.repeat_last().await }),
             Breakage::PoisonMessage => spawn(async move { shop.send_poison().await }),
             Breakage::FailingWorker => (0..3).for_each(|_| self.0.wishes.add(breakage)),
-            Breakage::WrongKey | Breakage::LateEvent | Breakage::HotTruck => self.0.wishes.add(breakage),
+            Breakage::WrongKey | Breakage::LateEvent | Breakage::HotTruck => {
+                self.0.wishes.add(breakage)
+            }
         }
     }
 
@@ -131,7 +135,13 @@ impl Shop {
             .text("customer", order.customer)
             .number("total", i64::try_from(order.total).unwrap_or_default())
             .text("payWithin", PAY_WITHIN);
-        let event = event("order.placed", "/shop", &format!("order-{number}"), &order.id(), data);
+        let event = event(
+            "order.placed",
+            "/shop",
+            &format!("order-{number}"),
+            &order.id(),
+            data,
+        );
         self.send(&event).await;
         if order.is_sent_twice {
             pause(300).await;
@@ -166,7 +176,14 @@ impl Shop {
         let order = self.order(number);
         let data = Object::new().flag("paid", true);
         let subject = order.id() + behind_key;
-        self.send(&event("payment.received", "/payments", &format!("payment-{number}"), &subject, data)).await;
+        self.send(&event(
+            "payment.received",
+            "/payments",
+            &format!("payment-{number}"),
+            &subject,
+            data,
+        ))
+        .await;
     }
 
     /// The order is on a truck: it reports, then the driver confirms.
@@ -181,15 +198,30 @@ impl Shop {
             }
             for (report, degrees) in order.temperatures.iter().enumerate() {
                 pause(order.report_every_ms).await;
-                let data = Object::new().number("temperature", i64::try_from(*degrees).unwrap_or_default());
+                let data = Object::new()
+                    .number("temperature", i64::try_from(*degrees).unwrap_or_default());
                 let id = format!("telemetry-{number}-{report}");
                 let source = format!("/trucks/{}", order.truck());
-                shop.send(&event("truck.telemetry", &source, &id, &order.truck(), data)).await;
+                shop.send(&event(
+                    "truck.telemetry",
+                    &source,
+                    &id,
+                    &order.truck(),
+                    data,
+                ))
+                .await;
             }
             pause(order.report_every_ms).await;
             let id = format!("delivery-{number}");
             let data = Object::new().text("signedBy", order.customer);
-            shop.send(&event("delivery.confirmed", "/drivers", &id, &order.id(), data)).await;
+            shop.send(&event(
+                "delivery.confirmed",
+                "/drivers",
+                &id,
+                &order.id(),
+                data,
+            ))
+            .await;
         });
     }
 
@@ -208,8 +240,17 @@ impl Shop {
         pause(800).await;
         let order = self.order(number);
         let total = i64::try_from(order.total).unwrap_or_default();
-        let data = Object::new().text("orderId", &order.id()).number("total", total);
-        self.send(&event("refund.requested", "/shop", &format!("refund-{number}"), &order.id(), data)).await;
+        let data = Object::new()
+            .text("orderId", &order.id())
+            .number("total", total);
+        self.send(&event(
+            "refund.requested",
+            "/shop",
+            &format!("refund-{number}"),
+            &order.id(),
+            data,
+        ))
+        .await;
     }
 
     async fn repeat_last(&self) {
@@ -220,19 +261,31 @@ impl Shop {
 
     async fn send_poison(&self) {
         let id = format!("poison-{}", self.diary(|diary| diary.latencies.len()));
-        let data = Object::new().text("customer", "nobody").number("total", 1).text("payWithin", PAY_WITHIN);
-        self.send(&event("order.placed", "/shop", &id, &id, data)).await;
+        let data = Object::new()
+            .text("customer", "nobody")
+            .number("total", 1)
+            .text("payWithin", PAY_WITHIN);
+        self.send(&event("order.placed", "/shop", &id, &id, data))
+            .await;
     }
 
     /// Sends a CloudEvent and notes how long it took until it was durable.
     async fn send(&self, event: &str) {
-        let body = Body { content_type: "application/cloudevents+json".to_owned(), bytes: event.to_owned().into() };
+        let body = Body {
+            content_type: "application/cloudevents+json".to_owned(),
+            bytes: event.to_owned().into(),
+        };
         for attempt in 1.. {
             if !self.is_open() {
                 return;
             }
             let began = Instant::now();
-            match self.0.client.call(Method::POST, "/events", Some(body.clone())).await {
+            match self
+                .0
+                .client
+                .call(Method::POST, "/events", Some(body.clone()))
+                .await
+            {
                 Ok(_) => return self.noted(event, began.elapsed()),
                 // As a good producer: what was not accepted is sent again, under the same id.
                 Err(error) if attempt < 5 && (error.is_overload() || error.is_unreachable()) => {
@@ -259,7 +312,13 @@ impl Shop {
     }
 
     fn diary<T>(&self, with: impl FnOnce(&mut Diary) -> T) -> T {
-        with(&mut self.0.diary.lock().expect("invariant: nothing panics while holding the diary"))
+        with(
+            &mut self
+                .0
+                .diary
+                .lock()
+                .expect("invariant: nothing panics while holding the diary"),
+        )
     }
 }
 
@@ -286,5 +345,7 @@ pub(super) fn spawn(task: impl Future<Output = ()> + 'static + Send) {
 
 /// The order's number in a job's variables.
 pub(super) fn number_of(job: &Document) -> Option<u64> {
-    job.child("variables")?.text("orderId").and_then(Order::number_in)
+    job.child("variables")?
+        .text("orderId")
+        .and_then(Order::number_in)
 }

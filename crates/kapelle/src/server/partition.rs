@@ -1,5 +1,6 @@
 //! Opening the partition from the configuration, and closing it. Both block on the disk, so both run beside the network.
 
+use kapelle_engine::limits::Limits;
 use kapelle_runtime::effects::EffectSink;
 use kapelle_runtime::open::{self, Open};
 use kapelle_runtime::{Options, PartitionHandle};
@@ -22,6 +23,14 @@ fn options(config: &Config) -> Options {
         store_cache_bytes: config.data.store_cache.0,
         disk_soft_limit_bytes: config.data.disk_reserve.0,
         accept_clock_jump: config.data.accept_clock_jump,
+        segment_bytes: config.data.segment_size.0,
+        limits: Limits {
+            arrivals_per_command_max: count(config.limits.event_batch_count),
+            dedup_ids_max: config.events.dedup_count,
+            dedup_window_ms: config.events.dedup_window.as_millis(),
+            binding_ttl_ms: config.events.time_to_live.as_millis(),
+            ..Limits::DEFAULT
+        },
         ..Options::default()
     }
 }

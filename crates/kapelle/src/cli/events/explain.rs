@@ -13,13 +13,15 @@ pub(crate) fn text(explanation: &Document, style: Style) -> String {
         style.outcome(&cell(&event, "outcome")),
         cell(explanation, "summary"),
     );
-    for found in event.list("matches") {
+    let matches = event.list("matches");
+    // A single one is what the summary says.
+    for found in matches.iter().filter(|_| matches.len() > 1) {
         text.push_str(&format!(
             "  · {} of {}: {} {}\n",
-            cell(&found, "message"),
-            cell(&found, "processDefinitionId"),
-            style.outcome(&cell(&found, "outcome")),
-            cell(&found, "reason"),
+            cell(found, "message"),
+            cell(found, "processDefinitionId"),
+            style.outcome(&cell(found, "outcome")),
+            cell(found, "reason"),
         ));
     }
     list(&mut text, "nearly met", explanation, "nearMisses", |miss| {

@@ -52,12 +52,15 @@ impl Keys {
 
 fn meaning(event: &Event) -> Option<Action> {
     match event {
-        Event::Key(KeyEvent { kind: KeyEventKind::Release, .. }) => None,
-        Event::Key(KeyEvent { code: KeyCode::Char('c' | 'd'), modifiers, .. })
-            if modifiers.contains(KeyModifiers::CONTROL) =>
-        {
-            Some(Action::Interrupt)
-        }
+        Event::Key(KeyEvent {
+            kind: KeyEventKind::Release,
+            ..
+        }) => None,
+        Event::Key(KeyEvent {
+            code: KeyCode::Char('c' | 'd'),
+            modifiers,
+            ..
+        }) if modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Interrupt),
         Event::Key(key) => of_key(key.code),
         Event::Resize(..) => Some(Action::Redraw),
         _ => None,
@@ -90,7 +93,10 @@ mod tests {
     #[test]
     fn keys_mean_what_the_bottom_line_says() {
         assert_eq!(of_key(KeyCode::Char('q')), Some(Action::Quit));
-        assert_eq!(of_key(KeyCode::Char('1')), Some(Action::Choose(Breakage::WrongKey)));
+        assert_eq!(
+            of_key(KeyCode::Char('1')),
+            Some(Action::Choose(Breakage::WrongKey))
+        );
         assert_eq!(of_key(KeyCode::Char('7')), None);
         assert_eq!(of_key(KeyCode::Char('0')), None);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);

@@ -33,7 +33,10 @@ impl State {
         let bound = &host.bound;
         Self {
             began: Instant::now(),
-            addresses: format!("REST http://{} · gRPC {} · metrics http://{}/metrics", bound.rest, bound.grpc, bound.management),
+            addresses: format!(
+                "REST http://{} · gRPC {} · metrics http://{}/metrics",
+                bound.rest, bound.grpc, bound.management
+            ),
             seed: shop.seed(),
             rate: shop.rate(),
             left: wish.lasting,
@@ -64,7 +67,10 @@ impl State {
 
     /// The last thing said, while it is news.
     pub(super) fn said(&self) -> Option<&str> {
-        self.said.as_ref().filter(|(at, _)| at.elapsed() < SAID_FOR).map(|(_, text)| text.as_str())
+        self.said
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < SAID_FOR)
+            .map(|(_, text)| text.as_str())
     }
 
     /// Moves the selection; the list is newest first, so up is newer.
@@ -75,9 +81,17 @@ impl State {
             return;
         };
         let neighbour = if newer > 0 {
-            board.events.range(current + 1..).next().map(|(position, _)| *position)
+            board
+                .events
+                .range(current + 1..)
+                .next()
+                .map(|(position, _)| *position)
         } else {
-            board.events.range(..current).next_back().map(|(position, _)| *position)
+            board
+                .events
+                .range(..current)
+                .next_back()
+                .map(|(position, _)| *position)
         };
         self.selected = neighbour.or(Some(current));
     }
