@@ -3,6 +3,10 @@
     clippy::unwrap_used,
     reason = "clippy knows tests by their attribute, and here the helpers between them are tests too"
 )]
+#![cfg_attr(
+    not(feature = "rabbitmq"),
+    expect(dead_code, reason = "helpers that only some connectors' tests need")
+)]
 
 #[cfg(feature = "rabbitmq")]
 mod broker;
