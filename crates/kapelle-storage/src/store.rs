@@ -28,7 +28,7 @@ mod queue;
 use crate::position::{Point, Sequence};
 use std::ops::Bound;
 
-pub use cut::Cut;
+pub use cut::{Change, Changes, Cut, is_empty_range};
 pub use direct::DirectStore;
 pub use error::Error;
 pub use fjall_backend::{FjallBackend, OpenReport, Options, Restored};

@@ -20,9 +20,7 @@ use super::{
 use crate::{
     dir::Room,
     files::Files,
-    format::{
-        BATCH_HEADER_BYTES, BLOCK, BatchHeader, SegmentHeader, SegmentState, Unreadable, put,
-    },
+    format::{BLOCK, BatchHeader, SegmentHeader, SegmentState, Unreadable, put},
     position::{Leader, Point, Sequence},
 };
 use std::{
@@ -41,6 +39,8 @@ pub struct Report {
     pub cut: Option<(PathBuf, u64, String)>,
     /// Records that may have been in the page cache alone and are rewritten by [`Opened::announce`].
     pub unsure: u64,
+    /// Files whose header is damaged but which hold records, none of them known to be missing. They are left alone.
+    pub damaged: Vec<PathBuf>,
 }
 
 /// A journal that can be read to its end but not written yet.
@@ -85,12 +85,13 @@ pub fn open(
 ) -> Result<Opened, Error> {
     options.batch_bytes_max = SegmentWriter::batch_bytes_max(&options);
     files.create_dir(dir).attempt("create directory", dir)?;
-    let found = Found::list(&*files, dir, options.partition)?;
+    let mut found = Found::list(&*files, dir, options.partition)?;
     let scan = match found.live.back() {
         Some(last) => Scan::run(last, options.partition)?,
         None => Scan::default(),
     };
     found.refuse_if_durable_was_lost(&scan, options.partition)?;
+    let damaged = found.set_damaged_aside(options.partition)?;
     let first = found
         .live
         .front()
@@ -108,6 +109,7 @@ pub fn open(
             .unsure
             .front()
             .map_or(0, |mark| scan.end.sequence.0 + 1 - mark.first.0),
+        damaged,
     };
     let generation = found.live.back().map_or(0, |segment| segment.generation);
     let tail = found
@@ -163,6 +165,14 @@ impl Opened {
             Arc::clone(&self.shared),
             self.options.partition,
         ))
+    }
+
+    /// Checks that replay can begin at `from`: ask before [`announce`](Self::announce), so that a journal that lost its
+    /// beginning is left as it is.
+    pub fn check_reaches(&self, from: Sequence) -> Result<(), Error> {
+        Reader::new(Arc::clone(&self.shared), self.options.partition)
+            .cursor(from)
+            .map(drop)
     }
 
     /// Checks that this history goes through `point`: the newest that a checkpoint reflects.
@@ -402,60 +412,63 @@ impl Found {
         self.blank.into_iter().chain(free).collect()
     }
 
+    /// Sets aside files without a readable header that hold whole batches. Headers lie in one sector, which is written
+    /// whole or not at all, so no crash makes such a file, only damage; it may be what somebody will look for.
+    fn set_damaged_aside(&mut self, partition: u32) -> Result<Vec<PathBuf>, Error> {
+        let mut damaged = Vec::new();
+        for file in std::mem::take(&mut self.blank) {
+            let mut window = Window::new(&*file.file);
+            let of_us = |header: &BatchHeader| header.partition == partition;
+            if window.find(0, &file, of_us)?.is_some() {
+                damaged.push(file.path);
+            } else {
+                self.blank.push(file);
+            }
+        }
+        Ok(damaged)
+    }
+
     /// The rule that tells damage from a torn tail, over everything that is not part of the chain: if some valid batch
     /// there says that what should come next was durable, then something is lost.
     fn refuse_if_durable_was_lost(&self, scan: &Scan, partition: u32) -> Result<(), Error> {
-        if let Some(last) = self.live.back()
-            && scan.durable > scan.end.sequence
-        {
-            return Err(Error::Corrupt {
-                file: last.at.path.clone(),
-                offset: scan.offset,
-                intact: scan.end.sequence,
-                why: format!(
-                    "{}, yet the segment's header says that records up to {} were durable",
-                    scan.cut.as_deref().unwrap_or("there is no batch"),
-                    scan.durable
-                ),
-            });
+        let end = scan.end.sequence;
+        let corrupt = |file: &Path, offset: u64, why: String| Error::Corrupt {
+            file: file.to_owned(),
+            offset,
+            intact: end,
+            why,
+        };
+        let says = |header: &BatchHeader| header.partition == partition && header.durable > end;
+        let mut generation = 0;
+        if let Some(last) = self.live.back() {
+            generation = last.generation;
+            let why = scan.cut.as_deref().unwrap_or("there is no batch");
+            if scan.durable > end {
+                let durable = scan.durable;
+                let why = format!(
+                    "{why}, yet the segment's header says that records up to {durable} were durable"
+                );
+                return Err(corrupt(&last.at.path, scan.offset, why));
+            }
+            let of_this_use =
+                |header: &BatchHeader| header.generation == generation && says(header);
+            let found = Window::new(&*last.at.file).find(scan.offset, &last.at, of_this_use)?;
+            if let Some((header, at)) = found {
+                let durable = header.durable;
+                let why = format!(
+                    "{why}, yet the batch at byte {at} says that records up to {durable} were durable"
+                );
+                return Err(corrupt(&last.at.path, scan.offset, why));
+            }
         }
-        let generation = self.live.back().map_or(0, |segment| segment.generation);
-        let rest_of_last = self.live.back().map(|last| (&last.at, scan.offset, true));
-        let blanks = self.blank.iter().map(|file| (file, 0, false));
-        for (file, from, is_last) in rest_of_last.into_iter().chain(blanks) {
-            let mut window = Window::new(&*file.file);
-            let mut at = from;
-            while at + BATCH_HEADER_BYTES as u64 <= file.capacity {
-                let says = window.header(at, &file.path)?.filter(|header| {
-                    let newer = if is_last {
-                        header.generation == generation
-                    } else {
-                        header.generation > generation
-                    };
-                    newer && header.partition == partition && header.durable > scan.end.sequence
-                });
-                if let Some(header) = says
-                    && window.is_whole(&header, at, &file.path)?
-                {
-                    let (damaged, offset) = match self.live.back() {
-                        Some(last) if is_last => (&last.at.path, scan.offset),
-                        _ => (&file.path, 0),
-                    };
-                    return Err(Error::Corrupt {
-                        file: damaged.clone(),
-                        offset,
-                        intact: scan.end.sequence,
-                        why: format!(
-                            "{}, yet the batch at byte {at} of {} says that records up to {} were durable",
-                            scan.cut
-                                .as_deref()
-                                .unwrap_or("segment header is unreadable"),
-                            file.path.display(),
-                            header.durable
-                        ),
-                    });
-                }
-                at += BLOCK;
+        let newer = |header: &BatchHeader| header.generation > generation && says(header);
+        for file in &self.blank {
+            if let Some((header, at)) = Window::new(&*file.file).find(0, file, newer)? {
+                let durable = header.durable;
+                let why = format!(
+                    "segment header is unreadable, yet the batch at byte {at} says that records up to {durable} were durable"
+                );
+                return Err(corrupt(&file.path, 0, why));
             }
         }
         Ok(())

@@ -173,9 +173,29 @@ impl<'a> Window<'a> {
         Ok(self.buffer.get(start..start + bytes))
     }
 
-    pub(super) fn header(&mut self, at: u64, path: &Path) -> Result<Option<BatchHeader>, Error> {
+    fn header(&mut self, at: u64, path: &Path) -> Result<Option<BatchHeader>, Error> {
         let bytes = self.get(at, BATCH_HEADER_BYTES, path)?;
         Ok(bytes.and_then(|bytes| BatchHeader::decode(bytes).ok()))
+    }
+
+    /// The first whole batch from `from` on whose header is wanted, and where it is.
+    pub(super) fn find(
+        &mut self,
+        from: u64,
+        file: &SegmentFile,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<(BatchHeader, u64)>, Error> {
+        let mut at = from;
+        while at + BATCH_HEADER_BYTES as u64 <= file.capacity {
+            if let Some(header) = self.header(at, &file.path)?
+                && wanted(&header)
+                && self.is_whole(&header, at, &file.path)?
+            {
+                return Ok(Some((header, at)));
+            }
+            at += BLOCK;
+        }
+        Ok(None)
     }
 
     pub(super) fn is_whole(

@@ -484,12 +484,10 @@ impl Backend for FjallBackend {
 
     fn apply_cut(&self, cut: &Cut) -> Result<(), Error> {
         let mut batch = self.trees.db.batch();
-        for (key, value) in cut.changes.iter() {
-            match value {
-                Some(value) => batch.insert(&self.trees.index, entry_key(key), value.as_slice()),
-                None => batch.remove(&self.trees.index, entry_key(key)),
-            }
-        }
+        cut.changes.each(&mut |(key, value)| match value {
+            Some(value) => batch.insert(&self.trees.index, entry_key(key), value),
+            None => batch.remove(&self.trees.index, entry_key(key)),
+        });
         batch.insert(&self.trees.index, APPLIED_KEY, cut.applied.0.to_le_bytes());
         batch
             .commit()

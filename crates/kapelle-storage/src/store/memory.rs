@@ -215,11 +215,12 @@ impl Backend for MemBackend {
             IndexKey::Applied,
             Some(cut.applied.0.to_le_bytes().to_vec()),
         );
-        let entries = cut
-            .changes
-            .iter()
-            .map(|(key, value)| (IndexKey::Entry(key.clone()), value.clone()));
-        self.writing()?.index.write(entries.chain([applied]));
+        let mut entries = Vec::with_capacity(cut.len() + 1);
+        cut.changes.each(&mut |(key, value)| {
+            entries.push((IndexKey::Entry(key.to_vec()), value.map(<[u8]>::to_vec)));
+        });
+        entries.push(applied);
+        self.writing()?.index.write(entries.into_iter());
         Ok(())
     }
 

@@ -374,7 +374,7 @@ impl<B: Backend> Store for QueuedStore<B> {
     }
 
     fn apply_cut(&mut self, cut: Cut) -> Result<Ticket, Error> {
-        let bytes = cut.bytes();
+        let bytes = cut.changes.bytes();
         self.submit(Work::Cut(cut), bytes)
     }
 
@@ -442,29 +442,32 @@ impl<B: Backend> Drop for QueuedStore<B> {
 /// A cut on its way, walked in the order of keys.
 struct Overlay {
     cut: Cut,
-    next: usize,
-    end: usize,
+    next: Option<Vec<u8>>,
+    to: Bound<Vec<u8>>,
 }
 
 impl Overlay {
     fn new(cut: Cut, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Self {
-        let changes = &cut.changes;
-        let next = match from {
-            Bound::Unbounded => 0,
-            Bound::Included(from) => changes.partition_point(|(key, _)| key.as_slice() < from),
-            Bound::Excluded(from) => changes.partition_point(|(key, _)| key.as_slice() <= from),
+        let mut overlay = Self {
+            cut,
+            next: None,
+            to: to.map(<[u8]>::to_vec),
         };
-        let end = match to {
-            Bound::Unbounded => changes.len(),
-            Bound::Included(to) => changes.partition_point(|(key, _)| key.as_slice() <= to),
-            Bound::Excluded(to) => changes.partition_point(|(key, _)| key.as_slice() < to),
-        };
-        Self { cut, next, end }
+        overlay.go_to(from);
+        overlay
+    }
+
+    fn go_to(&mut self, from: Bound<&[u8]>) {
+        let to = self.to.as_ref().map(Vec::as_slice);
+        self.next = self
+            .cut
+            .changes
+            .first(from, to)
+            .map(|(key, _)| key.to_vec());
     }
 
     fn peek(&self) -> Option<&[u8]> {
-        let changes = self.cut.changes.get(self.next..self.end)?;
-        changes.first().map(|(key, _)| key.as_slice())
+        self.next.as_deref()
     }
 
     /// The value, if the next change is of `key`.
@@ -472,12 +475,8 @@ impl Overlay {
         if self.peek() != Some(key) {
             return None;
         }
-        let value = self
-            .cut
-            .changes
-            .get(self.next)
-            .map(|(_, value)| value.clone());
-        self.next += 1;
+        let value = self.cut.get(key).map(|value| value.map(<[u8]>::to_vec));
+        self.go_to(Bound::Excluded(key));
         value
     }
 }

@@ -4,7 +4,8 @@ use crate::support::{DIR, append, open, segment, small, start, submit, texts};
 use expect_test::expect;
 use kapelle_storage::{
     files::{Files, MemFiles},
-    journal::{self, Error, Journal},
+    journal::{self, DirectJournal, Error, Journal},
+    position::Sequence,
 };
 use std::path::Path;
 
@@ -96,7 +97,7 @@ fn a_tail_that_lost_any_of_its_sectors_is_cut() {
 fn damage_to_a_durable_batch_stops_the_start() {
     let disk = four_batches();
     disk.tamper(&segment(1), |content| content[2 * 4096 + 100] ^= 1);
-    expect!["KAP-STO-11: journal is damaged: /data/journal/00000001.segment at byte 8192: payload checksum does not match, yet the batch at byte 12288 of /data/journal/00000001.segment says that records up to 2 were durable; records up to 1 are intact, later ones were durable. Do not delete the file: restore it, or the whole data directory, from a copy"].assert_eq(&report(&open(&disk).unwrap_err()));
+    expect!["KAP-STO-11: journal is damaged: /data/journal/00000001.segment at byte 8192: payload checksum does not match, yet the batch at byte 12288 says that records up to 2 were durable; records up to 1 are intact, later ones were durable. Do not delete the file: restore it, or the whole data directory, from a copy"].assert_eq(&report(&open(&disk).unwrap_err()));
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn a_damaged_header_of_the_last_segment_is_no_torn_tail() {
     }
     drop(journal);
     disk.tamper(&segment(2), |content| content[20] ^= 1);
-    expect!["KAP-STO-11: journal is damaged: /data/journal/00000002.segment at byte 0: segment header is unreadable, yet the batch at byte 8192 of /data/journal/00000002.segment says that records up to 16 were durable; records up to 15 are intact, later ones were durable. Do not delete the file: restore it, or the whole data directory, from a copy"].assert_eq(&report(&open(&disk).unwrap_err()));
+    expect!["KAP-STO-11: journal is damaged: /data/journal/00000002.segment at byte 0: segment header is unreadable, yet the batch at byte 8192 says that records up to 16 were durable; records up to 15 are intact, later ones were durable. Do not delete the file: restore it, or the whole data directory, from a copy"].assert_eq(&report(&open(&disk).unwrap_err()));
 }
 
 #[test]
@@ -270,4 +271,30 @@ fn a_batch_of_an_earlier_use_of_the_file_is_not_taken_for_the_next_one() {
     ));
     replace_block(&disk, 2, 1, &moved);
     assert_eq!(texts(&*open(&disk).unwrap().reader()), ["a"]);
+}
+
+#[test]
+fn a_damaged_header_of_the_oldest_segment_is_reported_and_the_file_left_alone() {
+    let disk = MemFiles::new();
+    let mut journal = start(&disk);
+    for _ in 0..50 {
+        append(&mut journal, &[b"x"]);
+    }
+    drop(journal);
+    disk.tamper(&segment(1), |content| content[20] ^= 1);
+    let before = block(&disk, 1, 0);
+    let opened = open(&disk).unwrap();
+    assert_eq!(opened.report().damaged, [segment(1)]);
+    // Whoever needs what is in it is told before anything is changed.
+    assert!(matches!(
+        opened.check_reaches(Sequence(3)),
+        Err(Error::Trimmed { .. })
+    ));
+    opened.check_reaches(Sequence(40)).unwrap();
+    let mut journal = DirectJournal::new(opened.announce(9, b"").unwrap());
+    for _ in 0..50 {
+        let end = append(&mut journal, &[b"y"]);
+        journal.trim(end).unwrap();
+    }
+    assert_eq!(block(&disk, 1, 0), before);
 }

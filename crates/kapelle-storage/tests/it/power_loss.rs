@@ -119,6 +119,11 @@ fn recover(
 ) -> DirectJournal {
     loop {
         let opened = open(disk).unwrap_or_else(|error| panic!("the journal opens: {error}"));
+        // Otherwise files would be left alone that nobody looks for.
+        assert!(
+            opened.report().damaged.is_empty(),
+            "a crash damages no header"
+        );
         compare(
             &read_all(&*opened.reader()).expect("all is readable"),
             opened.end().sequence,
