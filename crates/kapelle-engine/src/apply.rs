@@ -17,10 +17,17 @@ mod timer;
 use crate::event::{Event, Targets};
 use crate::ids::{Sequence, Timestamp};
 use crate::keep::Keep;
+use crate::state::instance::Instance;
 use crate::state::tables;
 
 /// Applies `event` to those of its targets that are asked for.
-pub(crate) fn apply(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp, targets: Targets) {
+pub(crate) fn apply(
+    keep: &mut dyn Keep,
+    event: &Event,
+    sequence: Sequence,
+    at: Timestamp,
+    targets: Targets,
+) {
     if let Some(key) = targets.instance {
         match event {
             Event::InstanceCreated(created) => keep.insert_instance(instance::create(created, at)),
@@ -43,8 +50,7 @@ pub(crate) fn apply(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: 
     }
 }
 
-#[expect(clippy::match_same_arms, reason = "a dispatch table: one line per family")]
-fn to_instance(target: &mut crate::state::instance::Instance, event: &Event) {
+fn to_instance(target: &mut Instance, event: &Event) {
     match event {
         Event::ElementActivating { .. }
         | Event::ElementActivated { .. }
@@ -56,7 +62,10 @@ fn to_instance(target: &mut crate::state::instance::Instance, event: &Event) {
         | Event::JoinConsumed { .. }
         | Event::TokensDiscarded { .. }
         | Event::BpmnEventTriggered(_) => element::to_instance(target, event),
-        Event::VariableSet { .. } | Event::IncidentRaised(_) | Event::IncidentResolved { .. } | Event::InstanceQuarantined { .. } => {
+        Event::VariableSet { .. }
+        | Event::IncidentRaised(_)
+        | Event::IncidentResolved { .. }
+        | Event::InstanceQuarantined { .. } => {
             instance::to_instance(target, event);
         }
         Event::JobCreated(_)
@@ -68,13 +77,16 @@ fn to_instance(target: &mut crate::state::instance::Instance, event: &Event) {
         | Event::JobCanceled { .. }
         | Event::JobRetriesUpdated { .. }
         | Event::JobTimeoutUpdated { .. } => job::to_instance(target, event),
-        Event::SubscriptionOpened(_) | Event::SubscriptionClosed(_) => message::to_instance(target, event),
-        Event::TimerScheduled(_) | Event::TimerTriggered(_) | Event::TimerCanceled(_) => timer::to_instance(target, event),
+        Event::SubscriptionOpened(_) | Event::SubscriptionClosed(_) => {
+            message::to_instance(target, event)
+        }
+        Event::TimerScheduled(_) | Event::TimerTriggered(_) | Event::TimerCanceled(_) => {
+            timer::to_instance(target, event)
+        }
         _ => unreachable!("an event has no instance for a target that it does not change"),
     }
 }
 
-#[expect(clippy::match_same_arms, reason = "a dispatch table: one line per family")]
 fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp) {
     match event {
         Event::LeaderAnnounced { epoch, incarnation } => {
@@ -88,15 +100,28 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::StartSubscriptionOpened(_)
         | Event::StartSubscriptionClosed(_)
         | Event::EventBindingOpened(_) => definition::to_indexes(keep, event),
-        Event::InstanceCreated(_) | Event::IncidentRaised(_) | Event::IncidentResolved { .. } | Event::StartLockReleased { .. } => {
+        Event::InstanceCreated(_)
+        | Event::IncidentRaised(_)
+        | Event::IncidentResolved { .. }
+        | Event::StartLockReleased { .. } => {
             instance::to_indexes(keep, event);
         }
         // Only the key counter, or the index of resting elements.
         Event::VariableSet { .. } | Event::ElementActivating { .. } => {}
-        Event::ElementActivated { instance, key, rests: true, .. } => {
+        Event::ElementActivated {
+            instance,
+            key,
+            rests: true,
+            ..
+        } => {
             keep.insert(&tables::element(*key), &tables::number_value(instance.0));
         }
-        Event::ElementCompleted { key, rested: true, .. } | Event::ElementTerminated { key, rested: true, .. } => {
+        Event::ElementCompleted {
+            key, rested: true, ..
+        }
+        | Event::ElementTerminated {
+            key, rested: true, ..
+        } => {
             keep.delete(&tables::element(*key));
         }
         Event::JobCreated(_)
@@ -113,7 +138,10 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::MessageExpired(_)
         | Event::SubscriptionOpened(_)
         | Event::SubscriptionClosed(_) => message::to_indexes(keep, event),
-        Event::TimerScheduled(_) | Event::TimerTriggered(_) | Event::TimerCanceled(_) | Event::DueMoved { .. } => {
+        Event::TimerScheduled(_)
+        | Event::TimerTriggered(_)
+        | Event::TimerCanceled(_)
+        | Event::DueMoved { .. } => {
             timer::to_indexes(keep, event);
         }
         Event::CloudEventRouted { .. }
@@ -125,6 +153,8 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::OutboxBuried { .. }
         | Event::RequestRemembered { .. }
         | Event::RequestForgotten { .. } => cloud_event::to_indexes(keep, event, sequence, at),
-        _ => unreachable!("an event does not have the indexes for a target that it does not change"),
+        _ => {
+            unreachable!("an event does not have the indexes for a target that it does not change")
+        }
     }
 }

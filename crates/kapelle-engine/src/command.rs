@@ -22,7 +22,8 @@ use kapelle_events::CloudEvent;
 use crate::ctx::Ctx;
 use crate::document::Document;
 use crate::ids::{
-    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey, Timestamp,
+    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey,
+    Timestamp,
 };
 use crate::limits::Limits;
 use crate::rejection::Rejection;
@@ -45,16 +46,27 @@ pub enum Command {
     Deploy(Deploy),
     // Instances
     CreateInstance(CreateInstance),
-    CancelInstance { instance: ProcessInstanceKey },
+    CancelInstance {
+        instance: ProcessInstanceKey,
+    },
     SetVariables(SetVariables),
-    ResolveIncident { incident: IncidentKey },
+    ResolveIncident {
+        incident: IncidentKey,
+    },
     // Jobs
     ActivateJobs(ActivateJobs),
-    CompleteJob { job: JobKey, variables: Document },
+    CompleteJob {
+        job: JobKey,
+        variables: Document,
+    },
     FailJob(FailJob),
     ThrowJobError(ThrowJobError),
     /// `retries`, `timeout_ms` or both; the REST operation changes both in one request.
-    UpdateJob { job: JobKey, retries: Option<i32>, timeout_ms: Option<i64> },
+    UpdateJob {
+        job: JobKey,
+        retries: Option<i32>,
+        timeout_ms: Option<i64>,
+    },
     // Messages
     PublishMessage(PublishMessage),
     CorrelateMessage(CorrelateMessage),
@@ -63,17 +75,31 @@ pub enum Command {
 
     // Internal: never from outside.
     /// A push over a stream did not reach its worker: make the job available again at once.
-    YieldJob { job: JobKey },
+    YieldJob {
+        job: JobKey,
+    },
     /// Something that was due is due; the engine looks again whether it still is.
     Due(Due),
     /// The receiver has an outgoing CloudEvent.
-    AckOutbox { entry: OutboxKey },
+    AckOutbox {
+        entry: OutboxKey,
+    },
     /// Delivery of an outgoing CloudEvent was given up: keep it with the dead letters.
-    BuryOutbox { entry: OutboxKey, attempts: u32, error: Arc<str> },
+    BuryOutbox {
+        entry: OutboxKey,
+        attempts: u32,
+        error: Arc<str>,
+    },
     /// A new incarnation of the process leads the partition: the first command after every start.
-    AnnounceLeader { epoch: u64, incarnation: u64 },
+    AnnounceLeader {
+        epoch: u64,
+        incarnation: u64,
+    },
     /// Deciding on this instance panicked: set it aside, visible and resumable.
-    QuarantineInstance { instance: ProcessInstanceKey, reason: Arc<str> },
+    QuarantineInstance {
+        instance: ProcessInstanceKey,
+        reason: Arc<str>,
+    },
     /// What an earlier command left to do when it reached its limit of follow-ups.
     Continue(Step),
 }
@@ -193,7 +219,11 @@ pub struct IngestEvents {
 pub enum Arrival {
     Event(Arc<CloudEvent>),
     /// A broker's record that cannot become a CloudEvent: kept raw, outcome `REJECTED`.
-    Malformed { raw: Arc<[u8]>, content_type: Option<Arc<str>>, reason: Arc<str> },
+    Malformed {
+        raw: Arc<[u8]>,
+        content_type: Option<Arc<str>>,
+        reason: Arc<str>,
+    },
 }
 
 /// Something whose time has come.
@@ -246,7 +276,9 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
 
         Command::CreateInstance(create) => instance::create(ctx, create),
         Command::CancelInstance { instance } => instance::cancel(ctx, instance),
-        Command::QuarantineInstance { instance, reason } => instance::quarantine(ctx, instance, reason),
+        Command::QuarantineInstance { instance, reason } => {
+            instance::quarantine(ctx, instance, reason)
+        }
         Command::SetVariables(set) => variable::set(ctx, &set),
         Command::ResolveIncident { incident } => incident::resolve(ctx, incident),
 
@@ -254,7 +286,11 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
         Command::CompleteJob { job, variables } => job::complete(ctx, job, &variables),
         Command::FailJob(fail) => job::fail(ctx, fail),
         Command::ThrowJobError(throw) => job::throw_error(ctx, throw),
-        Command::UpdateJob { job, retries, timeout_ms } => job::update(ctx, job, retries, timeout_ms),
+        Command::UpdateJob {
+            job,
+            retries,
+            timeout_ms,
+        } => job::update(ctx, job, retries, timeout_ms),
         Command::YieldJob { job } => job::yield_back(ctx, job),
 
         Command::PublishMessage(publish) => message::publish(ctx, publish),
@@ -263,7 +299,11 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
 
         Command::Due(due) => due::due(ctx, due),
         Command::AckOutbox { entry } => outbox::ack(ctx, entry),
-        Command::BuryOutbox { entry, attempts, error } => outbox::bury(ctx, entry, attempts, error),
+        Command::BuryOutbox {
+            entry,
+            attempts,
+            error,
+        } => outbox::bury(ctx, entry, attempts, error),
         Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
         Command::Continue(step) => {
             ctx.push(step);

@@ -18,7 +18,8 @@ use crate::document::Document;
 use crate::element::process::{self, Start};
 use crate::element::{self, At, waiting};
 use crate::event::{
-    Cause, CloseReason, Event, FromBinding, KeyKind, MessageCorrelated, MessageExpired, MessagePublished, MessageStarted,
+    Cause, CloseReason, Event, FromBinding, KeyKind, MessageCorrelated, MessageExpired,
+    MessagePublished, MessageStarted,
 };
 use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey};
 use crate::state::definitions;
@@ -75,9 +76,18 @@ pub(crate) fn candidates(ctx: &mut Ctx<'_>, publication: &Publication) -> Candid
         find_subscriptions(ctx, publication, &mut found);
     }
     for start in messages::start_subscriptions(ctx.keep(), &publication.tenant, &publication.name) {
-        let is_bound = publication.binding.as_ref().is_none_or(|binding| binding.process_id == start.process_id);
-        let is_met = found.subscriptions.iter().any(|(_, met)| met.process_id == start.process_id)
-            || found.starts.iter().any(|met| met.process_id == start.process_id);
+        let is_bound = publication
+            .binding
+            .as_ref()
+            .is_none_or(|binding| binding.process_id == start.process_id);
+        let is_met = found
+            .subscriptions
+            .iter()
+            .any(|(_, met)| met.process_id == start.process_id)
+            || found
+                .starts
+                .iter()
+                .any(|met| met.process_id == start.process_id);
         if !is_bound || is_met {
             continue;
         }
@@ -91,13 +101,25 @@ pub(crate) fn candidates(ctx: &mut Ctx<'_>, publication: &Publication) -> Candid
 
 fn find_subscriptions(ctx: &mut Ctx<'_>, publication: &Publication, found: &mut Candidates) {
     let mut waiting = Vec::new();
-    messages::subscriptions(ctx.keep(), &publication.tenant, &publication.name, &publication.correlation_key, &mut |key, entry| {
-        waiting.push((key, entry));
-        ControlFlow::Continue(())
-    });
+    messages::subscriptions(
+        ctx.keep(),
+        &publication.tenant,
+        &publication.name,
+        &publication.correlation_key,
+        &mut |key, entry| {
+            waiting.push((key, entry));
+            ControlFlow::Continue(())
+        },
+    );
     for (subscription, entry) in waiting {
-        let is_met = found.subscriptions.iter().any(|(_, met)| met.process_id == entry.process_id);
-        let is_bound = publication.binding.as_ref().is_none_or(|binding| binding.process_id == entry.process_id);
+        let is_met = found
+            .subscriptions
+            .iter()
+            .any(|(_, met)| met.process_id == entry.process_id);
+        let is_bound = publication
+            .binding
+            .as_ref()
+            .is_none_or(|binding| binding.process_id == entry.process_id);
         if is_met || !is_bound || find_waiting(ctx, entry.instance, subscription).is_none() {
             continue;
         }
@@ -113,16 +135,33 @@ fn is_of_kind(binding: Option<&FromBinding>, kind: KeyKind) -> bool {
     binding.is_none_or(|binding| binding.key_kind == kind)
 }
 
-fn lock_holder(ctx: &Ctx<'_>, publication: &Publication, process_id: &str) -> Option<ProcessInstanceKey> {
-    let locks = publication.binding.as_ref().is_none_or(|binding| binding.lock) && !publication.correlation_key.is_empty();
+fn lock_holder(
+    ctx: &Ctx<'_>,
+    publication: &Publication,
+    process_id: &str,
+) -> Option<ProcessInstanceKey> {
+    let locks = publication
+        .binding
+        .as_ref()
+        .is_none_or(|binding| binding.lock)
+        && !publication.correlation_key.is_empty();
     if !locks {
         return None;
     }
-    messages::start_lock(ctx.keep(), &publication.tenant, process_id, &publication.correlation_key)
+    messages::start_lock(
+        ctx.keep(),
+        &publication.tenant,
+        process_id,
+        &publication.correlation_key,
+    )
 }
 
 /// The element instance behind a subscription, if it can be met now.
-fn find_waiting(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, subscription: SubscriptionKey) -> Option<(At, ElementIndex, bool)> {
+fn find_waiting(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    subscription: SubscriptionKey,
+) -> Option<(At, ElementIndex, bool)> {
     if !ctx.pin(instance) {
         return None;
     }
@@ -130,16 +169,32 @@ fn find_waiting(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, subscription: S
     if aggregate.quarantined.is_some() {
         return None;
     }
-    let open = aggregate.subscriptions.iter().find(|open| open.key == subscription)?;
+    let open = aggregate
+        .subscriptions
+        .iter()
+        .find(|open| open.key == subscription)?;
     let (waiting, element, once) = (open.waiting, open.element, open.once);
     let at = At::find(ctx, instance, waiting)?;
     at.is_live(ctx).then_some((at, element, once))
 }
 
 /// Publishes the message to `candidates`, and keeps it for its time to live.
-pub(crate) fn publish(ctx: &mut Ctx<'_>, publication: Publication, candidates: Candidates) -> Published {
+pub(crate) fn publish(
+    ctx: &mut Ctx<'_>,
+    publication: Publication,
+    candidates: Candidates,
+) -> Published {
     let message = MessageKey(ctx.new_key());
-    let Publication { tenant, name, correlation_key, message_id, ttl_ms, variables, cause, binding } = publication;
+    let Publication {
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+        ttl_ms,
+        variables,
+        cause,
+        binding,
+    } = publication;
     let expires = ctx.now().plus_ms(ttl_ms.max(0));
     ctx.emit(Event::MessagePublished(Box::new(MessagePublished {
         message,
@@ -152,16 +207,31 @@ pub(crate) fn publish(ctx: &mut Ctx<'_>, publication: Publication, candidates: C
         cause: cause.clone(),
         binding: binding.clone(),
     })));
-    let entry = MessageEntry { tenant, name, correlation_key, message_id, expires, variables, cause, binding };
+    let entry = MessageEntry {
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+        expires,
+        variables,
+        cause,
+        binding,
+    };
     let mut met = Vec::new();
     for (subscription, waiting) in candidates.subscriptions {
         if meet(ctx, message, &entry, waiting.instance, subscription) {
-            met.push(Met { instance: waiting.instance, started: false });
+            met.push(Met {
+                instance: waiting.instance,
+                started: false,
+            });
         }
     }
     for start in candidates.starts {
         let instance = start_instance(ctx, message, &entry, &start);
-        met.push(Met { instance, started: true });
+        met.push(Met {
+            instance,
+            started: true,
+        });
     }
     if ttl_ms <= 0 || (!met.is_empty() && is_spent(&entry)) {
         expire(ctx, message, &entry);
@@ -189,8 +259,16 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, message: MessageKey, entry: &MessageEntr
 }
 
 /// The message meets that subscription, if it still can.
-fn meet(ctx: &mut Ctx<'_>, message: MessageKey, entry: &MessageEntry, instance: ProcessInstanceKey, subscription: SubscriptionKey) -> bool {
-    let Some((at, element, once)) = find_waiting(ctx, instance, subscription) else { return false };
+fn meet(
+    ctx: &mut Ctx<'_>,
+    message: MessageKey,
+    entry: &MessageEntry,
+    instance: ProcessInstanceKey,
+    subscription: SubscriptionKey,
+) -> bool {
+    let Some((at, element, once)) = find_waiting(ctx, instance, subscription) else {
+        return false;
+    };
     ctx.emit(Event::MessageCorrelated(Box::new(MessageCorrelated {
         message,
         tenant: entry.tenant.clone(),
@@ -204,13 +282,25 @@ fn meet(ctx: &mut Ctx<'_>, message: MessageKey, entry: &MessageEntry, instance: 
     if once {
         waiting::close(ctx, &at, subscription, CloseReason::Correlated);
     }
-    element::trigger(ctx, &at, element, entry.variables.clone(), entry.cause.clone());
+    element::trigger(
+        ctx,
+        &at,
+        element,
+        entry.variables.clone(),
+        entry.cause.clone(),
+    );
     true
 }
 
-fn start_instance(ctx: &mut Ctx<'_>, message: MessageKey, entry: &MessageEntry, start: &StartSubscriptionEntry) -> ProcessInstanceKey {
+fn start_instance(
+    ctx: &mut Ctx<'_>,
+    message: MessageKey,
+    entry: &MessageEntry,
+    start: &StartSubscriptionEntry,
+) -> ProcessInstanceKey {
     let definition = ctx.definition(start.definition);
-    let locks = entry.binding.as_ref().is_none_or(|binding| binding.lock) && !entry.correlation_key.is_empty();
+    let locks = entry.binding.as_ref().is_none_or(|binding| binding.lock)
+        && !entry.correlation_key.is_empty();
     let instance = process::activate(
         ctx,
         &definition,
@@ -233,42 +323,82 @@ fn start_instance(ctx: &mut Ctx<'_>, message: MessageKey, entry: &MessageEntry, 
 }
 
 /// A subscription has opened: the oldest message in the buffer that its process has not met meets it.
-pub(crate) fn meet_buffered(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, subscription: SubscriptionKey) {
-    let Some((at, _, once)) = find_waiting(ctx, instance, subscription) else { return };
-    let open = ctx.instance(instance).subscriptions.iter().find(|open| open.key == subscription);
+pub(crate) fn meet_buffered(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    subscription: SubscriptionKey,
+) {
+    let Some((at, _, once)) = find_waiting(ctx, instance, subscription) else {
+        return;
+    };
+    let open = ctx
+        .instance(instance)
+        .subscriptions
+        .iter()
+        .find(|open| open.key == subscription);
     let Some(open) = open.cloned() else { return };
     let (now, keep, process_id) = (ctx.now(), ctx.keep(), &at.definition.process.id);
-    let found = messages::oldest_buffered(keep, &at.definition.tenant, &open.name, &open.correlation_key, &|key, entry| {
-        let is_bound = entry.binding.as_ref().is_none_or(|binding| binding.process_id == *process_id);
-        let fits = is_bound && is_of_kind(entry.binding.as_ref(), open.key_kind);
-        fits && entry.expires > now && !messages::met(keep, key, process_id)
-    });
-    let Some((message, entry)) = found else { return };
+    let found = messages::oldest_buffered(
+        keep,
+        &at.definition.tenant,
+        &open.name,
+        &open.correlation_key,
+        &|key, entry| {
+            let is_bound = entry
+                .binding
+                .as_ref()
+                .is_none_or(|binding| binding.process_id == *process_id);
+            let fits = is_bound && is_of_kind(entry.binding.as_ref(), open.key_kind);
+            fits && entry.expires > now && !messages::met(keep, key, process_id)
+        },
+    );
+    let Some((message, entry)) = found else {
+        return;
+    };
     if meet(ctx, message, &entry, instance, subscription) && is_spent(&entry) {
         expire(ctx, message, &entry);
     }
     if !once {
         // A subscription that stays open takes all there are, one by one.
-        ctx.push(crate::step::Step::MeetBuffered { instance, subscription });
+        ctx.push(crate::step::Step::MeetBuffered {
+            instance,
+            subscription,
+        });
     }
 }
 
 /// A start lock is free: the oldest message in the buffer that starts this process with this key does.
-pub(crate) fn start_buffered(ctx: &mut Ctx<'_>, tenant: &str, process_id: &str, correlation_key: &str) {
+pub(crate) fn start_buffered(
+    ctx: &mut Ctx<'_>,
+    tenant: &str,
+    process_id: &str,
+    correlation_key: &str,
+) {
     if messages::start_lock(ctx.keep(), tenant, process_id, correlation_key).is_some() {
         return;
     }
-    let Some(latest) = definitions::latest(ctx.keep(), tenant, process_id) else { return };
+    let Some(latest) = definitions::latest(ctx.keep(), tenant, process_id) else {
+        return;
+    };
     let definition = ctx.definition(latest.definition);
     let (now, keep) = (ctx.now(), ctx.keep());
     let mut oldest: Option<(MessageKey, MessageEntry, StartSubscriptionEntry)> = None;
     for &element in &definition.process.message_starts {
-        let Some(name) = start_message_name(&definition, element) else { continue };
-        let Some(start) = messages::start_subscription(keep, tenant, &name, process_id, element) else { continue };
-        let found = messages::oldest_buffered(keep, tenant, &name, correlation_key, &|key, entry| {
-            let is_bound = entry.binding.as_ref().is_none_or(|binding| *binding.process_id == *process_id);
-            is_bound && entry.expires > now && !messages::met(keep, key, process_id)
-        });
+        let Some(name) = start_message_name(&definition, element) else {
+            continue;
+        };
+        let Some(start) = messages::start_subscription(keep, tenant, &name, process_id, element)
+        else {
+            continue;
+        };
+        let found =
+            messages::oldest_buffered(keep, tenant, &name, correlation_key, &|key, entry| {
+                let is_bound = entry
+                    .binding
+                    .as_ref()
+                    .is_none_or(|binding| *binding.process_id == *process_id);
+                is_bound && entry.expires > now && !messages::met(keep, key, process_id)
+            });
         if let Some((message, entry)) = found
             && oldest.as_ref().is_none_or(|(older, ..)| message < *older)
         {
@@ -284,7 +414,15 @@ pub(crate) fn start_buffered(ctx: &mut Ctx<'_>, tenant: &str, process_id: &str, 
 }
 
 /// The name that a message start event listens to; the model made sure that it is static.
-pub(crate) fn start_message_name(definition: &crate::definitions::Definition, element: ElementIndex) -> Option<Arc<str>> {
+pub(crate) fn start_message_name(
+    definition: &crate::definitions::Definition,
+    element: ElementIndex,
+) -> Option<Arc<str>> {
     let kind: &ElementKind = &definition.element(element).kind;
-    definition.process.message(kind.awaited_message()?).name.as_static().cloned()
+    definition
+        .process
+        .message(kind.awaited_message()?)
+        .name
+        .as_static()
+        .cloned()
 }

@@ -53,11 +53,27 @@ impl<'a> Ctx<'a> {
         let next_key = keep.partition().next_key;
         // One task from creation to the next job is about this many events.
         let (events, effects) = (Vec::with_capacity(24), Vec::new());
-        Self { keep, definitions, streams, settings, meta, first_sequence, next_key, events, effects, steps: VecDeque::new(), steps_taken: 0 }
+        Self {
+            keep,
+            definitions,
+            streams,
+            settings,
+            meta,
+            first_sequence,
+            next_key,
+            events,
+            effects,
+            steps: VecDeque::new(),
+            steps_taken: 0,
+        }
     }
 
     pub(crate) fn finish(self) -> Outcome {
-        Outcome { events: self.events, effects: self.effects, steps: self.steps }
+        Outcome {
+            events: self.events,
+            effects: self.effects,
+            steps: self.steps,
+        }
     }
 
     pub(crate) fn keep(&self) -> &dyn Keep {
@@ -97,7 +113,8 @@ impl<'a> Ctx<'a> {
     /// A number that no two moments of the partition's life share: where `random number()` and `uuid()` begin.
     pub(crate) fn seed(&self) -> u64 {
         // Spread, so that neighbouring records do not begin alike (splitmix64).
-        let mixed = (self.next_sequence().0 ^ self.next_key.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.next_sequence().0 ^ self.next_key.rotate_left(32))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 31
     }
 
@@ -141,7 +158,8 @@ impl<'a> Ctx<'a> {
     /// Whether this command may still take steps of its own.
     pub(crate) fn has_room(&self) -> bool {
         let limits = self.limits();
-        self.steps_taken < limits.steps_per_command_max && self.events.len() < limits.events_per_command_max
+        self.steps_taken < limits.steps_per_command_max
+            && self.events.len() < limits.events_per_command_max
     }
 
     /// Brings an instance into memory.
@@ -151,7 +169,9 @@ impl<'a> Ctx<'a> {
 
     /// An instance that this decision has reached before.
     pub(crate) fn instance(&self, key: ProcessInstanceKey) -> &Instance {
-        self.keep.instance(key).expect("the instance was pinned and has not ended")
+        self.keep
+            .instance(key)
+            .expect("the instance was pinned and has not ended")
     }
 
     /// An instance that may have ended in the meantime.
@@ -161,7 +181,9 @@ impl<'a> Ctx<'a> {
 
     /// A deployed definition, compiled.
     pub(crate) fn definition(&mut self, key: DefinitionKey) -> Arc<Definition> {
-        self.definitions.get(self.keep, key).expect("definitions are never removed")
+        self.definitions
+            .get(self.keep, key)
+            .expect("definitions are never removed")
     }
 
     pub(crate) fn definition_of(&mut self, instance: ProcessInstanceKey) -> Arc<Definition> {
@@ -171,24 +193,48 @@ impl<'a> Ctx<'a> {
 
     /// What makes this decision happen, for what it publishes and starts.
     pub(crate) fn cause_of_command(&self) -> Cause {
-        Cause { event_id: None, correlation_id: None, traceparent: self.meta.traceparent.clone() }
+        Cause {
+            event_id: None,
+            correlation_id: None,
+            traceparent: self.meta.traceparent.clone(),
+        }
     }
 
     /// Our own fault must never become a record.
     fn assert_lifecycle(&self, event: &Event) {
         let (instance, key, step) = match event {
-            Event::ElementActivated { instance, key, .. } => (instance, key, LifecycleStep::Activated),
-            Event::ElementCompleting { instance, key, .. } => (instance, key, LifecycleStep::Completing),
-            Event::ElementCompleted { instance, key, .. } => (instance, key, LifecycleStep::Completed),
-            Event::ElementTerminating { instance, key, .. } => (instance, key, LifecycleStep::Terminating),
-            Event::ElementTerminated { instance, key, .. } => (instance, key, LifecycleStep::Terminated),
+            Event::ElementActivated { instance, key, .. } => {
+                (instance, key, LifecycleStep::Activated)
+            }
+            Event::ElementCompleting { instance, key, .. } => {
+                (instance, key, LifecycleStep::Completing)
+            }
+            Event::ElementCompleted { instance, key, .. } => {
+                (instance, key, LifecycleStep::Completed)
+            }
+            Event::ElementTerminating { instance, key, .. } => {
+                (instance, key, LifecycleStep::Terminating)
+            }
+            Event::ElementTerminated { instance, key, .. } => {
+                (instance, key, LifecycleStep::Terminated)
+            }
             _ => return,
         };
         let state = self.element_state(*instance, *key);
-        assert!(state.next(step).is_some(), "element instance {key} in state {state:?} can't become {step:?}");
+        assert!(
+            state.next(step).is_some(),
+            "element instance {key} in state {state:?} can't become {step:?}"
+        );
     }
 
-    fn element_state(&self, instance: ProcessInstanceKey, key: ElementInstanceKey) -> crate::element::lifecycle::ElementState {
-        self.instance(instance).element(key).expect("the element instance is alive").state
+    fn element_state(
+        &self,
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+    ) -> crate::element::lifecycle::ElementState {
+        self.instance(instance)
+            .element(key)
+            .expect("the element instance is alive")
+            .state
     }
 }

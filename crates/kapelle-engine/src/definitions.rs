@@ -27,8 +27,17 @@ pub(crate) type Headers = Arc<[(Arc<str>, Arc<str>)]>;
 
 impl Definition {
     fn new(key: DefinitionKey, tenant: Arc<str>, version: i32, process: Process) -> Self {
-        let headers = process.indexes().filter_map(|index| Some((index, static_headers(process.element(index))?))).collect();
-        Self { key, tenant, version, process, headers }
+        let headers = process
+            .indexes()
+            .filter_map(|index| Some((index, static_headers(process.element(index))?)))
+            .collect();
+        Self {
+            key,
+            tenant,
+            version,
+            process,
+            headers,
+        }
     }
 
     pub(crate) fn element(&self, index: ElementIndex) -> &Element {
@@ -42,7 +51,9 @@ impl Definition {
 }
 
 fn static_headers(element: &Element) -> Option<Headers> {
-    let Some(Action::Job(job)) = element.kind.action() else { return None };
+    let Some(Action::Job(job)) = element.kind.action() else {
+        return None;
+    };
     job.headers
         .iter()
         .map(|header| match &header.value {
@@ -63,7 +74,11 @@ pub(crate) struct Definitions {
 
 impl Definitions {
     pub(crate) fn new(max: usize) -> Self {
-        Self { compiled: BTreeMap::new(), uses: 0, max: max.max(1) }
+        Self {
+            compiled: BTreeMap::new(),
+            uses: 0,
+            max: max.max(1),
+        }
     }
 
     pub(crate) fn get(&mut self, keep: &dyn Keep, key: DefinitionKey) -> Option<Arc<Definition>> {
@@ -82,7 +97,12 @@ impl Definitions {
         if self.compiled.len() < self.max {
             return;
         }
-        if let Some(oldest) = self.compiled.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key) {
+        if let Some(oldest) = self
+            .compiled
+            .iter()
+            .min_by_key(|(_, (_, used))| *used)
+            .map(|(key, _)| *key)
+        {
             self.compiled.remove(&oldest);
         }
     }
@@ -92,7 +112,11 @@ fn compile(keep: &dyn Keep, key: DefinitionKey) -> Option<Definition> {
     let entry = definitions::by_key(keep, key)?;
     let resource = definitions::resource(keep, entry.resource)?;
     let semantics = u16::try_from(entry.semantics).unwrap_or(u16::MAX);
-    let bpmn = kapelle_model::compile(&resource.bytes, semantics).expect("bytes that were accepted compile for ever");
-    let process = bpmn.processes.into_iter().find(|process| process.id == entry.process_id)?;
+    let bpmn = kapelle_model::compile(&resource.bytes, semantics)
+        .expect("bytes that were accepted compile for ever");
+    let process = bpmn
+        .processes
+        .into_iter()
+        .find(|process| process.id == entry.process_id)?;
     Some(Definition::new(key, entry.tenant, entry.version, process))
 }

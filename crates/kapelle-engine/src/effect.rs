@@ -9,9 +9,15 @@ use crate::response::{ActivatedJob, InstanceResult};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Send the job down that stream; derivable from the index of pushed jobs of this incarnation.
-    PushJob { stream: StreamId, job: Arc<ActivatedJob> },
+    PushJob {
+        stream: StreamId,
+        job: Arc<ActivatedJob>,
+    },
     /// Jobs of that type wait: wake its long polls; derivable from the index of available jobs.
-    JobsAvailable { tenant: Arc<str>, job_type: Arc<str> },
+    JobsAvailable {
+        tenant: Arc<str>,
+        job_type: Arc<str>,
+    },
     /// The creator's answer; lost with the connection, as in Zeebe.
     InstanceResult(Box<InstanceResult>),
     /// An awaited instance was cancelled or set aside.

@@ -52,12 +52,22 @@ pub(crate) struct At {
 
 impl At {
     /// The element instance, if it is alive.
-    pub(crate) fn find(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: ElementInstanceKey) -> Option<Self> {
+    pub(crate) fn find(
+        ctx: &mut Ctx<'_>,
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+    ) -> Option<Self> {
         let aggregate = ctx.find_instance(instance)?;
         let definition = aggregate.definition;
         let &element = aggregate.element(key)?;
         let definition = ctx.definition(definition);
-        Some(Self { instance, key, index: element.element, scope: element.scope, definition })
+        Some(Self {
+            instance,
+            key,
+            index: element.element,
+            scope: element.scope,
+            definition,
+        })
     }
 
     pub(crate) fn element(&self) -> &Element {
@@ -65,13 +75,20 @@ impl At {
     }
 
     pub(crate) fn state(&self, ctx: &Ctx<'_>) -> ElementState {
-        ctx.instance(self.instance).element(self.key).expect("the element instance is alive").state
+        ctx.instance(self.instance)
+            .element(self.key)
+            .expect("the element instance is alive")
+            .state
     }
 
     /// Whether it is at work and nothing is ending it or its scope.
     pub(crate) fn is_live(&self, ctx: &Ctx<'_>) -> bool {
         let instance = ctx.instance(self.instance);
-        let activated = |key| instance.element(key).is_some_and(|element| element.state == ElementState::Activated);
+        let activated = |key| {
+            instance
+                .element(key)
+                .is_some_and(|element| element.state == ElementState::Activated)
+        };
         activated(self.key) && activated(self.scope)
     }
 }
@@ -87,27 +104,49 @@ pub(crate) fn activate(
 ) {
     let definition = ctx.definition_of(instance);
     let key = ElementInstanceKey(ctx.new_key());
-    ctx.emit(Event::ElementActivating { instance, key, element, scope, flow, trigger_of });
-    enter(ctx, &At { instance, key, index: element, scope, definition });
+    ctx.emit(Event::ElementActivating {
+        instance,
+        key,
+        element,
+        scope,
+        flow,
+        trigger_of,
+    });
+    enter(
+        ctx,
+        &At {
+            instance,
+            key,
+            index: element,
+            scope,
+            definition,
+        },
+    );
 }
 
 /// Everything from entering to being at work; taken up again here when an incident on the way was resolved.
 pub(crate) fn enter(ctx: &mut Ctx<'_>, at: &At) {
-    let entered = check_limits(ctx, at).and_then(|()| mapping::inputs(ctx, at)).and_then(|()| match &at.element().kind {
-        ElementKind::Process => unreachable!("the root scope is entered when its instance is created"),
-        ElementKind::SubProcess { start } => sub_process::activate(ctx, at, *start),
-        ElementKind::StartEvent(_) => start_event::activate(ctx, at),
-        ElementKind::EndEvent(behavior) => end_event::activate(ctx, at, behavior),
-        ElementKind::ThrowEvent(behavior) => throw_event::activate(ctx, at, behavior),
-        ElementKind::CatchEvent(_) => catch_event::activate(ctx, at),
-        ElementKind::BoundaryEvent(_) => boundary_event::activate(ctx, at),
-        ElementKind::PassThroughTask => pass_through_task::activate(ctx, at),
-        ElementKind::ActionTask(action) => action_task::activate(ctx, at, action),
-        ElementKind::ReceiveTask(_) => receive_task::activate(ctx, at),
-        ElementKind::ExclusiveGateway { default } => exclusive_gateway::activate(ctx, at, *default),
-        ElementKind::ParallelGateway => parallel_gateway::activate(ctx, at),
-        ElementKind::EventBasedGateway => event_based_gateway::activate(ctx, at),
-    });
+    let entered = check_limits(ctx, at)
+        .and_then(|()| mapping::inputs(ctx, at))
+        .and_then(|()| match &at.element().kind {
+            ElementKind::Process => {
+                unreachable!("the root scope is entered when its instance is created")
+            }
+            ElementKind::SubProcess { start } => sub_process::activate(ctx, at, *start),
+            ElementKind::StartEvent(_) => start_event::activate(ctx, at),
+            ElementKind::EndEvent(behavior) => end_event::activate(ctx, at, behavior),
+            ElementKind::ThrowEvent(behavior) => throw_event::activate(ctx, at, behavior),
+            ElementKind::CatchEvent(_) => catch_event::activate(ctx, at),
+            ElementKind::BoundaryEvent(_) => boundary_event::activate(ctx, at),
+            ElementKind::PassThroughTask => pass_through_task::activate(ctx, at),
+            ElementKind::ActionTask(action) => action_task::activate(ctx, at, action),
+            ElementKind::ReceiveTask(_) => receive_task::activate(ctx, at),
+            ElementKind::ExclusiveGateway { default } => {
+                exclusive_gateway::activate(ctx, at, *default)
+            }
+            ElementKind::ParallelGateway => parallel_gateway::activate(ctx, at),
+            ElementKind::EventBasedGateway => event_based_gateway::activate(ctx, at),
+        });
     if let Err(problem) = entered {
         problem::raise(ctx, at, None, problem);
     }
@@ -115,7 +154,11 @@ pub(crate) fn enter(ctx: &mut Ctx<'_>, at: &At) {
 
 /// An element's work is done.
 pub(crate) fn complete(ctx: &mut Ctx<'_>, at: &At) {
-    ctx.emit(Event::ElementCompleting { instance: at.instance, key: at.key, element: at.index });
+    ctx.emit(Event::ElementCompleting {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+    });
     exit(ctx, at);
 }
 
@@ -143,25 +186,48 @@ fn leave(ctx: &mut Ctx<'_>, at: &At) -> Result<(), Problem> {
 
 /// What met this element instance, if something did.
 fn own_payload(ctx: &Ctx<'_>, at: &At) -> Option<Document> {
-    ctx.instance(at.instance).trigger(at.key).map(|trigger| trigger.variables.clone())
+    ctx.instance(at.instance)
+        .trigger(at.key)
+        .map(|trigger| trigger.variables.clone())
 }
 
 /// Activated, without waiting for anything.
 fn activated(ctx: &mut Ctx<'_>, at: &At) {
-    ctx.emit(Event::ElementActivated { instance: at.instance, key: at.key, element: at.index, rests: false });
+    ctx.emit(Event::ElementActivated {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+        rests: false,
+    });
 }
 
 /// Activated, and waiting: from now on it is found by its key.
 fn activated_and_rests(ctx: &mut Ctx<'_>, at: &At) {
-    let indexed = ctx.instance(at.instance).element(at.key).is_some_and(|element| element.indexed);
-    ctx.emit(Event::ElementActivated { instance: at.instance, key: at.key, element: at.index, rests: !indexed });
+    let indexed = ctx
+        .instance(at.instance)
+        .element(at.key)
+        .is_some_and(|element| element.indexed);
+    ctx.emit(Event::ElementActivated {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+        rests: !indexed,
+    });
 }
 
 /// Completed; nothing of it is left.
 fn completed(ctx: &mut Ctx<'_>, at: &At) {
     waiting::close_all(ctx, at, CloseReason::ElementLeft);
-    let rested = ctx.instance(at.instance).element(at.key).is_some_and(|element| element.indexed);
-    ctx.emit(Event::ElementCompleted { instance: at.instance, key: at.key, element: at.index, rested });
+    let rested = ctx
+        .instance(at.instance)
+        .element(at.key)
+        .is_some_and(|element| element.indexed);
+    ctx.emit(Event::ElementCompleted {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+        rested,
+    });
 }
 
 /// Ends an element instance from outside, and what is in it. Children go first; the last of them comes back here.
@@ -169,15 +235,26 @@ pub(crate) fn terminate(ctx: &mut Ctx<'_>, at: &At) {
     if at.state(ctx) != ElementState::Terminating {
         begin_termination(ctx, at);
     }
-    let element = ctx.instance(at.instance).element(at.key).expect("the element instance is alive");
+    let element = ctx
+        .instance(at.instance)
+        .element(at.key)
+        .expect("the element instance is alive");
     if element.children > 0 {
         return;
     }
     let rested = element.indexed;
     // An interrupting boundary event goes on as soon as its host is gone.
-    let pending = ctx.instance(at.instance).trigger(at.key).filter(|trigger| trigger.element != at.index);
+    let pending = ctx
+        .instance(at.instance)
+        .trigger(at.key)
+        .filter(|trigger| trigger.element != at.index);
     let boundary = pending.map(|trigger| trigger.element);
-    ctx.emit(Event::ElementTerminated { instance: at.instance, key: at.key, element: at.index, rested });
+    ctx.emit(Event::ElementTerminated {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+        rested,
+    });
     match boundary {
         _ if at.index == ElementIndex::ROOT => process::terminated(ctx, at),
         Some(boundary) if token::is_open(ctx, at.instance, at.scope) => {
@@ -188,32 +265,74 @@ pub(crate) fn terminate(ctx: &mut Ctx<'_>, at: &At) {
 }
 
 fn begin_termination(ctx: &mut Ctx<'_>, at: &At) {
-    ctx.emit(Event::ElementTerminating { instance: at.instance, key: at.key, element: at.index });
+    ctx.emit(Event::ElementTerminating {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+    });
     waiting::close_all(ctx, at, CloseReason::Terminated);
     crate::jobs::cancel_all(ctx, at);
     resolve_incidents(ctx, at);
     token::discard(ctx, at.instance, at.key);
     for child in token::children(ctx, at.instance, at.key) {
-        ctx.push(Step::Terminate { instance: at.instance, element: child });
+        ctx.push(Step::Terminate {
+            instance: at.instance,
+            element: child,
+        });
     }
 }
 
 fn resolve_incidents(ctx: &mut Ctx<'_>, at: &At) {
-    let of_this = ctx.instance(at.instance).incidents.iter().filter(|incident| incident.element == at.key);
+    let of_this = ctx
+        .instance(at.instance)
+        .incidents
+        .iter()
+        .filter(|incident| incident.element == at.key);
     let open: Vec<_> = of_this.copied().collect();
     for incident in open {
-        ctx.emit(Event::IncidentResolved { incident: incident.key, instance: at.instance, element: at.key, job: incident.job });
+        ctx.emit(Event::IncidentResolved {
+            incident: incident.key,
+            instance: at.instance,
+            element: at.key,
+            job: incident.job,
+        });
     }
 }
 
 /// Something that a live element instance waited for has come: `element` goes on with `variables`.
-pub(crate) fn trigger(ctx: &mut Ctx<'_>, waiting: &At, element: ElementIndex, variables: Document, cause: Cause) {
+pub(crate) fn trigger(
+    ctx: &mut Ctx<'_>,
+    waiting: &At,
+    element: ElementIndex,
+    variables: Document,
+    cause: Cause,
+) {
     let instance = waiting.instance;
-    ctx.emit(Event::BpmnEventTriggered(Box::new(BpmnEventTriggered { instance, waiting: waiting.key, element, variables, cause })));
-    match (&waiting.definition.element(element).kind, &waiting.element().kind) {
-        (ElementKind::BoundaryEvent(boundary), _) if boundary.interrupting => terminate(ctx, waiting),
-        (ElementKind::BoundaryEvent(_), _) => activate(ctx, instance, waiting.scope, element, None, Some(waiting.key)),
-        (_, ElementKind::EventBasedGateway) => event_based_gateway::go_on_with(ctx, waiting, element),
+    ctx.emit(Event::BpmnEventTriggered(Box::new(BpmnEventTriggered {
+        instance,
+        waiting: waiting.key,
+        element,
+        variables,
+        cause,
+    })));
+    match (
+        &waiting.definition.element(element).kind,
+        &waiting.element().kind,
+    ) {
+        (ElementKind::BoundaryEvent(boundary), _) if boundary.interrupting => {
+            terminate(ctx, waiting)
+        }
+        (ElementKind::BoundaryEvent(_), _) => activate(
+            ctx,
+            instance,
+            waiting.scope,
+            element,
+            None,
+            Some(waiting.key),
+        ),
+        (_, ElementKind::EventBasedGateway) => {
+            event_based_gateway::go_on_with(ctx, waiting, element)
+        }
         _ => complete(ctx, waiting),
     }
 }
@@ -222,7 +341,9 @@ fn check_limits(ctx: &Ctx<'_>, at: &At) -> Result<(), Problem> {
     let (instance, limits) = (ctx.instance(at.instance), ctx.limits());
     if instance.elements.len() > limits.elements_per_instance_max {
         let max = limits.elements_per_instance_max;
-        return Err(Problem::limit(format!("The process instance has more than {max} active element instances.")));
+        return Err(Problem::limit(format!(
+            "The process instance has more than {max} active element instances."
+        )));
     }
     if instance.run_length > limits.run_length_max {
         let max = limits.run_length_max;

@@ -4,6 +4,8 @@
 //! nothing else. That is why a `JobCompleted` names the job's type and deadline: the indexes need them.
 //! Discriminants and field numbers on disk are in `encode.rs`.
 
+mod targets;
+
 use std::sync::Arc;
 
 use kapelle_events::CloudEvent;
@@ -12,8 +14,8 @@ use kapelle_model::graph::{ElementIndex, FlowIndex, MessageIndex};
 use crate::command::Due;
 use crate::document::{Document, StoredValue};
 use crate::ids::{
-    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ProcessInstanceKey,
-    ResourceKey, Sequence, SubscriptionKey, Timestamp, TimerKey, VariableKey,
+    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
+    ProcessInstanceKey, ResourceKey, Sequence, SubscriptionKey, TimerKey, Timestamp, VariableKey,
 };
 use crate::response::{Match, Outcome};
 
@@ -21,12 +23,24 @@ use crate::response::{Match, Outcome};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     // Partition
-    LeaderAnnounced { epoch: u64, incarnation: u64 },
+    LeaderAnnounced {
+        epoch: u64,
+        incarnation: u64,
+    },
 
     // Definitions
-    ResourceStored { resource: ResourceKey, tenant: Arc<str>, name: Arc<str>, bytes: Arc<[u8]>, checksum: [u8; 32] },
+    ResourceStored {
+        resource: ResourceKey,
+        tenant: Arc<str>,
+        name: Arc<str>,
+        bytes: Arc<[u8]>,
+        checksum: [u8; 32],
+    },
     ProcessDeployed(Box<ProcessDeployed>),
-    DeploymentCreated { deployment: DeploymentKey, tenant: Arc<str> },
+    DeploymentCreated {
+        deployment: DeploymentKey,
+        tenant: Arc<str>,
+    },
 
     // Instances
     InstanceCreated(Box<InstanceCreated>),
@@ -50,7 +64,11 @@ pub enum Event {
         /// job is found through that.
         rests: bool,
     },
-    ElementCompleting { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementCompleting {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+    },
     ElementCompleted {
         instance: ProcessInstanceKey,
         key: ElementInstanceKey,
@@ -58,7 +76,11 @@ pub enum Event {
         /// It could be found by its key alone.
         rested: bool,
     },
-    ElementTerminating { instance: ProcessInstanceKey, key: ElementInstanceKey, element: ElementIndex },
+    ElementTerminating {
+        instance: ProcessInstanceKey,
+        key: ElementInstanceKey,
+        element: ElementIndex,
+    },
     ElementTerminated {
         instance: ProcessInstanceKey,
         key: ElementInstanceKey,
@@ -67,23 +89,50 @@ pub enum Event {
         rested: bool,
     },
     /// A token leaves `flow`'s source; it is in flight until an element takes it.
-    FlowTaken { instance: ProcessInstanceKey, scope: ElementInstanceKey, flow: FlowIndex, target: ElementIndex },
+    FlowTaken {
+        instance: ProcessInstanceKey,
+        scope: ElementInstanceKey,
+        flow: FlowIndex,
+        target: ElementIndex,
+    },
     /// The scope is being ended: its tokens that no element has are gone (in flight, at a join, about to leave a boundary
     /// event).
-    TokensDiscarded { instance: ProcessInstanceKey, scope: ElementInstanceKey },
+    TokensDiscarded {
+        instance: ProcessInstanceKey,
+        scope: ElementInstanceKey,
+    },
     /// A parallel join took one token from each of its incoming flows.
-    JoinConsumed { instance: ProcessInstanceKey, scope: ElementInstanceKey, gateway: ElementIndex },
+    JoinConsumed {
+        instance: ProcessInstanceKey,
+        scope: ElementInstanceKey,
+        gateway: ElementIndex,
+    },
     /// A catching element was met (message, timer, error): its payload waits to become variables.
     BpmnEventTriggered(Box<BpmnEventTriggered>),
 
     // Variables
-    VariableSet { instance: ProcessInstanceKey, scope: ElementInstanceKey, variable: VariableKey, name: Arc<str>, value: StoredValue },
+    VariableSet {
+        instance: ProcessInstanceKey,
+        scope: ElementInstanceKey,
+        variable: VariableKey,
+        name: Arc<str>,
+        value: StoredValue,
+    },
 
     // Jobs
     JobCreated(Box<JobCreated>),
     JobActivated(Box<JobActivated>),
-    JobMadeAvailable { job: JobRef, cause: AvailableCause, backoff_until: Option<Timestamp>, deadline: Option<Timestamp> },
-    JobCompleted { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
+    JobMadeAvailable {
+        job: JobRef,
+        cause: AvailableCause,
+        backoff_until: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+    },
+    JobCompleted {
+        job: JobRef,
+        deadline: Option<Timestamp>,
+        backoff_until: Option<Timestamp>,
+    },
     JobFailed(Box<JobFailed>),
     JobErrorThrown {
         job: JobRef,
@@ -94,9 +143,21 @@ pub enum Event {
         /// The model knows what to do: the job is over. Otherwise it stays with an incident.
         caught: bool,
     },
-    JobCanceled { job: JobRef, deadline: Option<Timestamp>, backoff_until: Option<Timestamp> },
-    JobRetriesUpdated { job: JobRef, retries: i32 },
-    JobTimeoutUpdated { job: JobRef, old_deadline: Timestamp, deadline: Timestamp, pushed_by: Option<u64> },
+    JobCanceled {
+        job: JobRef,
+        deadline: Option<Timestamp>,
+        backoff_until: Option<Timestamp>,
+    },
+    JobRetriesUpdated {
+        job: JobRef,
+        retries: i32,
+    },
+    JobTimeoutUpdated {
+        job: JobRef,
+        old_deadline: Timestamp,
+        deadline: Timestamp,
+        pushed_by: Option<u64>,
+    },
 
     // Messages
     MessagePublished(Box<MessagePublished>),
@@ -113,7 +174,12 @@ pub enum Event {
     /// CloudEvents of a type reach this message of this process from now on.
     EventBindingOpened(Box<EventBindingOpened>),
     /// An instance started by a keyed message holds (process id, key) until it ends.
-    StartLockReleased { tenant: Arc<str>, process_id: Arc<str>, correlation_key: Arc<str>, instance: ProcessInstanceKey },
+    StartLockReleased {
+        tenant: Arc<str>,
+        process_id: Arc<str>,
+        correlation_key: Arc<str>,
+        instance: ProcessInstanceKey,
+    },
 
     // Timers
     TimerScheduled(TimerEvent),
@@ -122,20 +188,59 @@ pub enum Event {
 
     // Incidents
     IncidentRaised(Box<IncidentRaised>),
-    IncidentResolved { incident: IncidentKey, instance: ProcessInstanceKey, element: ElementInstanceKey, job: Option<JobKey> },
-    InstanceQuarantined { instance: ProcessInstanceKey, reason: Arc<str> },
+    IncidentResolved {
+        incident: IncidentKey,
+        instance: ProcessInstanceKey,
+        element: ElementInstanceKey,
+        job: Option<JobKey>,
+    },
+    InstanceQuarantined {
+        instance: ProcessInstanceKey,
+        reason: Arc<str>,
+    },
 
     // CloudEvents
     /// Stored; its position is this record's sequence.
-    CloudEventReceived { tenant: Arc<str>, source_name: Arc<str>, identity: u128, content: u128, event: Arc<CloudEvent> },
+    CloudEventReceived {
+        tenant: Arc<str>,
+        source_name: Arc<str>,
+        identity: u128,
+        content: u128,
+        event: Arc<CloudEvent>,
+    },
     /// What it came to: always in the same batch as the `CloudEventReceived` it names.
-    CloudEventRouted { position: Sequence, outcome: Outcome, matches: Vec<Match>, reason: Arc<str>, identity: u128, content: u128, bucket: u64 },
+    CloudEventRouted {
+        position: Sequence,
+        outcome: Outcome,
+        matches: Vec<Match>,
+        reason: Arc<str>,
+        identity: u128,
+        content: u128,
+        bucket: u64,
+    },
     /// A repeat inside the dedup window: no effect.
-    CloudEventRepeated { tenant: Arc<str>, source_name: Arc<str>, source: Arc<str>, id: Arc<str>, identity: u128, first: Sequence, first_outcome: Outcome, same_content: bool },
+    CloudEventRepeated {
+        tenant: Arc<str>,
+        source_name: Arc<str>,
+        source: Arc<str>,
+        id: Arc<str>,
+        identity: u128,
+        first: Sequence,
+        first_outcome: Outcome,
+        same_content: bool,
+    },
     /// A broker's record that is no CloudEvent, kept raw among the dead letters.
-    RecordRejected { tenant: Arc<str>, source_name: Arc<str>, raw: Arc<[u8]>, content_type: Option<Arc<str>>, reason: Arc<str> },
+    RecordRejected {
+        tenant: Arc<str>,
+        source_name: Arc<str>,
+        raw: Arc<[u8]>,
+        content_type: Option<Arc<str>>,
+        reason: Arc<str>,
+    },
     /// The window's lower edge passes this bucket: its identities count as new from now on.
-    DedupBucketDropped { bucket: u64 },
+    DedupBucketDropped {
+        bucket: u64,
+    },
     /// Entries of dropped buckets are removed from the index, some at a time.
     DedupForgotten {
         bucket: u64,
@@ -148,16 +253,37 @@ pub enum Event {
 
     // Outbox
     OutboxAdded(Box<OutboxAdded>),
-    OutboxAcked { entry: OutboxKey },
-    OutboxBuried { entry: OutboxKey, attempts: u32, error: Arc<str> },
+    OutboxAcked {
+        entry: OutboxKey,
+    },
+    OutboxBuried {
+        entry: OutboxKey,
+        attempts: u32,
+        error: Arc<str>,
+    },
 
     // Idempotent requests
-    RequestRemembered { tenant: Arc<str>, request: Arc<str>, instance: ProcessInstanceKey, definition: DefinitionKey, until: Timestamp },
-    RequestForgotten { tenant: Arc<str>, request: Arc<str>, instance: ProcessInstanceKey, until: Timestamp },
+    RequestRemembered {
+        tenant: Arc<str>,
+        request: Arc<str>,
+        instance: ProcessInstanceKey,
+        definition: DefinitionKey,
+        until: Timestamp,
+    },
+    RequestForgotten {
+        tenant: Arc<str>,
+        request: Arc<str>,
+        instance: ProcessInstanceKey,
+        until: Timestamp,
+    },
 
     // Due work
     /// An entry of the due queue is looked at later (its instance is set aside), or dropped because nothing is due any more.
-    DueMoved { due: Due, owner: DueOwner, to: Option<Timestamp> },
+    DueMoved {
+        due: Due,
+        owner: DueOwner,
+        to: Option<Timestamp>,
+    },
 }
 
 /// A version of a process.
@@ -432,20 +558,37 @@ pub struct EventBindingOpened {
 pub enum DueOwner {
     /// The partition itself: messages, the dedup window.
     Partition {},
-    Instance { instance: ProcessInstanceKey },
+    Instance {
+        instance: ProcessInstanceKey,
+    },
     /// An instance's job that was pushed down a stream by that incarnation.
-    PushedJob { instance: ProcessInstanceKey, incarnation: u64 },
-    Definition { definition: DefinitionKey },
-    Request { tenant: Arc<str>, request: Arc<str> },
+    PushedJob {
+        instance: ProcessInstanceKey,
+        incarnation: u64,
+    },
+    Definition {
+        definition: DefinitionKey,
+    },
+    Request {
+        tenant: Arc<str>,
+        request: Arc<str>,
+    },
 }
 
 /// Whose timer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerOwner {
     /// An element instance waits; `element` goes on.
-    Instance { instance: ProcessInstanceKey, element_instance: ElementInstanceKey, element: ElementIndex },
+    Instance {
+        instance: ProcessInstanceKey,
+        element_instance: ElementInstanceKey,
+        element: ElementIndex,
+    },
     /// A definition's timer start event.
-    Definition { definition: DefinitionKey, element: ElementIndex },
+    Definition {
+        definition: DefinitionKey,
+        element: ElementIndex,
+    },
 }
 
 /// A timer, as scheduled, fired or cancelled.
@@ -522,122 +665,4 @@ pub struct Targets {
     pub instance: Option<ProcessInstanceKey>,
     /// The indexes and the partition object, which share one cut.
     pub indexes: bool,
-}
-
-impl Targets {
-    const NONE: Self = Self { instance: None, indexes: false };
-    const INDEXES: Self = Self { instance: None, indexes: true };
-
-    const fn instance(instance: ProcessInstanceKey) -> Self {
-        Self { instance: Some(instance), indexes: false }
-    }
-
-    const fn both(instance: ProcessInstanceKey) -> Self {
-        Self { instance: Some(instance), indexes: true }
-    }
-}
-
-impl Event {
-    /// What it changes. Whoever takes a key from the counter changes the partition object, which goes with the indexes.
-    #[must_use]
-    pub fn targets(&self) -> Targets {
-        match self {
-            Self::CloudEventReceived { .. } | Self::CloudEventRepeated { .. } => Targets::NONE,
-
-            Self::LeaderAnnounced { .. }
-            | Self::ResourceStored { .. }
-            | Self::ProcessDeployed(_)
-            | Self::DeploymentCreated { .. }
-            | Self::MessagePublished(_)
-            | Self::MessageCorrelated(_)
-            | Self::MessageStarted(_)
-            | Self::MessageExpired(_)
-            | Self::StartSubscriptionOpened(_)
-            | Self::StartSubscriptionClosed(_)
-            | Self::EventBindingOpened(_)
-            | Self::StartLockReleased { .. }
-            | Self::CloudEventRouted { .. }
-            | Self::RecordRejected { .. }
-            | Self::DedupBucketDropped { .. }
-            | Self::DedupForgotten { .. }
-            | Self::OutboxAdded(_)
-            | Self::OutboxAcked { .. }
-            | Self::OutboxBuried { .. }
-            | Self::RequestRemembered { .. }
-            | Self::RequestForgotten { .. }
-            | Self::DueMoved { .. } => Targets::INDEXES,
-
-            Self::InstanceEnded(ended) => Targets::instance(ended.instance),
-            Self::ElementCompleting { instance, .. }
-            | Self::ElementTerminating { instance, .. }
-            | Self::FlowTaken { instance, .. }
-            | Self::JoinConsumed { instance, .. }
-            | Self::TokensDiscarded { instance, .. }
-            | Self::InstanceQuarantined { instance, .. } => Targets::instance(*instance),
-            Self::BpmnEventTriggered(triggered) => Targets::instance(triggered.instance),
-            Self::JobRetriesUpdated { job, .. } => Targets::instance(job.instance),
-
-            Self::ElementActivated { instance, rests: indexes, .. }
-            | Self::ElementCompleted { instance, rested: indexes, .. }
-            | Self::ElementTerminated { instance, rested: indexes, .. } => Targets { instance: Some(*instance), indexes: *indexes },
-
-            Self::InstanceCreated(created) => Targets::both(created.instance),
-            Self::ElementActivating { instance, .. } | Self::VariableSet { instance, .. } | Self::IncidentResolved { instance, .. } => {
-                Targets::both(*instance)
-            }
-            Self::JobCreated(created) => Targets::both(created.job.instance),
-            Self::JobActivated(activated) => Targets::both(activated.job.instance),
-            Self::JobFailed(failed) => Targets::both(failed.job.instance),
-            Self::JobMadeAvailable { job, .. }
-            | Self::JobCompleted { job, .. }
-            | Self::JobErrorThrown { job, .. }
-            | Self::JobCanceled { job, .. }
-            | Self::JobTimeoutUpdated { job, .. } => Targets::both(job.instance),
-            Self::SubscriptionOpened(opened) => Targets::both(opened.instance),
-            Self::SubscriptionClosed(closed) => Targets::both(closed.instance),
-            Self::IncidentRaised(raised) => Targets::both(raised.instance),
-            Self::TimerScheduled(timer) | Self::TimerTriggered(timer) | Self::TimerCanceled(timer) => match timer.owner {
-                TimerOwner::Instance { instance, .. } => Targets::both(instance),
-                TimerOwner::Definition { .. } => Targets::INDEXES,
-            },
-        }
-    }
-
-    /// The key it took from the partition's counter, or one that was taken earlier.
-    #[must_use]
-    pub(crate) fn key(&self) -> Option<u64> {
-        Some(match self {
-            Self::ResourceStored { resource, .. } => resource.0,
-            Self::ProcessDeployed(deployed) => deployed.definition.0,
-            Self::DeploymentCreated { deployment, .. } => deployment.0,
-            Self::InstanceCreated(created) => created.instance.0,
-            Self::ElementActivating { key, .. } => key.0,
-            Self::VariableSet { variable, .. } => variable.0,
-            Self::JobCreated(created) => created.job.job.0,
-            Self::MessagePublished(published) => published.message.0,
-            Self::SubscriptionOpened(opened) => opened.subscription.0,
-            Self::StartSubscriptionOpened(opened) => opened.subscription.0,
-            Self::TimerScheduled(timer) => timer.timer.0,
-            Self::IncidentRaised(raised) => raised.incident.0,
-            Self::OutboxAdded(added) => added.entry.0,
-            _ => return None,
-        })
-    }
-
-    /// When the entry it puts into the due queue is due.
-    #[must_use]
-    pub(crate) fn schedules(&self) -> Option<Timestamp> {
-        match self {
-            Self::TimerScheduled(timer) => Some(timer.due),
-            Self::JobActivated(activated) => Some(activated.deadline),
-            Self::JobTimeoutUpdated { deadline, .. } => Some(*deadline),
-            Self::JobFailed(failed) => failed.backoff_until,
-            Self::MessagePublished(published) => Some(published.expires),
-            Self::RequestRemembered { until, .. } => Some(*until),
-            Self::DueMoved { to, .. } => *to,
-            // Buckets are asked for in the partition object, so any time will do that makes the engine look.
-            Self::CloudEventRouted { .. } | Self::DedupBucketDropped { .. } | Self::DedupForgotten { .. } => Some(Timestamp(i64::MIN)),
-            _ => None,
-        }
-    }
 }

@@ -38,25 +38,41 @@ pub(crate) struct Visible<'a> {
 
 impl Variables for Visible<'_> {
     fn get(&self, name: &str) -> Option<Variable<'_>> {
-        if let Some((_, value)) = self.earlier.iter().rev().find(|(earlier, _)| **earlier == *name) {
+        if let Some((_, value)) = self
+            .earlier
+            .iter()
+            .rev()
+            .find(|(earlier, _)| **earlier == *name)
+        {
             return Some(Variable::Value(value));
         }
-        self.instance.visible(self.scope, name).map(|variable| Variable::Stored(&variable.value.0))
+        self.instance
+            .visible(self.scope, name)
+            .map(|variable| Variable::Stored(&variable.value.0))
     }
 }
 
 /// The surroundings of every expression of a decision.
 pub(crate) fn env(ctx: &Ctx<'_>) -> Env {
-    Env { now_ms: ctx.now().0, seed: ctx.seed(), ..Env::default() }
+    Env {
+        now_ms: ctx.now().0,
+        seed: ctx.seed(),
+        ..Env::default()
+    }
 }
 
 /// Evaluates; a limit or a failed `assert` is a problem of the kind that `problem` makes.
 pub(crate) fn evaluate(ctx: &Ctx<'_>, expr: &Expr, sight: Sight<'_>) -> Result<Evaluation, String> {
     let env = env(ctx);
     let result = match sight {
-        Sight::Scope(instance, scope) => {
-            expr.evaluate(&Visible { instance: ctx.instance(instance), scope, earlier: &[] }, &env)
-        }
+        Sight::Scope(instance, scope) => expr.evaluate(
+            &Visible {
+                instance: ctx.instance(instance),
+                scope,
+                earlier: &[],
+            },
+            &env,
+        ),
         Sight::Other(variables) => expr.evaluate(&Widened(variables), &env),
     };
     result.map_err(|error| format!("Failed to evaluate expression '{}': {error}", expr.text()))
@@ -91,8 +107,11 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 
 /// "…, but was 'NULL'." and why it is, if the evaluation said so.
 pub(crate) fn unexpected(expr: &Expr, wanted: &str, evaluation: &Evaluation) -> String {
-    let mut message =
-        format!("Expected result of the expression '{}' to be {wanted}, but was '{}'.", expr.text(), type_name(&evaluation.value));
+    let mut message = format!(
+        "Expected result of the expression '{}' to be {wanted}, but was '{}'.",
+        expr.text(),
+        type_name(&evaluation.value)
+    );
     append_warnings(&mut message, evaluation);
     message
 }
@@ -111,7 +130,10 @@ fn append_warnings(message: &mut String, evaluation: &Evaluation) {
 /// A condition.
 pub(crate) fn boolean(ctx: &Ctx<'_>, expr: &Expr, sight: Sight<'_>) -> Result<bool, Problem> {
     let evaluation = evaluate(ctx, expr, sight).map_err(Problem::extract_value)?;
-    evaluation.value.as_bool().ok_or_else(|| Problem::extract_value(unexpected(expr, "'BOOLEAN'", &evaluation)))
+    evaluation
+        .value
+        .as_bool()
+        .ok_or_else(|| Problem::extract_value(unexpected(expr, "'BOOLEAN'", &evaluation)))
 }
 
 /// A text, static or computed.
@@ -127,7 +149,11 @@ pub(crate) fn text(ctx: &Ctx<'_>, text: &Text, sight: Sight<'_>) -> Result<Arc<s
 }
 
 /// A text that is left out where it computes to null.
-pub(crate) fn optional_text(ctx: &Ctx<'_>, text: Option<&Text>, sight: Sight<'_>) -> Result<Option<Arc<str>>, Problem> {
+pub(crate) fn optional_text(
+    ctx: &Ctx<'_>,
+    text: Option<&Text>,
+    sight: Sight<'_>,
+) -> Result<Option<Arc<str>>, Problem> {
     match text {
         None => Ok(None),
         Some(Text::Static(text)) => Ok(Some(text.clone())),
@@ -136,7 +162,11 @@ pub(crate) fn optional_text(ctx: &Ctx<'_>, text: Option<&Text>, sight: Sight<'_>
             match &evaluation.value {
                 Value::Null => Ok(None),
                 Value::String(text) => Ok(Some(text.as_str().into())),
-                _ => Err(Problem::extract_value(unexpected(expr, "'STRING'", &evaluation))),
+                _ => Err(Problem::extract_value(unexpected(
+                    expr,
+                    "'STRING'",
+                    &evaluation,
+                ))),
             }
         }
     }
@@ -145,12 +175,17 @@ pub(crate) fn optional_text(ctx: &Ctx<'_>, text: Option<&Text>, sight: Sight<'_>
 /// A whole number, static or computed.
 pub(crate) fn whole_number(ctx: &Ctx<'_>, text: &Text, sight: Sight<'_>) -> Result<i32, Problem> {
     match text {
-        Text::Static(text) => {
-            text.trim().parse().map_err(|_| Problem::extract_value(format!("Expected '{text}' to be a whole number, but it is not.")))
-        }
+        Text::Static(text) => text.trim().parse().map_err(|_| {
+            Problem::extract_value(format!(
+                "Expected '{text}' to be a whole number, but it is not."
+            ))
+        }),
         Text::Expr(expr) => {
             let evaluation = evaluate(ctx, expr, sight).map_err(Problem::extract_value)?;
-            let number = evaluation.value.as_number().and_then(|number| i32::try_from(number.to_i64()?).ok());
+            let number = evaluation
+                .value
+                .as_number()
+                .and_then(|number| i32::try_from(number.to_i64()?).ok());
             number.ok_or_else(|| Problem::extract_value(unexpected(expr, "'NUMBER'", &evaluation)))
         }
     }
@@ -166,7 +201,11 @@ pub(crate) fn key_of(value: &Value) -> Option<(Arc<str>, KeyKind)> {
 }
 
 /// A correlation key of a waiting element.
-pub(crate) fn correlation_key(ctx: &Ctx<'_>, expr: &Expr, sight: Sight<'_>) -> Result<(Arc<str>, KeyKind), Problem> {
+pub(crate) fn correlation_key(
+    ctx: &Ctx<'_>,
+    expr: &Expr,
+    sight: Sight<'_>,
+) -> Result<(Arc<str>, KeyKind), Problem> {
     let evaluation = evaluate(ctx, expr, sight).map_err(Problem::extract_value)?;
     let key = key_of(&evaluation.value).ok_or_else(|| {
         let mut message = format!(
@@ -185,7 +224,10 @@ pub(crate) fn correlation_key(ctx: &Ctx<'_>, expr: &Expr, sight: Sight<'_>) -> R
 pub(crate) fn check_index_text(ctx: &Ctx<'_>, what: &str, text: &str) -> Result<(), Problem> {
     let max = ctx.limits().index_text_bytes_max;
     if text.len() > max {
-        return Err(Problem::limit(format!("Expected the {what} to have at most {max} bytes, but it has {}.", text.len())));
+        return Err(Problem::limit(format!(
+            "Expected the {what} to have at most {max} bytes, but it has {}.",
+            text.len()
+        )));
     }
     Ok(())
 }
@@ -204,8 +246,12 @@ pub(crate) fn schedule<'t>(
     let evaluation = evaluate(ctx, expr, sight).map_err(Problem::extract_value)?;
     let text = match &evaluation.value {
         Value::String(text) => Some(text.to_string()),
-        Value::Date(_) | Value::DateTime(_) | Value::DaysTimeDuration(_) | Value::YearsMonthsDuration(_) => {
-            kapelle_feel::msgpack::as_str(&kapelle_feel::msgpack::to_msgpack(&evaluation.value)).map(str::to_owned)
+        Value::Date(_)
+        | Value::DateTime(_)
+        | Value::DaysTimeDuration(_)
+        | Value::YearsMonthsDuration(_) => {
+            kapelle_feel::msgpack::as_str(&kapelle_feel::msgpack::to_msgpack(&evaluation.value))
+                .map(str::to_owned)
         }
         _ => None,
     };
@@ -216,7 +262,11 @@ pub(crate) fn schedule<'t>(
     };
     let text = text.ok_or_else(|| Problem::extract_value(unexpected(expr, wanted, &evaluation)))?;
     let schedule = kind.parse(&text).map_err(|error| {
-        Problem::extract_value(format!("Failed to read the timer '{}' that the expression '{}' gave: {error}", text, expr.text()))
+        Problem::extract_value(format!(
+            "Failed to read the timer '{}' that the expression '{}' gave: {error}",
+            text,
+            expr.text()
+        ))
     })?;
     Ok(Cow::Owned(schedule))
 }

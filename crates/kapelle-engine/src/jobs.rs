@@ -29,7 +29,9 @@ pub(crate) fn evaluate(ctx: &Ctx<'_>, at: &At, job: &JobDefinition) -> Result<Ne
     let sight = Sight::Scope(at.instance, at.key);
     let job_type = expression::text(ctx, &job.job_type, sight)?;
     if job_type.is_empty() {
-        return Err(Problem::extract_value("Expected the type of a job to be present, but it was blank."));
+        return Err(Problem::extract_value(
+            "Expected the type of a job to be present, but it was blank.",
+        ));
     }
     expression::check_index_text(ctx, "type of a job", &job_type)?;
     let retries = expression::whole_number(ctx, &job.retries, sight)?;
@@ -37,15 +39,26 @@ pub(crate) fn evaluate(ctx: &Ctx<'_>, at: &At, job: &JobDefinition) -> Result<Ne
     if at.definition.static_headers(at.index).is_none() {
         for header in &job.headers {
             if let Some(value) = header_value(ctx, &header.value, sight)? {
-                headers.push(Header { key: header.key.clone(), value });
+                headers.push(Header {
+                    key: header.key.clone(),
+                    value,
+                });
             }
         }
     }
-    Ok(NewJob { job_type, retries, headers })
+    Ok(NewJob {
+        job_type,
+        retries,
+        headers,
+    })
 }
 
 /// A header's text; null leaves the header out.
-fn header_value(ctx: &Ctx<'_>, value: &HeaderValue, sight: Sight<'_>) -> Result<Option<Arc<str>>, Problem> {
+fn header_value(
+    ctx: &Ctx<'_>,
+    value: &HeaderValue,
+    sight: Sight<'_>,
+) -> Result<Option<Arc<str>>, Problem> {
     let (expr, wanted) = match value {
         HeaderValue::Static(text) => return Ok(Some(text.clone())),
         HeaderValue::Text(expr) => (expr, "'STRING'"),
@@ -55,30 +68,54 @@ fn header_value(ctx: &Ctx<'_>, value: &HeaderValue, sight: Sight<'_>) -> Result<
     let evaluation = expression::evaluate(ctx, expr, sight).map_err(Problem::extract_value)?;
     let text: Option<Arc<str>> = match (value, &evaluation.value) {
         (_, Value::Null) => return Ok(None),
-        (HeaderValue::Text(_) | HeaderValue::DateTime(_), Value::String(text)) => Some(text.as_str().into()),
+        (HeaderValue::Text(_) | HeaderValue::DateTime(_), Value::String(text)) => {
+            Some(text.as_str().into())
+        }
         (HeaderValue::DateTime(_), Value::DateTime(_) | Value::Date(_)) => {
             msgpack::as_str(&msgpack::to_msgpack(&evaluation.value)).map(Arc::from)
         }
-        (HeaderValue::TextList(_), Value::List(list)) if list.iter().all(|item| item.as_str().is_some()) => {
+        (HeaderValue::TextList(_), Value::List(list))
+            if list.iter().all(|item| item.as_str().is_some()) =>
+        {
             Some(kapelle_feel::json::from_value(&evaluation.value).into())
         }
         _ => None,
     };
     match text {
         Some(text) => Ok(Some(text)),
-        None => Err(Problem::extract_value(expression::unexpected(expr, wanted, &evaluation))),
+        None => Err(Problem::extract_value(expression::unexpected(
+            expr,
+            wanted,
+            &evaluation,
+        ))),
     }
 }
 
 /// Makes the job, for a worker's stream that has room if there is one.
 pub(crate) fn create(ctx: &mut Ctx<'_>, at: &At, new: NewJob) -> (JobKey, Option<StreamTarget>) {
     let job = JobKey(ctx.new_key());
-    let NewJob { job_type, retries, headers } = new;
+    let NewJob {
+        job_type,
+        retries,
+        headers,
+    } = new;
     let tenant = at.definition.tenant.clone();
     let stream = ctx.streams().take(&tenant, &job_type);
     let (element, taken) = (at.index, stream.is_some());
-    let job_ref = JobRef { job, instance: at.instance, element: at.key, tenant, job_type };
-    ctx.emit(Event::JobCreated(Box::new(JobCreated { job: job_ref, element, retries, taken, headers })));
+    let job_ref = JobRef {
+        job,
+        instance: at.instance,
+        element: at.key,
+        tenant,
+        job_type,
+    };
+    ctx.emit(Event::JobCreated(Box::new(JobCreated {
+        job: job_ref,
+        element,
+        retries,
+        taken,
+        headers,
+    })));
     (job, stream)
 }
 
@@ -104,9 +141,17 @@ pub(crate) fn hand_over(
         return ctx.effect(Effect::JobsAvailable { tenant, job_type });
     };
     let deadline = ctx.now().plus_ms(target.timeout_ms);
-    let handing = HandOver { worker: target.worker, deadline, pushed_by: Some(ctx.incarnation()), was_available };
+    let handing = HandOver {
+        worker: target.worker,
+        deadline,
+        pushed_by: Some(ctx.incarnation()),
+        was_available,
+    };
     let job = activate(ctx, instance, job, handing, &target.fetch_variables);
-    ctx.effect(Effect::PushJob { stream: target.stream, job });
+    ctx.effect(Effect::PushJob {
+        stream: target.stream,
+        job,
+    });
 }
 
 /// How a job comes to a worker.
@@ -125,18 +170,37 @@ pub(crate) fn activate(
     handing: HandOver,
     fetch_variables: &[Arc<str>],
 ) -> Arc<ActivatedJob> {
-    let HandOver { worker, deadline, pushed_by, was_available } = handing;
+    let HandOver {
+        worker,
+        deadline,
+        pushed_by,
+        was_available,
+    } = handing;
     let (reference, first) = {
         let (instance, job) = find(ctx, instance, job);
         (reference(instance, job), !job.activated_before)
     };
     let job_ref = reference.clone();
-    let activated = JobActivated { job: job_ref, worker: worker.clone(), deadline, pushed_by, first, was_available };
+    let activated = JobActivated {
+        job: job_ref,
+        worker: worker.clone(),
+        deadline,
+        pushed_by,
+        first,
+        was_available,
+    };
     ctx.emit(Event::JobActivated(Box::new(activated)));
     let definition = ctx.definition_of(instance);
     let (instance, job) = find(ctx, instance, job);
-    let element = instance.element(job.element).expect("a job's element is alive").element;
-    let headers = if job.headers.is_empty() { definition.static_headers(element).cloned() } else { None };
+    let element = instance
+        .element(job.element)
+        .expect("a job's element is alive")
+        .element;
+    let headers = if job.headers.is_empty() {
+        definition.static_headers(element).cloned()
+    } else {
+        None
+    };
     Arc::new(ActivatedJob {
         job: job.key,
         job_type: reference.job_type,
@@ -157,13 +221,25 @@ pub(crate) fn activate(
     })
 }
 
-fn find<'c>(ctx: &'c Ctx<'_>, instance: ProcessInstanceKey, job: JobKey) -> (&'c Instance, &'c Job) {
+fn find<'c>(
+    ctx: &'c Ctx<'_>,
+    instance: ProcessInstanceKey,
+    job: JobKey,
+) -> (&'c Instance, &'c Job) {
     let instance = ctx.instance(instance);
-    (instance, instance.job(job).expect("the index knows only jobs that exist"))
+    (
+        instance,
+        instance
+            .job(job)
+            .expect("the index knows only jobs that exist"),
+    )
 }
 
 fn computed_headers(job: &Job) -> Headers {
-    job.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect()
+    job.headers
+        .iter()
+        .map(|header| (header.key.clone(), header.value.clone()))
+        .collect()
 }
 
 /// How events name a job.
@@ -178,10 +254,20 @@ pub(crate) fn reference(instance: &Instance, job: &Job) -> JobRef {
 }
 
 /// A job may be taken again.
-pub(crate) fn make_available(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, job: JobKey, cause: AvailableCause) {
+pub(crate) fn make_available(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    job: JobKey,
+    cause: AvailableCause,
+) {
     let (aggregate, found) = find(ctx, instance, job);
     let (backoff_until, deadline) = (found.backoff_until, found.deadline);
-    let event = Event::JobMadeAvailable { job: reference(aggregate, found), cause, backoff_until, deadline };
+    let event = Event::JobMadeAvailable {
+        job: reference(aggregate, found),
+        cause,
+        backoff_until,
+        deadline,
+    };
     ctx.emit(event);
     if ctx.instance(instance).quarantined.is_none() {
         offer(ctx, instance, job);

@@ -25,6 +25,10 @@ pub trait Keep {
     /// The value of an index entry.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
     /// Entries with `from <= key < to`, in order, until the visitor breaks.
+    #[expect(
+        clippy::type_complexity,
+        reason = "a visitor, spelled out where it is defined"
+    )]
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>);
     /// Sets an entry.
     fn put(&mut self, key: &[u8], value: &[u8]);

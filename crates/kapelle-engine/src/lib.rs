@@ -69,7 +69,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cluster: Arc::from("default"), limits: Limits::DEFAULT }
+        Self {
+            cluster: Arc::from("default"),
+            limits: Limits::DEFAULT,
+        }
     }
 }
 
@@ -100,7 +103,11 @@ impl Engine {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let definitions = Definitions::new(settings.limits.definitions_cached_max);
-        Self { settings, definitions, quiet_until: Timestamp(i64::MIN) }
+        Self {
+            settings,
+            definitions,
+            quiet_until: Timestamp(i64::MIN),
+        }
     }
 
     /// Decides a command and applies what was decided to `keep`.
@@ -119,19 +126,45 @@ impl Engine {
         first_sequence: Sequence,
         streams: &mut dyn JobStreams,
     ) -> Decision {
-        let mut ctx = Ctx::new(keep, &mut self.definitions, streams, &self.settings, meta, first_sequence);
+        let mut ctx = Ctx::new(
+            keep,
+            &mut self.definitions,
+            streams,
+            &self.settings,
+            meta,
+            first_sequence,
+        );
         let answer = command::decide(&mut ctx, command);
-        assert!(answer.is_ok() || ctx.is_untouched(), "a refusal comes before the first event");
+        assert!(
+            answer.is_ok() || ctx.is_untouched(),
+            "a refusal comes before the first event"
+        );
         step::drain(&mut ctx);
-        let Outcome { events, effects, steps } = ctx.finish();
+        let Outcome {
+            events,
+            effects,
+            steps,
+        } = ctx.finish();
         for event in &events {
             self.note_schedule(event);
         }
-        Decision { answer, events, effects, leftover: steps.into_iter().map(Command::Continue).collect() }
+        Decision {
+            answer,
+            events,
+            effects,
+            leftover: steps.into_iter().map(Command::Continue).collect(),
+        }
     }
 
     /// Applies an event that was decided earlier to those of its targets that are behind it.
-    pub fn replay(&mut self, keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp, targets: Targets) {
+    pub fn replay(
+        &mut self,
+        keep: &mut dyn Keep,
+        event: &Event,
+        sequence: Sequence,
+        at: Timestamp,
+        targets: Targets,
+    ) {
         if let Some(instance) = targets.instance {
             keep.pin(instance);
         }
@@ -150,7 +183,10 @@ impl Engine {
         if now < self.quiet_until {
             return Vec::new();
         }
-        let mut due: Vec<Command> = state::due::at(keep, now, max).into_iter().map(Command::Due).collect();
+        let mut due: Vec<Command> = state::due::at(keep, now, max)
+            .into_iter()
+            .map(Command::Due)
+            .collect();
         if due.len() < max {
             due.extend(self.dedup_due(keep, now).map(Command::Due));
         }
@@ -171,23 +207,43 @@ impl Engine {
     fn first_due(&self, keep: &dyn Keep) -> Option<Timestamp> {
         let window = &keep.partition().dedup;
         let sweep = (window.swept < window.lower).then_some(Timestamp(i64::MIN));
-        let bucket = window.buckets.first().map(|oldest| self.bucket_over(oldest));
-        [state::due::first(keep), sweep, bucket].into_iter().flatten().min()
+        let bucket = window
+            .buckets
+            .first()
+            .map(|oldest| self.bucket_over(oldest));
+        [state::due::first(keep), sweep, bucket]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The oldest bucket of the dedup window if it is over, or one that has left something in the index.
     fn dedup_due(&self, keep: &dyn Keep, now: Timestamp) -> Option<Due> {
         let window = &keep.partition().dedup;
         if window.swept < window.lower {
-            return Some(Due { at: now, what: DueKind::DedupBucket, key: window.swept });
+            return Some(Due {
+                at: now,
+                what: DueKind::DedupBucket,
+                key: window.swept,
+            });
         }
-        let oldest = window.buckets.first().filter(|oldest| self.bucket_over(oldest) <= now)?;
-        Some(Due { at: now, what: DueKind::DedupBucket, key: oldest.number })
+        let oldest = window
+            .buckets
+            .first()
+            .filter(|oldest| self.bucket_over(oldest) <= now)?;
+        Some(Due {
+            at: now,
+            what: DueKind::DedupBucket,
+            key: oldest.number,
+        })
     }
 
     /// When all that a bucket may hold is older than the window.
     fn bucket_over(&self, bucket: &DedupBucket) -> Timestamp {
         let window_ms = self.settings.limits.dedup_window_ms;
-        bucket.started.plus_ms(window_ms).plus_ms(command::bucket_ms(&self.settings.limits))
+        bucket
+            .started
+            .plus_ms(window_ms)
+            .plus_ms(command::bucket_ms(&self.settings.limits))
     }
 }

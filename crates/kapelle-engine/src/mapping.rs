@@ -37,12 +37,20 @@ pub(crate) fn inputs(ctx: &mut Ctx<'_>, at: &At) -> Result<(), Problem> {
 }
 
 /// Maps outputs, or lets the payload propagate where there are none (camunda8.md §3.5).
-pub(crate) fn outputs(ctx: &mut Ctx<'_>, at: &At, payload: Option<&Document>) -> Result<(), Problem> {
+pub(crate) fn outputs(
+    ctx: &mut Ctx<'_>,
+    at: &At,
+    payload: Option<&Document>,
+) -> Result<(), Problem> {
     let mappings = &at.element().outputs;
     if let Some(payload) = payload {
         variables::check_room(ctx, at.instance, payload.0.len())?;
         // With mappings the result stays here and only what is mapped leaves; without, all of it propagates.
-        let reach = if mappings.is_empty() { Reach::Propagate } else { Reach::Local };
+        let reach = if mappings.is_empty() {
+            Reach::Propagate
+        } else {
+            Reach::Local
+        };
         variables::merge(ctx, at.instance, at.key, reach, payload);
     }
     if mappings.is_empty() {
@@ -59,8 +67,15 @@ fn store(
     reach: Reach,
     results: Vec<(Arc<str>, Value)>,
 ) -> Result<(), Problem> {
-    let encoded: Vec<(Arc<str>, Vec<u8>)> = results.into_iter().map(|(name, value)| (name, msgpack::to_msgpack(&value))).collect();
-    variables::check_room(ctx, at.instance, encoded.iter().map(|(_, value)| value.len()).sum())?;
+    let encoded: Vec<(Arc<str>, Vec<u8>)> = results
+        .into_iter()
+        .map(|(name, value)| (name, msgpack::to_msgpack(&value)))
+        .collect();
+    variables::check_room(
+        ctx,
+        at.instance,
+        encoded.iter().map(|(_, value)| value.len()).sum(),
+    )?;
     for (name, value) in encoded {
         variables::set(ctx, at.instance, scope, reach, &name, &value);
     }
@@ -68,7 +83,12 @@ fn store(
 }
 
 /// One result per variable, in the order of their first mapping.
-fn evaluate(ctx: &Ctx<'_>, at: &At, mappings: &[Mapping], base: Base) -> Result<Vec<(Arc<str>, Value)>, Problem> {
+fn evaluate(
+    ctx: &Ctx<'_>,
+    at: &At,
+    mappings: &[Mapping],
+    base: Base,
+) -> Result<Vec<(Arc<str>, Value)>, Problem> {
     let instance = ctx.instance(at.instance);
     let env = expression::env(ctx);
     let mut results: Vec<(Arc<str>, Value)> = Vec::with_capacity(mappings.len());
@@ -76,13 +96,23 @@ fn evaluate(ctx: &Ctx<'_>, at: &At, mappings: &[Mapping], base: Base) -> Result<
         let value = match &mapping.source {
             Text::Static(text) => Value::from(&**text),
             Text::Expr(expr) => {
-                let visible = Visible { instance, scope: at.key, earlier: &results };
+                let visible = Visible {
+                    instance,
+                    scope: at.key,
+                    earlier: &results,
+                };
                 let result = expr.evaluate(&visible, &env);
-                let message = |error| format!("Failed to evaluate expression '{}': {error}", expr.text());
-                result.map_err(|error| Problem::io_mapping(message(error)))?.value
+                let message =
+                    |error| format!("Failed to evaluate expression '{}': {error}", expr.text());
+                result
+                    .map_err(|error| Problem::io_mapping(message(error)))?
+                    .value
             }
         };
-        let (name, path) = mapping.target.split_first().ok_or_else(|| Problem::io_mapping("A mapping has no target."))?;
+        let (name, path) = mapping
+            .target
+            .split_first()
+            .ok_or_else(|| Problem::io_mapping("A mapping has no target."))?;
         let at = results.iter().position(|(earlier, _)| earlier == name);
         let value = if path.is_empty() {
             value
@@ -102,8 +132,12 @@ fn evaluate(ctx: &Ctx<'_>, at: &At, mappings: &[Mapping], base: Base) -> Result<
 }
 
 fn base_value(instance: &Instance, base: Base, name: &str) -> Value {
-    let Base::Visible(scope) = base else { return Value::Null };
-    let stored = instance.visible(scope, name).map(|variable| msgpack::from_msgpack(&variable.value.0));
+    let Base::Visible(scope) = base else {
+        return Value::Null;
+    };
+    let stored = instance
+        .visible(scope, name)
+        .map(|variable| msgpack::from_msgpack(&variable.value.0));
     stored.and_then(Result::ok).unwrap_or(Value::Null)
 }
 
@@ -114,11 +148,18 @@ fn nest(root: &Value, path: &[Arc<str>], leaf: Value) -> Value {
     let mut here = root.as_context();
     for name in path {
         around.push(here);
-        here = here.and_then(|context| context.get(name)).and_then(Value::as_context);
+        here = here
+            .and_then(|context| context.get(name))
+            .and_then(Value::as_context);
     }
-    path.iter().zip(around).rev().fold(leaf, |value, (name, context)| {
-        let mut entries = context.map(|context| context.entries().to_vec()).unwrap_or_default();
-        entries.push((name.as_ref().into(), value));
-        Value::Context(Context::new(entries))
-    })
+    path.iter()
+        .zip(around)
+        .rev()
+        .fold(leaf, |value, (name, context)| {
+            let mut entries = context
+                .map(|context| context.entries().to_vec())
+                .unwrap_or_default();
+            entries.push((name.as_ref().into(), value));
+            Value::Context(Context::new(entries))
+        })
 }

@@ -29,7 +29,9 @@ impl Memory {
 
     /// All index entries in order.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 }
 
@@ -74,7 +76,10 @@ impl Keep for Memory {
 
     fn insert(&mut self, key: &[u8], value: &[u8]) {
         let before = self.entries.insert(key.to_vec(), value.to_vec());
-        assert!(before.is_none(), "an inserted entry was there before: {key:?}");
+        assert!(
+            before.is_none(),
+            "an inserted entry was there before: {key:?}"
+        );
     }
 
     fn delete(&mut self, key: &[u8]) {

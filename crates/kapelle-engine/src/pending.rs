@@ -37,7 +37,9 @@ pub struct RejectedRecord {
 pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<OutboxAdded> {
     let from = after.map(|after| tables::outbox_pending(OutboxKey(after.0.saturating_add(1))));
     let keys = numbers(keep, &tables::outbox_pending_all(), from.as_deref(), max);
-    keys.into_iter().filter_map(|key| outbox_entry(keep, OutboxKey(key))).collect()
+    keys.into_iter()
+        .filter_map(|key| outbox_entry(keep, OutboxKey(key)))
+        .collect()
 }
 
 /// One CloudEvent of the outbox, waiting or given up.
@@ -55,20 +57,44 @@ pub fn dead_letters(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Ve
         let value = keep.get(&tables::outbox_buried(OutboxKey(key)))?;
         let buried = BuriedEntry::read(&value).expect("the engine wrote this entry");
         let added = outbox_entry(keep, OutboxKey(key))?;
-        Some(DeadLetter { added, attempts: buried.attempts, error: buried.error, buried: buried.at })
+        Some(DeadLetter {
+            added,
+            attempts: buried.attempts,
+            error: buried.error,
+            buried: buried.at,
+        })
     };
     keys.into_iter().filter_map(read).collect()
 }
 
 /// Records of brokers that are no CloudEvents, the oldest first, behind `after`.
-pub fn rejected_records(keep: &dyn Keep, after: Option<Sequence>, max: usize) -> Vec<RejectedRecord> {
+pub fn rejected_records(
+    keep: &dyn Keep,
+    after: Option<Sequence>,
+    max: usize,
+) -> Vec<RejectedRecord> {
     let from = after.map(|after| tables::record_rejected(Sequence(after.0.saturating_add(1))));
     let keys = numbers(keep, &tables::records_rejected(), from.as_deref(), max);
     let read = |key| {
         let value = keep.get(&tables::record_rejected(Sequence(key)))?;
         let entry = RejectedEntry::read(&value).expect("the engine wrote this entry");
-        let RejectedEntry { tenant, source_name, raw, content_type, reason, at } = entry;
-        Some(RejectedRecord { position: Sequence(key), tenant, source_name, raw, content_type, reason, at })
+        let RejectedEntry {
+            tenant,
+            source_name,
+            raw,
+            content_type,
+            reason,
+            at,
+        } = entry;
+        Some(RejectedRecord {
+            position: Sequence(key),
+            tenant,
+            source_name,
+            raw,
+            content_type,
+            reason,
+            at,
+        })
     };
     keys.into_iter().filter_map(read).collect()
 }
@@ -76,7 +102,11 @@ pub fn rejected_records(keep: &dyn Keep, after: Option<Sequence>, max: usize) ->
 /// Tenants and types of jobs that can be taken, in the order of the index, behind `after`.
 ///
 /// Jumps from type to type: its cost is the number of types, not of jobs.
-pub fn job_types(keep: &dyn Keep, after: Option<(&str, &str)>, max: usize) -> Vec<(Arc<str>, Arc<str>)> {
+pub fn job_types(
+    keep: &dyn Keep,
+    after: Option<(&str, &str)>,
+    max: usize,
+) -> Vec<(Arc<str>, Arc<str>)> {
     let all = tables::jobs_available_all();
     let behind = |tenant: &str, job_type: &str| {
         // Behind the last job that a type could have.
@@ -92,7 +122,9 @@ pub fn job_types(keep: &dyn Keep, after: Option<(&str, &str)>, max: usize) -> Ve
             found = Some(tables::parse_job_available(key));
             ControlFlow::Break(())
         });
-        let Some((tenant, job_type)) = found else { break };
+        let Some((tenant, job_type)) = found else {
+            break;
+        };
         from = Some(behind(&tenant, &job_type));
         types.push((tenant, job_type));
     }

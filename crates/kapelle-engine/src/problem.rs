@@ -14,7 +14,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(kind: IncidentKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn extract_value(message: impl Into<String>) -> Self {

@@ -45,13 +45,27 @@ pub struct Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Command '{}' rejected with code '{}': {}", self.intent, self.code.as_str(), self.reason)
+        write!(
+            f,
+            "Command '{}' rejected with code '{}': {}",
+            self.intent,
+            self.code.as_str(),
+            self.reason
+        )
     }
 }
 
 impl Rejection {
-    pub(crate) fn new(intent: &'static str, code: RejectionCode, reason: impl Into<String>) -> Self {
-        Self { intent, code, reason: reason.into() }
+    pub(crate) fn new(
+        intent: &'static str,
+        code: RejectionCode,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            intent,
+            code,
+            reason: reason.into(),
+        }
     }
 
     pub(crate) fn invalid_argument(intent: &'static str, reason: impl Into<String>) -> Self {

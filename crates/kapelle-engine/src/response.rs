@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::document::Document;
 use crate::ids::{
-    DefinitionKey, DeploymentKey, ElementInstanceKey, JobKey, MessageKey, ProcessInstanceKey, Sequence, Timestamp,
+    DefinitionKey, DeploymentKey, ElementInstanceKey, JobKey, MessageKey, ProcessInstanceKey,
+    Sequence, Timestamp,
 };
 
 /// The answer to a command that was not refused.
@@ -15,11 +16,20 @@ pub enum Response {
     Deployed(Deployed),
     InstanceCreated(CreatedInstance),
     /// The answer comes later, as [`crate::effect::Effect::InstanceResult`].
-    Deferred { instance: ProcessInstanceKey },
-    VariablesSet { key: u64 },
+    Deferred {
+        instance: ProcessInstanceKey,
+    },
+    VariablesSet {
+        key: u64,
+    },
     JobsActivated(Vec<Arc<ActivatedJob>>),
-    MessagePublished { key: MessageKey },
-    MessageCorrelated { key: MessageKey, instance: ProcessInstanceKey },
+    MessagePublished {
+        key: MessageKey,
+    },
+    MessageCorrelated {
+        key: MessageKey,
+        instance: ProcessInstanceKey,
+    },
     Ingested(Vec<EventResult>),
 }
 

@@ -25,6 +25,7 @@ use std::ops::ControlFlow;
 use crate::keep::Keep;
 
 /// Visits all entries whose key begins with `prefix`, in order, from `from` on if given.
+#[expect(clippy::type_complexity, reason = "a visitor, as `Keep::scan` has it")]
 pub(crate) fn scan_prefix(
     keep: &dyn Keep,
     prefix: &[u8],

@@ -20,19 +20,43 @@ use crate::state::instance::Trigger;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A token reached this element, or its scope begins with it.
-    Activate { instance: ProcessInstanceKey, scope: ElementInstanceKey, element: ElementIndex, flow: Option<FlowIndex> },
+    Activate {
+        instance: ProcessInstanceKey,
+        scope: ElementInstanceKey,
+        element: ElementIndex,
+        flow: Option<FlowIndex>,
+    },
     /// Its work is done.
-    Complete { instance: ProcessInstanceKey, element: ElementInstanceKey },
+    Complete {
+        instance: ProcessInstanceKey,
+        element: ElementInstanceKey,
+    },
     /// End it from outside.
-    Terminate { instance: ProcessInstanceKey, element: ElementInstanceKey },
+    Terminate {
+        instance: ProcessInstanceKey,
+        element: ElementInstanceKey,
+    },
     /// An incident was resolved: take up what it interrupted.
-    Retry { instance: ProcessInstanceKey, element: ElementInstanceKey },
+    Retry {
+        instance: ProcessInstanceKey,
+        element: ElementInstanceKey,
+    },
     /// A subscription is open: look whether a message for it is buffered.
-    MeetBuffered { instance: ProcessInstanceKey, subscription: SubscriptionKey },
+    MeetBuffered {
+        instance: ProcessInstanceKey,
+        subscription: SubscriptionKey,
+    },
     /// A start lock is free: the oldest buffered message of that key may start the next instance.
-    StartBuffered { tenant: Arc<str>, process_id: Arc<str>, correlation_key: Arc<str> },
+    StartBuffered {
+        tenant: Arc<str>,
+        process_id: Arc<str>,
+        correlation_key: Arc<str>,
+    },
     /// An element throws a message.
-    Publish { message: Box<PublishMessage>, cause: Cause },
+    Publish {
+        message: Box<PublishMessage>,
+        cause: Cause,
+    },
     /// A new incarnation leads: make available what earlier ones pushed, behind that deadline and job.
     ReleasePushed { at: Timestamp, job: JobKey },
 }
@@ -49,7 +73,12 @@ pub(crate) fn drain(ctx: &mut Ctx<'_>) {
 /// Takes one step.
 fn run(ctx: &mut Ctx<'_>, step: Step) {
     match step {
-        Step::Activate { instance, scope, element, flow } => activate(ctx, instance, scope, element, flow),
+        Step::Activate {
+            instance,
+            scope,
+            element,
+            flow,
+        } => activate(ctx, instance, scope, element, flow),
         Step::Complete { instance, element } => complete(ctx, instance, element),
         Step::Terminate { instance, element } => {
             if let Some(at) = find(ctx, instance, element) {
@@ -57,16 +86,29 @@ fn run(ctx: &mut Ctx<'_>, step: Step) {
             }
         }
         Step::Retry { instance, element } => retry(ctx, instance, element),
-        Step::MeetBuffered { instance, subscription } => correlation::meet_buffered(ctx, instance, subscription),
-        Step::StartBuffered { tenant, process_id, correlation_key } => {
+        Step::MeetBuffered {
+            instance,
+            subscription,
+        } => correlation::meet_buffered(ctx, instance, subscription),
+        Step::StartBuffered {
+            tenant,
+            process_id,
+            correlation_key,
+        } => {
             correlation::start_buffered(ctx, &tenant, &process_id, &correlation_key);
         }
-        Step::Publish { message, cause } => command::message::publish_internally(ctx, *message, cause),
+        Step::Publish { message, cause } => {
+            command::message::publish_internally(ctx, *message, cause)
+        }
         Step::ReleasePushed { at, job } => command::leader::release_pushed(ctx, at, job),
     }
 }
 
-fn find(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) -> Option<At> {
+fn find(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    element: ElementInstanceKey,
+) -> Option<At> {
     if !ctx.pin(instance) {
         return None;
     }
@@ -84,33 +126,52 @@ fn activate(
         return;
     }
     let aggregate = ctx.instance(instance);
-    let is_discarded = |flow| aggregate.tokens.iter().all(|token| token.scope != scope || token.flow != flow);
+    let is_discarded = |flow| {
+        aggregate
+            .tokens
+            .iter()
+            .all(|token| token.scope != scope || token.flow != flow)
+    };
     if flow.is_some_and(is_discarded) || element::arrive_at_join(ctx, instance, scope, element) {
         return;
     }
     let pending = |trigger: &Trigger| trigger.waiting == scope && trigger.element == element;
-    let trigger_of = ctx.instance(instance).triggers.iter().any(pending).then_some(scope);
+    let trigger_of = ctx
+        .instance(instance)
+        .triggers
+        .iter()
+        .any(pending)
+        .then_some(scope);
     element::activate(ctx, instance, scope, element, flow, trigger_of);
 }
 
 /// A scope's last token is gone.
 fn complete(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) {
-    let Some(at) = find(ctx, instance, element) else { return };
+    let Some(at) = find(ctx, instance, element) else {
+        return;
+    };
     let aggregate = ctx.instance(instance);
-    let is_empty = aggregate.element(element).is_some_and(|scope| aggregate.is_empty_scope(scope));
+    let is_empty = aggregate
+        .element(element)
+        .is_some_and(|scope| aggregate.is_empty_scope(scope));
     if is_empty && at.is_live(ctx) {
         element::complete(ctx, &at);
     }
 }
 
 fn retry(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementInstanceKey) {
-    let Some(at) = find(ctx, instance, element) else { return };
+    let Some(at) = find(ctx, instance, element) else {
+        return;
+    };
     if !token::is_open(ctx, instance, at.scope) && element != instance.root() {
         return;
     }
     match at.state(ctx) {
         ElementState::Activating => element::enter(ctx, &at),
         ElementState::Completing => element::exit(ctx, &at),
-        ElementState::Activated | ElementState::Completed | ElementState::Terminating | ElementState::Terminated => {}
+        ElementState::Activated
+        | ElementState::Completed
+        | ElementState::Terminating
+        | ElementState::Terminated => {}
     }
 }

@@ -28,7 +28,7 @@ pub struct Trace {
 
 /// The part of a key that says something.
 fn short(key: u64) -> u64 {
-    key & (1 << COUNTER_BITS) - 1
+    key & ((1 << COUNTER_BITS) - 1)
 }
 
 impl Trace {
@@ -46,22 +46,30 @@ impl Trace {
     pub fn line(&mut self, event: &Event) -> String {
         self.learn(event);
         let mut line = String::new();
-        self.write(&mut line, event).expect("writing to a string can't fail");
+        self.write(&mut line, event)
+            .expect("writing to a string can't fail");
         line
     }
 
     fn learn(&mut self, event: &Event) {
         match event {
-            Event::ResourceStored { resource, bytes, .. } => {
+            Event::ResourceStored {
+                resource, bytes, ..
+            } => {
                 self.files.insert(resource.0, bytes.clone());
             }
             Event::ProcessDeployed(deployed) => {
                 let compiled = self.files.get(&deployed.resource.0).and_then(|bytes| {
                     kapelle_model::compile(bytes, u16::try_from(deployed.semantics).ok()?).ok()
                 });
-                let process = compiled.and_then(|bpmn| bpmn.processes.into_iter().find(|process| process.id == deployed.process_id));
+                let process = compiled.and_then(|bpmn| {
+                    bpmn.processes
+                        .into_iter()
+                        .find(|process| process.id == deployed.process_id)
+                });
                 if let Some(process) = process {
-                    self.definitions.insert(deployed.definition, Arc::new(process));
+                    self.definitions
+                        .insert(deployed.definition, Arc::new(process));
                 }
             }
             Event::InstanceCreated(created) => {
@@ -72,168 +80,423 @@ impl Trace {
     }
 
     fn process(&self, instance: ProcessInstanceKey) -> Option<&Process> {
-        self.definitions.get(self.instances.get(&instance)?).map(Arc::as_ref)
+        self.definitions
+            .get(self.instances.get(&instance)?)
+            .map(Arc::as_ref)
     }
 
     fn element(&self, instance: ProcessInstanceKey, index: ElementIndex) -> String {
-        match self.process(instance).and_then(|process| process.elements.get(index.0 as usize)) {
+        match self
+            .process(instance)
+            .and_then(|process| process.elements.get(index.0 as usize))
+        {
             Some(element) => element.id.to_string(),
             None => format!("element {}", index.0),
         }
     }
 
     fn element_of(&self, definition: DefinitionKey, index: ElementIndex) -> String {
-        match self.definitions.get(&definition).and_then(|process| process.elements.get(index.0 as usize)) {
+        match self
+            .definitions
+            .get(&definition)
+            .and_then(|process| process.elements.get(index.0 as usize))
+        {
             Some(element) => element.id.to_string(),
             None => format!("element {}", index.0),
         }
     }
 
     fn flow(&self, instance: ProcessInstanceKey, index: FlowIndex) -> String {
-        let Some(process) = self.process(instance) else { return format!("flow {}", index.0) };
+        let Some(process) = self.process(instance) else {
+            return format!("flow {}", index.0);
+        };
         match process.flows.get(index.0 as usize) {
-            Some(flow) => format!("{} -> {}", process.element(flow.source).id, process.element(flow.target).id),
+            Some(flow) => format!(
+                "{} -> {}",
+                process.element(flow.source).id,
+                process.element(flow.target).id
+            ),
             None => format!("flow {}", index.0),
         }
     }
 
     fn timer(&self, timer: &TimerEvent) -> String {
         match timer.owner {
-            TimerOwner::Instance { instance, element, .. } => self.element(instance, element),
-            TimerOwner::Definition { definition, element } => self.element_of(definition, element),
+            TimerOwner::Instance {
+                instance, element, ..
+            } => self.element(instance, element),
+            TimerOwner::Definition {
+                definition,
+                element,
+            } => self.element_of(definition, element),
         }
     }
 
     #[expect(clippy::too_many_lines, reason = "a dispatch table: one arm per event")]
     fn write(&self, out: &mut String, event: &Event) -> std::fmt::Result {
         match event {
-            Event::LeaderAnnounced { epoch, incarnation } => write!(out, "leader announced: epoch {epoch}, incarnation {incarnation}"),
+            Event::LeaderAnnounced { epoch, incarnation } => write!(
+                out,
+                "leader announced: epoch {epoch}, incarnation {incarnation}"
+            ),
 
-            Event::ResourceStored { resource, name, bytes, .. } => {
-                write!(out, "resource stored #{} {name} ({} bytes)", short(resource.0), bytes.len())
+            Event::ResourceStored {
+                resource,
+                name,
+                bytes,
+                ..
+            } => {
+                write!(
+                    out,
+                    "resource stored #{} {name} ({} bytes)",
+                    short(resource.0),
+                    bytes.len()
+                )
             }
             Event::ProcessDeployed(deployed) => {
-                write!(out, "process deployed #{} {} version {}", short(deployed.definition.0), deployed.process_id, deployed.version)
+                write!(
+                    out,
+                    "process deployed #{} {} version {}",
+                    short(deployed.definition.0),
+                    deployed.process_id,
+                    deployed.version
+                )
             }
-            Event::DeploymentCreated { deployment, .. } => write!(out, "deployment created #{}", short(deployment.0)),
+            Event::DeploymentCreated { deployment, .. } => {
+                write!(out, "deployment created #{}", short(deployment.0))
+            }
 
             Event::InstanceCreated(created) => {
-                write!(out, "instance created #{} {} version {}", short(created.instance.0), created.process_id, created.version)?;
-                created.start_lock.as_ref().map_or(Ok(()), |key| write!(out, " locks '{key}'"))
+                write!(
+                    out,
+                    "instance created #{} {} version {}",
+                    short(created.instance.0),
+                    created.process_id,
+                    created.version
+                )?;
+                created
+                    .start_lock
+                    .as_ref()
+                    .map_or(Ok(()), |key| write!(out, " locks '{key}'"))
             }
             Event::InstanceEnded(ended) => {
-                let how = if ended.completed { "completed" } else { "terminated" };
+                let how = if ended.completed {
+                    "completed"
+                } else {
+                    "terminated"
+                };
                 write!(out, "instance {how} #{}", short(ended.instance.0))
             }
-            Event::ElementActivating { instance, element, .. } => write!(out, "{} activating", self.element(*instance, *element)),
-            Event::ElementActivated { instance, element, .. } => write!(out, "{} activated", self.element(*instance, *element)),
-            Event::ElementCompleting { instance, element, .. } => write!(out, "{} completing", self.element(*instance, *element)),
-            Event::ElementCompleted { instance, element, .. } => write!(out, "{} completed", self.element(*instance, *element)),
-            Event::ElementTerminating { instance, element, .. } => write!(out, "{} terminating", self.element(*instance, *element)),
-            Event::ElementTerminated { instance, element, .. } => write!(out, "{} terminated", self.element(*instance, *element)),
-            Event::FlowTaken { instance, flow, .. } => write!(out, "flow {}", self.flow(*instance, *flow)),
-            Event::JoinConsumed { instance, gateway, .. } => write!(out, "{} joined", self.element(*instance, *gateway)),
+            Event::ElementActivating {
+                instance, element, ..
+            } => write!(out, "{} activating", self.element(*instance, *element)),
+            Event::ElementActivated {
+                instance, element, ..
+            } => write!(out, "{} activated", self.element(*instance, *element)),
+            Event::ElementCompleting {
+                instance, element, ..
+            } => write!(out, "{} completing", self.element(*instance, *element)),
+            Event::ElementCompleted {
+                instance, element, ..
+            } => write!(out, "{} completed", self.element(*instance, *element)),
+            Event::ElementTerminating {
+                instance, element, ..
+            } => write!(out, "{} terminating", self.element(*instance, *element)),
+            Event::ElementTerminated {
+                instance, element, ..
+            } => write!(out, "{} terminated", self.element(*instance, *element)),
+            Event::FlowTaken { instance, flow, .. } => {
+                write!(out, "flow {}", self.flow(*instance, *flow))
+            }
+            Event::JoinConsumed {
+                instance, gateway, ..
+            } => write!(out, "{} joined", self.element(*instance, *gateway)),
             Event::TokensDiscarded { .. } => write!(out, "tokens discarded"),
             Event::BpmnEventTriggered(triggered) => {
-                write!(out, "{} triggered{}", self.element(triggered.instance, triggered.element), payload(&triggered.variables))
+                write!(
+                    out,
+                    "{} triggered{}",
+                    self.element(triggered.instance, triggered.element),
+                    payload(&triggered.variables)
+                )
             }
 
-            Event::VariableSet { scope, name, value, .. } => write!(out, "variable {name} = {} in #{}", value_text(value), short(scope.0)),
+            Event::VariableSet {
+                scope, name, value, ..
+            } => write!(
+                out,
+                "variable {name} = {} in #{}",
+                value_text(value),
+                short(scope.0)
+            ),
 
             Event::JobCreated(created) => {
-                write!(out, "{} created, retries {}", job(&created.job), created.retries)?;
-                created.headers.iter().try_for_each(|header| write!(out, ", {}={}", header.key, header.value))
+                write!(
+                    out,
+                    "{} created, retries {}",
+                    job(&created.job),
+                    created.retries
+                )?;
+                created
+                    .headers
+                    .iter()
+                    .try_for_each(|header| write!(out, ", {}={}", header.key, header.value))
             }
             Event::JobActivated(activated) => {
-                let how = if activated.pushed_by.is_some() { "pushed to" } else { "activated by" };
-                write!(out, "{} {how} {} until {}", job(&activated.job), activated.worker, time(activated.deadline))
+                let how = if activated.pushed_by.is_some() {
+                    "pushed to"
+                } else {
+                    "activated by"
+                };
+                write!(
+                    out,
+                    "{} {how} {} until {}",
+                    job(&activated.job),
+                    activated.worker,
+                    time(activated.deadline)
+                )
             }
-            Event::JobMadeAvailable { job: reference, cause, .. } => write!(out, "{} available: {}", job(reference), cause_text(*cause)),
-            Event::JobCompleted { job: reference, .. } => write!(out, "{} completed", job(reference)),
+            Event::JobMadeAvailable {
+                job: reference,
+                cause,
+                ..
+            } => write!(out, "{} available: {}", job(reference), cause_text(*cause)),
+            Event::JobCompleted { job: reference, .. } => {
+                write!(out, "{} completed", job(reference))
+            }
             Event::JobFailed(failed) => {
-                write!(out, "{} failed, retries {}: {}", job(&failed.job), failed.retries, failed.message)?;
-                failed.backoff_until.map_or(Ok(()), |until| write!(out, " (backs off until {})", time(until)))
+                write!(
+                    out,
+                    "{} failed, retries {}: {}",
+                    job(&failed.job),
+                    failed.retries,
+                    failed.message
+                )?;
+                failed.backoff_until.map_or(Ok(()), |until| {
+                    write!(out, " (backs off until {})", time(until))
+                })
             }
-            Event::JobErrorThrown { job: reference, code, caught, .. } => {
+            Event::JobErrorThrown {
+                job: reference,
+                code,
+                caught,
+                ..
+            } => {
                 let caught = if *caught { "caught" } else { "not caught" };
                 write!(out, "{} threw error {code}, {caught}", job(reference))
             }
             Event::JobCanceled { job: reference, .. } => write!(out, "{} canceled", job(reference)),
-            Event::JobRetriesUpdated { job: reference, retries } => write!(out, "{} has retries {retries}", job(reference)),
-            Event::JobTimeoutUpdated { job: reference, deadline, .. } => write!(out, "{} may take until {}", job(reference), time(*deadline)),
+            Event::JobRetriesUpdated {
+                job: reference,
+                retries,
+            } => write!(out, "{} has retries {retries}", job(reference)),
+            Event::JobTimeoutUpdated {
+                job: reference,
+                deadline,
+                ..
+            } => write!(out, "{} may take until {}", job(reference), time(*deadline)),
 
             Event::MessagePublished(published) => {
                 let (name, key) = (&published.name, &published.correlation_key);
-                write!(out, "message {name} '{key}' published until {}{}", time(published.expires), payload(&published.variables))
+                write!(
+                    out,
+                    "message {name} '{key}' published until {}{}",
+                    time(published.expires),
+                    payload(&published.variables)
+                )
             }
             Event::MessageCorrelated(met) => {
-                write!(out, "message {} '{}' met instance #{}", met.name, met.correlation_key, short(met.instance.0))
+                write!(
+                    out,
+                    "message {} '{}' met instance #{}",
+                    met.name,
+                    met.correlation_key,
+                    short(met.instance.0)
+                )
             }
             Event::MessageStarted(started) => {
-                write!(out, "message {} '{}' started instance #{}", started.name, started.correlation_key, short(started.instance.0))
+                write!(
+                    out,
+                    "message {} '{}' started instance #{}",
+                    started.name,
+                    started.correlation_key,
+                    short(started.instance.0)
+                )
             }
-            Event::MessageExpired(expired) => write!(out, "message {} '{}' expired", expired.name, expired.correlation_key),
+            Event::MessageExpired(expired) => write!(
+                out,
+                "message {} '{}' expired",
+                expired.name, expired.correlation_key
+            ),
             Event::SubscriptionOpened(opened) => {
                 let waits = self.element(opened.instance, opened.element);
-                write!(out, "{waits} waits for message {} '{}'", opened.name, opened.correlation_key)
+                write!(
+                    out,
+                    "{waits} waits for message {} '{}'",
+                    opened.name, opened.correlation_key
+                )
             }
             Event::SubscriptionClosed(closed) => {
                 let (name, key) = (&closed.name, &closed.correlation_key);
-                write!(out, "no longer waits for message {name} '{key}': {}", close_text(closed.reason))
+                write!(
+                    out,
+                    "no longer waits for message {name} '{key}': {}",
+                    close_text(closed.reason)
+                )
             }
-            Event::StartSubscriptionOpened(start) => write!(out, "process {} starts with message {}", start.process_id, start.name),
-            Event::StartSubscriptionClosed(start) => write!(out, "process {} no longer starts with message {}", start.process_id, start.name),
+            Event::StartSubscriptionOpened(start) => write!(
+                out,
+                "process {} starts with message {}",
+                start.process_id, start.name
+            ),
+            Event::StartSubscriptionClosed(start) => write!(
+                out,
+                "process {} no longer starts with message {}",
+                start.process_id, start.name
+            ),
             Event::EventBindingOpened(opened) => {
-                write!(out, "event {} becomes message {} of {}", opened.event_type, opened.message, opened.process_id)
+                write!(
+                    out,
+                    "event {} becomes message {} of {}",
+                    opened.event_type, opened.message, opened.process_id
+                )
             }
-            Event::StartLockReleased { process_id, correlation_key, .. } => write!(out, "process {process_id} releases '{correlation_key}'"),
+            Event::StartLockReleased {
+                process_id,
+                correlation_key,
+                ..
+            } => write!(out, "process {process_id} releases '{correlation_key}'"),
 
-            Event::TimerScheduled(timer) => write!(out, "{} waits until {}", self.timer(timer), time(timer.due)),
+            Event::TimerScheduled(timer) => {
+                write!(out, "{} waits until {}", self.timer(timer), time(timer.due))
+            }
             Event::TimerTriggered(timer) => write!(out, "{} is due", self.timer(timer)),
-            Event::TimerCanceled(timer) => write!(out, "{} no longer waits until {}", self.timer(timer), time(timer.due)),
+            Event::TimerCanceled(timer) => write!(
+                out,
+                "{} no longer waits until {}",
+                self.timer(timer),
+                time(timer.due)
+            ),
 
             Event::IncidentRaised(raised) => {
                 let element = self.element(raised.instance, raised.element);
-                write!(out, "incident #{} at {element}: {} {}", short(raised.incident.0), raised.kind.as_str(), raised.message)
+                write!(
+                    out,
+                    "incident #{} at {element}: {} {}",
+                    short(raised.incident.0),
+                    raised.kind.as_str(),
+                    raised.message
+                )
             }
-            Event::IncidentResolved { incident, .. } => write!(out, "incident #{} resolved", short(incident.0)),
-            Event::InstanceQuarantined { instance, reason } => write!(out, "instance #{} set aside: {reason}", short(instance.0)),
+            Event::IncidentResolved { incident, .. } => {
+                write!(out, "incident #{} resolved", short(incident.0))
+            }
+            Event::InstanceQuarantined { instance, reason } => {
+                write!(out, "instance #{} set aside: {reason}", short(instance.0))
+            }
 
-            Event::CloudEventReceived { source_name, event, .. } => {
-                write!(out, "event {} {} {} from {source_name}", event.source(), event.id(), event.event_type())
+            Event::CloudEventReceived {
+                source_name, event, ..
+            } => {
+                write!(
+                    out,
+                    "event {} {} {} from {source_name}",
+                    event.source(),
+                    event.id(),
+                    event.event_type()
+                )
             }
-            Event::CloudEventRouted { outcome, reason, .. } => write!(out, "event {}: {reason}", outcome.as_str()),
-            Event::CloudEventRepeated { source, id, first, same_content, .. } => {
-                let differs = if *same_content { "" } else { " with other content" };
+            Event::CloudEventRouted {
+                outcome, reason, ..
+            } => write!(out, "event {}: {reason}", outcome.as_str()),
+            Event::CloudEventRepeated {
+                source,
+                id,
+                first,
+                same_content,
+                ..
+            } => {
+                let differs = if *same_content {
+                    ""
+                } else {
+                    " with other content"
+                };
                 write!(out, "event {source} {id} repeats {}{differs}", first.0)
             }
-            Event::RecordRejected { source_name, reason, .. } => write!(out, "record from {source_name} rejected: {reason}"),
-            Event::DedupBucketDropped { bucket } => write!(out, "bucket {bucket} of the dedup window dropped"),
-            Event::DedupForgotten { bucket, identities, renewed, .. } => {
-                write!(out, "bucket {bucket} of the dedup window forgot {}, renewed {}", identities.len(), renewed.len())
+            Event::RecordRejected {
+                source_name,
+                reason,
+                ..
+            } => write!(out, "record from {source_name} rejected: {reason}"),
+            Event::DedupBucketDropped { bucket } => {
+                write!(out, "bucket {bucket} of the dedup window dropped")
+            }
+            Event::DedupForgotten {
+                bucket,
+                identities,
+                renewed,
+                ..
+            } => {
+                write!(
+                    out,
+                    "bucket {bucket} of the dedup window forgot {}, renewed {}",
+                    identities.len(),
+                    renewed.len()
+                )
             }
 
             Event::OutboxAdded(added) => {
                 let (event, to) = (&added.event, &added.to);
-                let data = event.data().map_or_else(String::new, |data| format!(" {}", data.as_bytes().escape_ascii()));
-                write!(out, "event out #{} {} to '{to}'{data}", short(added.entry.0), event.event_type())
+                let data = event.data().map_or_else(String::new, |data| {
+                    format!(" {}", data.as_bytes().escape_ascii())
+                });
+                write!(
+                    out,
+                    "event out #{} {} to '{to}'{data}",
+                    short(added.entry.0),
+                    event.event_type()
+                )
             }
             Event::OutboxAcked { entry } => write!(out, "event out #{} delivered", short(entry.0)),
-            Event::OutboxBuried { entry, attempts, error } => {
-                write!(out, "event out #{} given up after {attempts} attempts: {error}", short(entry.0))
+            Event::OutboxBuried {
+                entry,
+                attempts,
+                error,
+            } => {
+                write!(
+                    out,
+                    "event out #{} given up after {attempts} attempts: {error}",
+                    short(entry.0)
+                )
             }
 
-            Event::RequestRemembered { request, instance, .. } => write!(out, "request '{request}' made instance #{}", short(instance.0)),
+            Event::RequestRemembered {
+                request, instance, ..
+            } => write!(
+                out,
+                "request '{request}' made instance #{}",
+                short(instance.0)
+            ),
             Event::RequestForgotten { request, .. } => write!(out, "request '{request}' forgotten"),
             Event::DueMoved { due, owner, to } => {
                 let whose = match owner {
                     DueOwner::Partition {} => String::new(),
-                    DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. } => format!(" of instance #{}", short(instance.0)),
-                    DueOwner::Definition { definition } => format!(" of definition #{}", short(definition.0)),
+                    DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. } => {
+                        format!(" of instance #{}", short(instance.0))
+                    }
+                    DueOwner::Definition { definition } => {
+                        format!(" of definition #{}", short(definition.0))
+                    }
                     DueOwner::Request { request, .. } => format!(" of request '{request}'"),
                 };
                 match to {
-                    Some(to) => write!(out, "{:?} #{}{whose} put off until {}", due.what, short(due.key), time(*to)),
+                    Some(to) => write!(
+                        out,
+                        "{:?} #{}{whose} put off until {}",
+                        due.what,
+                        short(due.key),
+                        time(*to)
+                    ),
                     None => write!(out, "{:?} #{}{whose} dropped", due.what, short(due.key)),
                 }
             }
@@ -250,7 +513,11 @@ fn time(at: Timestamp) -> String {
 }
 
 fn payload(document: &Document) -> String {
-    if document.is_empty() { String::new() } else { format!(" {}", json::from_msgpack(&document.0)) }
+    if document.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", json::from_msgpack(&document.0))
+    }
 }
 
 fn value_text(value: &StoredValue) -> String {

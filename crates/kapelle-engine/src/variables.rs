@@ -32,7 +32,9 @@ pub(crate) fn set(
     let aggregate = ctx.instance(instance);
     let scope = match reach {
         Reach::Local => scope,
-        Reach::Propagate => aggregate.visible(scope, name).map_or(instance.root(), |variable| variable.scope),
+        Reach::Propagate => aggregate
+            .visible(scope, name)
+            .map_or(instance.root(), |variable| variable.scope),
     };
     let (variable, name) = match aggregate.variable(scope, name) {
         Some(old) if *old.value.0 == *value => return,
@@ -40,7 +42,13 @@ pub(crate) fn set(
         None => (None, Arc::from(name)),
     };
     let variable = variable.unwrap_or_else(|| VariableKey(ctx.new_key()));
-    ctx.emit(Event::VariableSet { instance, scope, variable, name, value: StoredValue(value.into()) });
+    ctx.emit(Event::VariableSet {
+        instance,
+        scope,
+        variable,
+        name,
+        value: StoredValue(value.into()),
+    });
 }
 
 /// Sets all variables of a document.
@@ -57,8 +65,15 @@ pub(crate) fn merge(
 }
 
 /// Whether an instance has room for that much more.
-pub(crate) fn check_room(ctx: &Ctx<'_>, instance: ProcessInstanceKey, bytes: usize) -> Result<(), Problem> {
-    let (has, max) = (ctx.instance(instance).payload_bytes, ctx.limits().instance_bytes_max);
+pub(crate) fn check_room(
+    ctx: &Ctx<'_>,
+    instance: ProcessInstanceKey,
+    bytes: usize,
+) -> Result<(), Problem> {
+    let (has, max) = (
+        ctx.instance(instance).payload_bytes,
+        ctx.limits().instance_bytes_max,
+    );
     if has.saturating_add(bytes) > max {
         return Err(Problem::limit(format!(
             "Expected the variables of the process instance to have at most {max} bytes, but with {bytes} more they would have {}.",
@@ -69,10 +84,18 @@ pub(crate) fn check_room(ctx: &Ctx<'_>, instance: ProcessInstanceKey, bytes: usi
 }
 
 /// What an element in `scope` sees; `wanted` empty = everything.
-pub(crate) fn visible(instance: &Instance, scope: ElementInstanceKey, wanted: &[Arc<str>]) -> Document {
+pub(crate) fn visible(
+    instance: &Instance,
+    scope: ElementInstanceKey,
+    wanted: &[Arc<str>],
+) -> Document {
     let mut seen: Vec<&Variable> = Vec::with_capacity(instance.variables.len());
     for scope in instance.scopes(scope) {
-        for variable in instance.variables.iter().filter(|variable| variable.scope == scope) {
+        for variable in instance
+            .variables
+            .iter()
+            .filter(|variable| variable.scope == scope)
+        {
             let asked = wanted.is_empty() || wanted.contains(&variable.name);
             // An inner scope's hides an outer one's.
             if asked && seen.iter().all(|inner| inner.name != variable.name) {
@@ -84,8 +107,14 @@ pub(crate) fn visible(instance: &Instance, scope: ElementInstanceKey, wanted: &[
 }
 
 /// The variables of one scope alone.
-pub(crate) fn local(instance: &Instance, scope: ElementInstanceKey, wanted: &[Arc<str>]) -> Document {
-    let asked = |variable: &&Variable| variable.scope == scope && (wanted.is_empty() || wanted.contains(&variable.name));
+pub(crate) fn local(
+    instance: &Instance,
+    scope: ElementInstanceKey,
+    wanted: &[Arc<str>],
+) -> Document {
+    let asked = |variable: &&Variable| {
+        variable.scope == scope && (wanted.is_empty() || wanted.contains(&variable.name))
+    };
     let own: Vec<&Variable> = instance.variables.iter().filter(asked).collect();
     document(&own)
 }
@@ -94,6 +123,8 @@ fn document(variables: &[&Variable]) -> Document {
     if variables.is_empty() {
         return Document::empty();
     }
-    let entries = variables.iter().map(|variable| (&*variable.name, &*variable.value.0));
+    let entries = variables
+        .iter()
+        .map(|variable| (&*variable.name, &*variable.value.0));
     Document(msgpack::map_from(entries).into())
 }

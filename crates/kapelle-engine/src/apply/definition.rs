@@ -9,15 +9,30 @@ use crate::state::tables;
 
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
     match event {
-        Event::ResourceStored { resource, name, bytes, checksum, .. } => {
-            let entry = ResourceEntry { name: name.clone(), bytes: bytes.clone(), checksum: *checksum };
+        Event::ResourceStored {
+            resource,
+            name,
+            bytes,
+            checksum,
+            ..
+        } => {
+            let entry = ResourceEntry {
+                name: name.clone(),
+                bytes: bytes.clone(),
+                checksum: *checksum,
+            };
             keep.insert(&tables::resource(*resource), &entry.to_bytes());
         }
         Event::ProcessDeployed(deployed) => deploy(keep, deployed),
         // Only the key counter.
         Event::DeploymentCreated { .. } => {}
         Event::StartSubscriptionOpened(start) => {
-            let key = tables::start_subscription(&start.tenant, &start.name, &start.process_id, start.element);
+            let key = tables::start_subscription(
+                &start.tenant,
+                &start.name,
+                &start.process_id,
+                start.element,
+            );
             let entry = StartSubscriptionEntry {
                 subscription: start.subscription,
                 definition: start.definition,
@@ -27,10 +42,20 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
             keep.put(&key, &entry.to_bytes());
         }
         Event::StartSubscriptionClosed(start) => {
-            keep.delete(&tables::start_subscription(&start.tenant, &start.name, &start.process_id, start.element));
+            keep.delete(&tables::start_subscription(
+                &start.tenant,
+                &start.name,
+                &start.process_id,
+                start.element,
+            ));
         }
         Event::EventBindingOpened(opened) => {
-            let key = tables::event_binding(&opened.tenant, &opened.event_type, &opened.process_id, &opened.message);
+            let key = tables::event_binding(
+                &opened.tenant,
+                &opened.event_type,
+                &opened.process_id,
+                &opened.message,
+            );
             let entry = BindingEntry {
                 process_id: opened.process_id.clone(),
                 message: opened.message.clone(),
@@ -44,7 +69,13 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
 }
 
 fn deploy(keep: &mut dyn Keep, deployed: &ProcessDeployed) {
-    let ProcessDeployed { definition, tenant, process_id, version, .. } = deployed;
+    let ProcessDeployed {
+        definition,
+        tenant,
+        process_id,
+        version,
+        ..
+    } = deployed;
     let entry = DefinitionEntry {
         tenant: tenant.clone(),
         process_id: process_id.clone(),
@@ -55,7 +86,16 @@ fn deploy(keep: &mut dyn Keep, deployed: &ProcessDeployed) {
         semantics: deployed.semantics,
     };
     keep.insert(&tables::definition(*definition), &entry.to_bytes());
-    keep.insert(&tables::definition_version(tenant, process_id, *version), &tables::number_value(definition.0));
-    let latest = LatestEntry { definition: *definition, version: *version };
-    keep.put(&tables::definition_latest(tenant, process_id), &latest.to_bytes());
+    keep.insert(
+        &tables::definition_version(tenant, process_id, *version),
+        &tables::number_value(definition.0),
+    );
+    let latest = LatestEntry {
+        definition: *definition,
+        version: *version,
+    };
+    keep.put(
+        &tables::definition_latest(tenant, process_id),
+        &latest.to_bytes(),
+    );
 }

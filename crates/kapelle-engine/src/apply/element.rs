@@ -9,7 +9,14 @@ use crate::state::instance::{ElementInstance, Instance, Token, Trigger};
 
 pub(super) fn to_instance(target: &mut Instance, event: &Event) {
     match event {
-        Event::ElementActivating { key, element, scope, flow, trigger_of, .. } => {
+        Event::ElementActivating {
+            key,
+            element,
+            scope,
+            flow,
+            trigger_of,
+            ..
+        } => {
             activating(target, *key, *element, *scope, *flow);
             if let Some(waiting) = trigger_of {
                 take_over(target, *waiting, *key, *element);
@@ -23,10 +30,21 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
         }
         Event::ElementCompleting { key, .. } => set_state(target, *key, ElementState::Completing),
         Event::ElementTerminating { key, .. } => set_state(target, *key, ElementState::Terminating),
-        Event::ElementCompleted { key, .. } | Event::ElementTerminated { key, .. } => leave(target, *key),
-        Event::FlowTaken { scope, flow, target: to, .. } => add_token(target, *scope, *flow, *to),
+        Event::ElementCompleted { key, .. } | Event::ElementTerminated { key, .. } => {
+            leave(target, *key)
+        }
+        Event::FlowTaken {
+            scope,
+            flow,
+            target: to,
+            ..
+        } => add_token(target, *scope, *flow, *to),
         Event::JoinConsumed { scope, gateway, .. } => {
-            for token in target.tokens.iter_mut().filter(|token| token.scope == *scope && token.target == *gateway) {
+            for token in target
+                .tokens
+                .iter_mut()
+                .filter(|token| token.scope == *scope && token.target == *gateway)
+            {
                 token.count -= 1;
             }
             target.tokens.retain(|token| token.count > 0);
@@ -48,7 +66,10 @@ fn activating(
     flow: Option<FlowIndex>,
 ) {
     if let Some(flow) = flow
-        && let Some(at) = target.tokens.iter().position(|token| token.scope == scope && token.flow == flow)
+        && let Some(at) = target
+            .tokens
+            .iter()
+            .position(|token| token.scope == scope && token.flow == flow)
     {
         target.tokens[at].count -= 1;
         if target.tokens[at].count == 0 {
@@ -61,7 +82,14 @@ fn activating(
         scope.children += 1;
     }
     let state = ElementState::Activating;
-    target.elements.push(ElementInstance { key, element, scope, state, indexed: false, children: 0 });
+    target.elements.push(ElementInstance {
+        key,
+        element,
+        scope,
+        state,
+        indexed: false,
+        children: 0,
+    });
     target.run_length = target.run_length.saturating_add(1);
 }
 
@@ -73,7 +101,12 @@ fn set_state(target: &mut Instance, key: ElementInstanceKey, state: ElementState
 
 /// Gone, with its variables, the trigger it has used, and those that waited for something in it.
 fn leave(target: &mut Instance, key: ElementInstanceKey) {
-    let Ok(at) = target.elements.binary_search_by_key(&key, |element| element.key) else { return };
+    let Ok(at) = target
+        .elements
+        .binary_search_by_key(&key, |element| element.key)
+    else {
+        return;
+    };
     let left = target.elements.remove(at);
     if left.scope != key
         && let Some(scope) = target.element_mut(left.scope)
@@ -104,15 +137,26 @@ fn drop_triggers(target: &mut Instance, unwanted: impl Fn(&Trigger) -> bool) {
 }
 
 fn add_token(target: &mut Instance, scope: ElementInstanceKey, flow: FlowIndex, to: ElementIndex) {
-    match target.tokens.iter_mut().find(|token| token.scope == scope && token.flow == flow) {
+    match target
+        .tokens
+        .iter_mut()
+        .find(|token| token.scope == scope && token.flow == flow)
+    {
         Some(token) => token.count += 1,
-        None => target.tokens.push(Token { scope, flow, target: to, count: 1 }),
+        None => target.tokens.push(Token {
+            scope,
+            flow,
+            target: to,
+            count: 1,
+        }),
     }
 }
 
 fn trigger(target: &mut Instance, triggered: &BpmnEventTriggered) {
     // Whatever waits in a scope ends with it at the latest; the root waits in itself.
-    let scope = target.element(triggered.waiting).map_or(triggered.waiting, |waiting| waiting.scope);
+    let scope = target
+        .element(triggered.waiting)
+        .map_or(triggered.waiting, |waiting| waiting.scope);
     target.payload_bytes += triggered.variables.0.len();
     target.triggers.push(Trigger {
         waiting: triggered.waiting,
@@ -127,7 +171,12 @@ fn trigger(target: &mut Instance, triggered: &BpmnEventTriggered) {
 }
 
 /// The element that goes on gets the payload of the one that waited.
-fn take_over(target: &mut Instance, waiting: ElementInstanceKey, by: ElementInstanceKey, element: ElementIndex) {
+fn take_over(
+    target: &mut Instance,
+    waiting: ElementInstanceKey,
+    by: ElementInstanceKey,
+    element: ElementIndex,
+) {
     let pending = |trigger: &&mut Trigger| trigger.waiting == waiting && trigger.element == element;
     if let Some(trigger) = target.triggers.iter_mut().find(pending) {
         trigger.waiting = by;

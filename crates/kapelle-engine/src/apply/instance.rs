@@ -35,19 +35,44 @@ pub(super) fn create(created: &InstanceCreated, at: Timestamp) -> Instance {
 
 pub(super) fn to_instance(target: &mut Instance, event: &Event) {
     match event {
-        Event::VariableSet { scope, variable, name, value, .. } => {
+        Event::VariableSet {
+            scope,
+            variable,
+            name,
+            value,
+            ..
+        } => {
             target.payload_bytes += value.0.len();
-            if let Some(old) = target.variables.iter_mut().find(|old| old.scope == *scope && old.name == *name) {
+            if let Some(old) = target
+                .variables
+                .iter_mut()
+                .find(|old| old.scope == *scope && old.name == *name)
+            {
                 target.payload_bytes -= old.value.0.len();
                 old.value = value.clone();
             } else {
                 target.payload_bytes += name.len();
-                target.variables.push(Variable { key: *variable, scope: *scope, name: name.clone(), value: value.clone() });
+                target.variables.push(Variable {
+                    key: *variable,
+                    scope: *scope,
+                    name: name.clone(),
+                    value: value.clone(),
+                });
             }
         }
         Event::IncidentRaised(raised) => {
-            let (key, element, job, kind) = (raised.incident, raised.element_instance, raised.job, raised.kind);
-            target.incidents.push(Incident { key, element, job, kind });
+            let (key, element, job, kind) = (
+                raised.incident,
+                raised.element_instance,
+                raised.job,
+                raised.kind,
+            );
+            target.incidents.push(Incident {
+                key,
+                element,
+                job,
+                kind,
+            });
             if element != target.key.root()
                 && let Some(element) = target.element_mut(element)
             {
@@ -55,7 +80,8 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             }
         }
         Event::IncidentResolved { incident, .. } => {
-            let quarantine = |open: &Incident| open.key == *incident && open.kind == IncidentKind::Quarantined;
+            let quarantine =
+                |open: &Incident| open.key == *incident && open.kind == IncidentKind::Quarantined;
             if target.incidents.iter().any(quarantine) {
                 target.quarantined = None;
             }
@@ -75,7 +101,12 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
                 keep.put(&lock, &tables::number_value(created.instance.0));
             }
         }
-        Event::StartLockReleased { tenant, process_id, correlation_key, .. } => {
+        Event::StartLockReleased {
+            tenant,
+            process_id,
+            correlation_key,
+            ..
+        } => {
             keep.delete(&tables::start_lock(tenant, process_id, correlation_key));
         }
         Event::IncidentRaised(raised) => {

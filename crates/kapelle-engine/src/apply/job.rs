@@ -27,13 +27,26 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             remove(target, job.job);
             target.run_length = 0;
         }
-        Event::JobErrorThrown { job, caught: true, .. } | Event::JobCanceled { job, .. } => remove(target, job.job),
-        Event::JobActivated(activated) => change(target, activated.job.job, |job| activate(job, activated)),
-        Event::JobMadeAvailable { job, .. } => change(target, job.job, |job| release(job, JobState::Activatable)),
+        Event::JobErrorThrown {
+            job, caught: true, ..
+        }
+        | Event::JobCanceled { job, .. } => remove(target, job.job),
+        Event::JobActivated(activated) => {
+            change(target, activated.job.job, |job| activate(job, activated))
+        }
+        Event::JobMadeAvailable { job, .. } => {
+            change(target, job.job, |job| release(job, JobState::Activatable))
+        }
         Event::JobFailed(failed) => change(target, failed.job.job, |job| fail(job, failed)),
-        Event::JobErrorThrown { job, .. } => change(target, job.job, |job| release(job, JobState::ErrorThrown)),
-        Event::JobRetriesUpdated { job, retries } => change(target, job.job, |job| job.retries = *retries),
-        Event::JobTimeoutUpdated { job, deadline, .. } => change(target, job.job, |job| job.deadline = Some(*deadline)),
+        Event::JobErrorThrown { job, .. } => {
+            change(target, job.job, |job| release(job, JobState::ErrorThrown))
+        }
+        Event::JobRetriesUpdated { job, retries } => {
+            change(target, job.job, |job| job.retries = *retries)
+        }
+        Event::JobTimeoutUpdated { job, deadline, .. } => {
+            change(target, job.job, |job| job.deadline = Some(*deadline))
+        }
         _ => unreachable!("dispatched by family"),
     }
 }
@@ -70,7 +83,14 @@ fn release(job: &mut Job, state: JobState) {
 
 fn fail(job: &mut Job, failed: &JobFailed) {
     let available = failed.retries > 0 && failed.backoff_until.is_none();
-    release(job, if available { JobState::Activatable } else { JobState::Failed });
+    release(
+        job,
+        if available {
+            JobState::Activatable
+        } else {
+            JobState::Failed
+        },
+    );
     job.retries = failed.retries;
     job.backoff_until = failed.backoff_until;
 }
@@ -85,26 +105,61 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
             }
         }
         Event::JobActivated(activated) => hand_out(keep, activated),
-        Event::JobMadeAvailable { job, backoff_until, deadline, .. } => {
+        Event::JobMadeAvailable {
+            job,
+            backoff_until,
+            deadline,
+            ..
+        } => {
             take_back(keep, job, *deadline, *backoff_until);
             keep.put(&available(job), &tables::number_value(job.instance.0));
         }
         Event::JobFailed(failed) => {
             take_back(keep, &failed.job, failed.deadline, failed.old_backoff_until);
             if let Some(until) = failed.backoff_until {
-                keep.put(&tables::due(backoff(&failed.job, until)), &owner(&failed.job));
+                keep.put(
+                    &tables::due(backoff(&failed.job, until)),
+                    &owner(&failed.job),
+                );
             } else if failed.retries > 0 {
-                keep.put(&available(&failed.job), &tables::number_value(failed.job.instance.0));
+                keep.put(
+                    &available(&failed.job),
+                    &tables::number_value(failed.job.instance.0),
+                );
             }
         }
-        Event::JobErrorThrown { job, deadline, backoff_until, caught: false, .. } => take_back(keep, job, *deadline, *backoff_until),
-        Event::JobCompleted { job, deadline, backoff_until }
-        | Event::JobErrorThrown { job, deadline, backoff_until, .. }
-        | Event::JobCanceled { job, deadline, backoff_until } => {
+        Event::JobErrorThrown {
+            job,
+            deadline,
+            backoff_until,
+            caught: false,
+            ..
+        } => take_back(keep, job, *deadline, *backoff_until),
+        Event::JobCompleted {
+            job,
+            deadline,
+            backoff_until,
+        }
+        | Event::JobErrorThrown {
+            job,
+            deadline,
+            backoff_until,
+            ..
+        }
+        | Event::JobCanceled {
+            job,
+            deadline,
+            backoff_until,
+        } => {
             take_back(keep, job, *deadline, *backoff_until);
             keep.delete(&tables::job(job.job));
         }
-        Event::JobTimeoutUpdated { job, old_deadline, deadline: new, pushed_by } => {
+        Event::JobTimeoutUpdated {
+            job,
+            old_deadline,
+            deadline: new,
+            pushed_by,
+        } => {
             keep.delete(&tables::due(deadline(job, *old_deadline)));
             keep.put(&tables::due(deadline(job, *new)), &worker(job, *pushed_by));
         }
@@ -117,7 +172,10 @@ fn hand_out(keep: &mut dyn Keep, activated: &JobActivated) {
     if activated.was_available {
         keep.delete(&available(job));
     }
-    let (key, owner) = (tables::due(deadline(job, activated.deadline)), worker(job, activated.pushed_by));
+    let (key, owner) = (
+        tables::due(deadline(job, activated.deadline)),
+        worker(job, activated.pushed_by),
+    );
     if activated.first {
         keep.insert(&key, &owner);
     } else {
@@ -126,7 +184,12 @@ fn hand_out(keep: &mut dyn Keep, activated: &JobActivated) {
 }
 
 /// Out of every index but the one by key. A job with a deadline is with a worker, any other may be available.
-fn take_back(keep: &mut dyn Keep, job: &JobRef, until: Option<Timestamp>, backoff_until: Option<Timestamp>) {
+fn take_back(
+    keep: &mut dyn Keep,
+    job: &JobRef,
+    until: Option<Timestamp>,
+    backoff_until: Option<Timestamp>,
+) {
     match until {
         Some(until) => keep.delete(&tables::due(deadline(job, until))),
         None => keep.delete(&available(job)),
@@ -141,21 +204,36 @@ fn available(job: &JobRef) -> Vec<u8> {
 }
 
 fn deadline(job: &JobRef, at: Timestamp) -> Due {
-    Due { at, what: DueKind::JobDeadline, key: job.job.0 }
+    Due {
+        at,
+        what: DueKind::JobDeadline,
+        key: job.job.0,
+    }
 }
 
 fn backoff(job: &JobRef, at: Timestamp) -> Due {
-    Due { at, what: DueKind::JobBackoff, key: job.job.0 }
+    Due {
+        at,
+        what: DueKind::JobBackoff,
+        key: job.job.0,
+    }
 }
 
 /// Who has the job, as the due queue says it.
 fn worker(job: &JobRef, pushed_by: Option<u64>) -> Vec<u8> {
     match pushed_by {
-        Some(incarnation) => DueOwner::PushedJob { instance: job.instance, incarnation }.to_bytes(),
+        Some(incarnation) => DueOwner::PushedJob {
+            instance: job.instance,
+            incarnation,
+        }
+        .to_bytes(),
         None => owner(job),
     }
 }
 
 fn owner(job: &JobRef) -> Vec<u8> {
-    DueOwner::Instance { instance: job.instance }.to_bytes()
+    DueOwner::Instance {
+        instance: job.instance,
+    }
+    .to_bytes()
 }

@@ -20,7 +20,9 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             key_kind: opened.key_kind,
             once: opened.once,
         }),
-        Event::SubscriptionClosed(closed) => target.subscriptions.retain(|open| open.key != closed.subscription),
+        Event::SubscriptionClosed(closed) => target
+            .subscriptions
+            .retain(|open| open.key != closed.subscription),
         _ => unreachable!("dispatched by family"),
     }
 }
@@ -28,11 +30,21 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
     match event {
         Event::MessagePublished(published) => publish(keep, published),
-        Event::MessageCorrelated(met) => keep.put(&tables::message_met(met.message, &met.process_id), &[]),
-        Event::MessageStarted(started) => keep.put(&tables::message_met(started.message, &started.process_id), &[]),
+        Event::MessageCorrelated(met) => {
+            keep.put(&tables::message_met(met.message, &met.process_id), &[])
+        }
+        Event::MessageStarted(started) => keep.put(
+            &tables::message_met(started.message, &started.process_id),
+            &[],
+        ),
         Event::MessageExpired(expired) => expire(keep, expired),
         Event::SubscriptionOpened(opened) => {
-            let key = tables::subscription(&opened.tenant, &opened.name, &opened.correlation_key, opened.subscription);
+            let key = tables::subscription(
+                &opened.tenant,
+                &opened.name,
+                &opened.correlation_key,
+                opened.subscription,
+            );
             let entry = SubscriptionEntry {
                 instance: opened.instance,
                 process_id: opened.process_id.clone(),
@@ -41,14 +53,27 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
             keep.insert(&key, &entry.to_bytes());
         }
         Event::SubscriptionClosed(closed) => {
-            keep.delete(&tables::subscription(&closed.tenant, &closed.name, &closed.correlation_key, closed.subscription));
+            keep.delete(&tables::subscription(
+                &closed.tenant,
+                &closed.name,
+                &closed.correlation_key,
+                closed.subscription,
+            ));
         }
         _ => unreachable!("dispatched by family"),
     }
 }
 
 fn publish(keep: &mut dyn Keep, published: &MessagePublished) {
-    let MessagePublished { message, tenant, name, correlation_key, message_id, expires, .. } = published;
+    let MessagePublished {
+        message,
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+        expires,
+        ..
+    } = published;
     let entry = MessageEntry {
         tenant: tenant.clone(),
         name: name.clone(),
@@ -60,20 +85,47 @@ fn publish(keep: &mut dyn Keep, published: &MessagePublished) {
         binding: published.binding.clone(),
     };
     keep.insert(&tables::message(*message), &entry.to_bytes());
-    keep.insert(&tables::message_by_name(tenant, name, correlation_key, *message), &[]);
-    keep.insert(&tables::due(expiry(*message, *expires)), &DueOwner::Partition {}.to_bytes());
+    keep.insert(
+        &tables::message_by_name(tenant, name, correlation_key, *message),
+        &[],
+    );
+    keep.insert(
+        &tables::due(expiry(*message, *expires)),
+        &DueOwner::Partition {}.to_bytes(),
+    );
     if !message_id.is_empty() {
-        keep.put(&tables::message_id(tenant, name, correlation_key, message_id), &tables::number_value(message.0));
+        keep.put(
+            &tables::message_id(tenant, name, correlation_key, message_id),
+            &tables::number_value(message.0),
+        );
     }
 }
 
 fn expire(keep: &mut dyn Keep, expired: &MessageExpired) {
-    let MessageExpired { message, tenant, name, correlation_key, message_id, expires, process_ids } = expired;
+    let MessageExpired {
+        message,
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+        expires,
+        process_ids,
+    } = expired;
     keep.delete(&tables::message(*message));
-    keep.delete(&tables::message_by_name(tenant, name, correlation_key, *message));
+    keep.delete(&tables::message_by_name(
+        tenant,
+        name,
+        correlation_key,
+        *message,
+    ));
     keep.delete(&tables::due(expiry(*message, *expires)));
     if !message_id.is_empty() {
-        keep.delete(&tables::message_id(tenant, name, correlation_key, message_id));
+        keep.delete(&tables::message_id(
+            tenant,
+            name,
+            correlation_key,
+            message_id,
+        ));
     }
     for process_id in process_ids {
         keep.delete(&tables::message_met(*message, process_id));
@@ -81,5 +133,9 @@ fn expire(keep: &mut dyn Keep, expired: &MessageExpired) {
 }
 
 fn expiry(message: MessageKey, at: Timestamp) -> Due {
-    Due { at, what: DueKind::MessageExpiry, key: message.0 }
+    Due {
+        at,
+        what: DueKind::MessageExpiry,
+        key: message.0,
+    }
 }

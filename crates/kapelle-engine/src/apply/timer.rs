@@ -12,14 +12,27 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
     match event {
         Event::TimerScheduled(TimerEvent {
             timer,
-            owner: TimerOwner::Instance { element_instance, element, .. },
+            owner:
+                TimerOwner::Instance {
+                    element_instance,
+                    element,
+                    ..
+                },
             due,
             repetitions,
         }) => {
             let (key, waiting, element) = (*timer, *element_instance, *element);
-            target.timers.push(Timer { key, waiting, element, due: *due, repetitions: *repetitions });
+            target.timers.push(Timer {
+                key,
+                waiting,
+                element,
+                due: *due,
+                repetitions: *repetitions,
+            });
         }
-        Event::TimerTriggered(timer) | Event::TimerCanceled(timer) => target.timers.retain(|open| open.key != timer.timer),
+        Event::TimerTriggered(timer) | Event::TimerCanceled(timer) => {
+            target.timers.retain(|open| open.key != timer.timer)
+        }
         _ => unreachable!("dispatched by family"),
     }
 }
@@ -28,9 +41,20 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
     match event {
         Event::TimerScheduled(timer) => {
             keep.insert(&tables::due(due(timer)), &owner(timer).to_bytes());
-            if let TimerOwner::Definition { definition, element } = timer.owner {
-                let entry = DefinitionTimerEntry { due: timer.due, element, repetitions: timer.repetitions };
-                keep.insert(&tables::definition_timer(definition, timer.timer), &entry.to_bytes());
+            if let TimerOwner::Definition {
+                definition,
+                element,
+            } = timer.owner
+            {
+                let entry = DefinitionTimerEntry {
+                    due: timer.due,
+                    element,
+                    repetitions: timer.repetitions,
+                };
+                keep.insert(
+                    &tables::definition_timer(definition, timer.timer),
+                    &entry.to_bytes(),
+                );
             }
         }
         Event::TimerTriggered(timer) | Event::TimerCanceled(timer) => {
@@ -50,7 +74,11 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
 }
 
 fn due(timer: &TimerEvent) -> Due {
-    Due { at: timer.due, what: DueKind::Timer, key: timer.timer.0 }
+    Due {
+        at: timer.due,
+        what: DueKind::Timer,
+        key: timer.timer.0,
+    }
 }
 
 fn owner(timer: &TimerEvent) -> DueOwner {

@@ -33,10 +33,17 @@ const INGEST: &str = "INGEST";
 pub(super) const BUCKETS: i64 = 24;
 
 pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Response, Rejection> {
-    let IngestEvents { tenant, source_name, arrivals } = command;
+    let IngestEvents {
+        tenant,
+        source_name,
+        arrivals,
+    } = command;
     let max = ctx.limits().arrivals_per_command_max;
     if arrivals.len() > max {
-        let reason = format!("Expected at most {max} CloudEvents in one batch, but there are {}", arrivals.len());
+        let reason = format!(
+            "Expected at most {max} CloudEvents in one batch, but there are {}",
+            arrivals.len()
+        );
         return Err(Rejection::invalid_argument(INGEST, reason));
     }
     check::index_text(ctx, INGEST, "tenant id", &tenant)?;
@@ -49,7 +56,11 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
     for arrival in arrivals {
         results.push(match arrival {
             Arrival::Event(event) => take_in(ctx, &tenant, &source_name, event),
-            Arrival::Malformed { raw, content_type, reason } => reject(ctx, &tenant, &source_name, raw, content_type, reason),
+            Arrival::Malformed {
+                raw,
+                content_type,
+                reason,
+            } => reject(ctx, &tenant, &source_name, raw, content_type, reason),
         });
         step::drain(ctx);
     }
@@ -66,18 +77,46 @@ fn reject(
 ) -> EventResult {
     let position = ctx.next_sequence();
     let (tenant, source_name) = (tenant.clone(), source_name.clone());
-    ctx.emit(Event::RecordRejected { tenant, source_name, raw, content_type, reason: reason.clone() });
+    ctx.emit(Event::RecordRejected {
+        tenant,
+        source_name,
+        raw,
+        content_type,
+        reason: reason.clone(),
+    });
     let (source, id) = (Arc::from(""), Arc::from(""));
-    EventResult { source, id, position, outcome: Outcome::Rejected, matches: Vec::new(), duplicate_of: None, reason }
+    EventResult {
+        source,
+        id,
+        position,
+        outcome: Outcome::Rejected,
+        matches: Vec::new(),
+        duplicate_of: None,
+        reason,
+    }
 }
 
-fn take_in(ctx: &mut Ctx<'_>, tenant: &Arc<str>, source_name: &Arc<str>, event: Arc<CloudEvent>) -> EventResult {
+fn take_in(
+    ctx: &mut Ctx<'_>,
+    tenant: &Arc<str>,
+    source_name: &Arc<str>,
+    event: Arc<CloudEvent>,
+) -> EventResult {
     let position = ctx.next_sequence();
     let identity = u128::from_be_bytes(event.identity_hash(tenant).0);
     let content = u128::from_be_bytes(event.content_hash().0);
     let (source, id): (Arc<str>, Arc<str>) = (event.source().into(), event.id().into());
     if let Some(first) = dedup::find(ctx.keep(), identity) {
-        return repeat(ctx, tenant, source_name, source, id, identity, content, &first);
+        return repeat(
+            ctx,
+            tenant,
+            source_name,
+            source,
+            id,
+            identity,
+            content,
+            &first,
+        );
     }
     ctx.emit(Event::CloudEventReceived {
         tenant: tenant.clone(),
@@ -90,12 +129,31 @@ fn take_in(ctx: &mut Ctx<'_>, tenant: &Arc<str>, source_name: &Arc<str>, event: 
     let (outcome, reason) = whole(&event, &matches);
     let bucket = bucket(ctx);
     let reason: Arc<str> = reason.into();
-    ctx.emit(Event::CloudEventRouted { position, outcome, matches: matches.clone(), reason: reason.clone(), identity, content, bucket });
+    ctx.emit(Event::CloudEventRouted {
+        position,
+        outcome,
+        matches: matches.clone(),
+        reason: reason.clone(),
+        identity,
+        content,
+        bucket,
+    });
     bound_window(ctx);
-    EventResult { source, id, position, outcome, matches, duplicate_of: None, reason }
+    EventResult {
+        source,
+        id,
+        position,
+        outcome,
+        matches,
+        duplicate_of: None,
+        reason,
+    }
 }
 
-#[expect(clippy::too_many_arguments, reason = "an event's fields, each used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "an event's fields, each used once"
+)]
 fn repeat(
     ctx: &mut Ctx<'_>,
     tenant: &Arc<str>,
@@ -112,7 +170,11 @@ fn repeat(
         "the same source and id was taken in at position {} with outcome {}{}",
         first.first.0,
         first.outcome.as_str(),
-        if same_content { "" } else { "; this one's content differs" }
+        if same_content {
+            ""
+        } else {
+            "; this one's content differs"
+        }
     );
     ctx.emit(Event::CloudEventRepeated {
         tenant: tenant.clone(),
@@ -125,24 +187,50 @@ fn repeat(
         same_content,
     });
     let duplicate_of: Option<Sequence> = Some(first.first);
-    EventResult { source, id, position, outcome: Outcome::Duplicate, matches: Vec::new(), duplicate_of, reason: reason.into() }
+    EventResult {
+        source,
+        id,
+        position,
+        outcome: Outcome::Duplicate,
+        matches: Vec::new(),
+        duplicate_of,
+        reason: reason.into(),
+    }
 }
 
 /// The outcome of the CloudEvent as a whole: the first that applies to any binding.
 fn whole(event: &CloudEvent, matches: &[Match]) -> (Outcome, String) {
     match matches.iter().min_by_key(|found| found.outcome) {
-        Some(first) => (first.outcome, format!("message '{}' of process '{}': {}", first.message, first.process_id, first.reason)),
-        None => (Outcome::NoMatch, format!("no deployed process has a message for type '{}'", event.event_type())),
+        Some(first) => (
+            first.outcome,
+            format!(
+                "message '{}' of process '{}': {}",
+                first.message, first.process_id, first.reason
+            ),
+        ),
+        None => (
+            Outcome::NoMatch,
+            format!(
+                "no deployed process has a message for type '{}'",
+                event.event_type()
+            ),
+        ),
     }
 }
 
 /// The bucket that takes in the next identity: a new one when the last is full by age or by count.
 fn bucket(ctx: &Ctx<'_>) -> u64 {
     let (window, limits) = (&ctx.keep().partition().dedup, ctx.limits());
-    let Some(last) = window.buckets.last() else { return window.lower };
+    let Some(last) = window.buckets.last() else {
+        return window.lower;
+    };
     let is_old = last.started.plus_ms(bucket_ms(limits)) <= ctx.now();
     let is_full = last.count >= (limits.dedup_ids_max / BUCKETS.unsigned_abs()).max(1);
-    if is_old || is_full { last.number + 1 } else { last.number }
+    if is_old || is_full {
+        last.number + 1
+    } else {
+        last.number
+    }
 }
 
 /// More identities than the window may hold: its oldest bucket goes, whatever its age.
@@ -163,7 +251,10 @@ fn route(ctx: &mut Ctx<'_>, tenant: &Arc<str>, event: &CloudEvent) -> Vec<Match>
         return Vec::new();
     }
     let context = event.as_context();
-    bindings.into_iter().map(|bound| meet_binding(ctx, tenant, event, &context, bound)).collect()
+    bindings
+        .into_iter()
+        .map(|bound| meet_binding(ctx, tenant, event, &context, bound))
+        .collect()
 }
 
 /// Why a binding does not publish its message.
@@ -173,10 +264,19 @@ struct Refused {
 }
 
 fn refuse<T>(outcome: Outcome, reason: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused { outcome, reason: reason.into() })
+    Err(Refused {
+        outcome,
+        reason: reason.into(),
+    })
 }
 
-fn meet_binding(ctx: &mut Ctx<'_>, tenant: &Arc<str>, event: &CloudEvent, context: &Context<'_>, bound: BindingEntry) -> Match {
+fn meet_binding(
+    ctx: &mut Ctx<'_>,
+    tenant: &Arc<str>,
+    event: &CloudEvent,
+    context: &Context<'_>,
+    bound: BindingEntry,
+) -> Match {
     let definition = ctx.definition(bound.definition);
     let binding = definition.process.message(bound.index).binding.as_ref();
     let mut found = Match {
@@ -213,12 +313,25 @@ fn prepare(
     let key = key(ctx, event, context, binding)?;
     let (correlation_key, key_kind) = key.unwrap_or_else(|| (Arc::from(""), KeyKind::Text));
     if correlation_key.len() > ctx.limits().index_text_bytes_max {
-        return refuse(Outcome::KeyError, format!("the key has {} bytes, which is too many", correlation_key.len()));
+        return refuse(
+            Outcome::KeyError,
+            format!(
+                "the key has {} bytes, which is too many",
+                correlation_key.len()
+            ),
+        );
     }
     found.correlation_key = correlation_key.clone();
     let starts = || messages::start_subscriptions(ctx.keep(), tenant, &bound.message);
-    if correlation_key.is_empty() && !starts().iter().any(|start| start.process_id == bound.process_id) {
-        return refuse(Outcome::KeyError, "the CloudEvent has no key for it, and the message starts no process");
+    if correlation_key.is_empty()
+        && !starts()
+            .iter()
+            .any(|start| start.process_id == bound.process_id)
+    {
+        return refuse(
+            Outcome::KeyError,
+            "the CloudEvent has no key for it, and the message starts no process",
+        );
     }
     let variables = variables(ctx, event, context, binding)?;
     let lock = binding.is_none_or(|binding| binding.lock);
@@ -232,30 +345,60 @@ fn prepare(
         cause: Cause {
             event_id: Some(event.id().into()),
             correlation_id: event.correlation_id().map(Arc::from),
-            traceparent: event.trace_parent().map(Arc::from).or_else(|| ctx.meta().traceparent.clone()),
+            traceparent: event
+                .trace_parent()
+                .map(Arc::from)
+                .or_else(|| ctx.meta().traceparent.clone()),
         },
-        binding: Some(FromBinding { process_id: bound.process_id.clone(), key_kind, lock }),
+        binding: Some(FromBinding {
+            process_id: bound.process_id.clone(),
+            key_kind,
+            lock,
+        }),
     })
 }
 
 /// How long the message may wait in the buffer; never past the CloudEvent's `expirytime`.
-fn time_to_live(ctx: &Ctx<'_>, event: &CloudEvent, binding: Option<&EventBinding>) -> Result<i64, Refused> {
-    let asked = binding.and_then(|binding| binding.ttl_ms).map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+fn time_to_live(
+    ctx: &Ctx<'_>,
+    event: &CloudEvent,
+    binding: Option<&EventBinding>,
+) -> Result<i64, Refused> {
+    let asked = binding
+        .and_then(|binding| binding.ttl_ms)
+        .map(|ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
     let ttl_ms = asked.unwrap_or(ctx.limits().binding_ttl_ms);
-    let Some(expires) = event.expiry_time() else { return Ok(ttl_ms) };
+    let Some(expires) = event.expiry_time() else {
+        return Ok(ttl_ms);
+    };
     let left = expires.unix_ms().saturating_sub(ctx.now().0);
     if left <= 0 {
-        return refuse(Outcome::Expired, format!("its expirytime {} is past", expires.as_str()));
+        return refuse(
+            Outcome::Expired,
+            format!("its expirytime {} is past", expires.as_str()),
+        );
     }
     Ok(ttl_ms.min(left))
 }
 
-fn check_filter(ctx: &Ctx<'_>, context: &Context<'_>, binding: Option<&EventBinding>) -> Result<(), Refused> {
-    let Some(filter) = binding.and_then(|binding| binding.filter.as_ref()) else { return Ok(()) };
+fn check_filter(
+    ctx: &Ctx<'_>,
+    context: &Context<'_>,
+    binding: Option<&EventBinding>,
+) -> Result<(), Refused> {
+    let Some(filter) = binding.and_then(|binding| binding.filter.as_ref()) else {
+        return Ok(());
+    };
     match expression::boolean(ctx, filter, Sight::Other(context)) {
         Ok(true) => Ok(()),
-        Ok(false) => refuse(Outcome::Filtered, format!("the filter '{}' is false", filter.text())),
-        Err(problem) => refuse(Outcome::Filtered, format!("the filter is not true: {}", problem.message)),
+        Ok(false) => refuse(
+            Outcome::Filtered,
+            format!("the filter '{}' is false", filter.text()),
+        ),
+        Err(problem) => refuse(
+            Outcome::Filtered,
+            format!("the filter is not true: {}", problem.message),
+        ),
     }
 }
 
@@ -267,9 +410,12 @@ fn key(
     binding: Option<&EventBinding>,
 ) -> Result<Option<(Arc<str>, KeyKind)>, Refused> {
     let Some(expr) = binding.and_then(|binding| binding.key.as_ref()) else {
-        return Ok(event.subject().map(|subject| (subject.into(), KeyKind::Text)));
+        return Ok(event
+            .subject()
+            .map(|subject| (subject.into(), KeyKind::Text)));
     };
-    let evaluation = expression::evaluate(ctx, expr, Sight::Other(context)).or_else(|error| refuse(Outcome::KeyError, error))?;
+    let evaluation = expression::evaluate(ctx, expr, Sight::Other(context))
+        .or_else(|error| refuse(Outcome::KeyError, error))?;
     if evaluation.value.is_null() {
         return Ok(None);
     }
@@ -277,17 +423,29 @@ fn key(
         Some(key) => Ok(Some(key)),
         None => {
             let found = expression::type_name(&evaluation.value);
-            refuse(Outcome::KeyError, format!("the key '{}' is neither a text nor a number, but '{found}'", expr.text()))
+            refuse(
+                Outcome::KeyError,
+                format!(
+                    "the key '{}' is neither a text nor a number, but '{found}'",
+                    expr.text()
+                ),
+            )
         }
     }
 }
 
 /// A JSON object's members are the variables; anything else becomes the variable `data`.
-fn variables(ctx: &Ctx<'_>, event: &CloudEvent, context: &Context<'_>, binding: Option<&EventBinding>) -> Result<Document, Refused> {
+fn variables(
+    ctx: &Ctx<'_>,
+    event: &CloudEvent,
+    context: &Context<'_>,
+    binding: Option<&EventBinding>,
+) -> Result<Document, Refused> {
     let stored = match binding.and_then(|binding| binding.variables.as_ref()) {
         None => event.stored_data(),
         Some(expr) => {
-            let evaluation = expression::evaluate(ctx, expr, Sight::Other(context)).or_else(|error| refuse(Outcome::KeyError, error))?;
+            let evaluation = expression::evaluate(ctx, expr, Sight::Other(context))
+                .or_else(|error| refuse(Outcome::KeyError, error))?;
             let value: Value = evaluation.value;
             msgpack::to_msgpack(&value)
         }
@@ -308,13 +466,28 @@ fn publish(ctx: &mut Ctx<'_>, publication: Publication, found: &mut Match) {
         Some(met) => {
             found.instance = Some(met.instance);
             match (met.started, key.is_empty()) {
-                (true, true) => (Outcome::Started, format!("started process instance {}", met.instance)),
-                (true, false) => (Outcome::Started, format!("started process instance {} with key '{key}'", met.instance)),
-                (false, _) => (Outcome::Correlated, format!("process instance {} waited for key '{key}'", met.instance)),
+                (true, true) => (
+                    Outcome::Started,
+                    format!("started process instance {}", met.instance),
+                ),
+                (true, false) => (
+                    Outcome::Started,
+                    format!("started process instance {} with key '{key}'", met.instance),
+                ),
+                (false, _) => (
+                    Outcome::Correlated,
+                    format!("process instance {} waited for key '{key}'", met.instance),
+                ),
             }
         }
-        None if ttl_ms <= 0 => (Outcome::Expired, format!("{nobody}, and the message is not kept")),
-        None => (Outcome::Buffered, format!("{nobody}; kept for {} s", ttl_ms as f64 / 1000.0)),
+        None if ttl_ms <= 0 => (
+            Outcome::Expired,
+            format!("{nobody}, and the message is not kept"),
+        ),
+        None => (
+            Outcome::Buffered,
+            format!("{nobody}; kept for {} s", ttl_ms as f64 / 1000.0),
+        ),
     };
     found.outcome = outcome;
     found.reason = reason.into();
@@ -327,10 +500,14 @@ fn why_nobody(publication: &Publication, candidates: &Candidates) -> String {
     match (candidates.locked.first(), candidates.other_kind, kind) {
         (Some((_, holder)), ..) => format!("process instance {holder} holds the key '{key}'"),
         (None, Some(instance), Some(KeyKind::Text)) => {
-            format!("process instance {instance} waits for the number {key}, but the key is the text \"{key}\"")
+            format!(
+                "process instance {instance} waits for the number {key}, but the key is the text \"{key}\""
+            )
         }
         (None, Some(instance), _) => {
-            format!("process instance {instance} waits for the text \"{key}\", but the key is the number {key}")
+            format!(
+                "process instance {instance} waits for the text \"{key}\", but the key is the number {key}"
+            )
         }
         (None, None, _) => format!("nobody waits for key '{key}' yet"),
     }

@@ -14,18 +14,28 @@ const RESOLVE: &str = "RESOLVE";
 
 pub(super) fn resolve(ctx: &mut Ctx<'_>, key: IncidentKey) -> Result<Response, Rejection> {
     let (instance, incident) = find(ctx, key).ok_or_else(|| {
-        let reason = format!("Expected to resolve incident with key '{key}', but no such incident was found");
+        let reason = format!(
+            "Expected to resolve incident with key '{key}', but no such incident was found"
+        );
         Rejection::not_found(RESOLVE, reason)
     })?;
     if let Some(job) = incident.job {
         check_retries(ctx, instance, key, job)?;
     }
-    ctx.emit(Event::IncidentResolved { incident: key, instance, element: incident.element, job: incident.job });
+    ctx.emit(Event::IncidentResolved {
+        incident: key,
+        instance,
+        element: incident.element,
+        job: incident.job,
+    });
     match incident.job {
         Some(job) => job_work::make_available(ctx, instance, job, AvailableCause::IncidentResolved),
         // What waited while the instance was set aside comes by itself: it is due, or published again.
         None if incident.kind == IncidentKind::Quarantined => {}
-        None => ctx.push(Step::Retry { instance, element: incident.element }),
+        None => ctx.push(Step::Retry {
+            instance,
+            element: incident.element,
+        }),
     }
     Ok(Response::Done)
 }
@@ -35,12 +45,21 @@ fn find(ctx: &mut Ctx<'_>, key: IncidentKey) -> Option<(ProcessInstanceKey, Inci
     if !ctx.pin(instance) {
         return None;
     }
-    let incident = ctx.instance(instance).incidents.iter().find(|incident| incident.key == key)?;
+    let incident = ctx
+        .instance(instance)
+        .incidents
+        .iter()
+        .find(|incident| incident.key == key)?;
     Some((instance, *incident))
 }
 
 /// Resolving gives the job to a worker again, which needs a retry.
-fn check_retries(ctx: &Ctx<'_>, instance: ProcessInstanceKey, incident: IncidentKey, job: JobKey) -> Result<(), Rejection> {
+fn check_retries(
+    ctx: &Ctx<'_>,
+    instance: ProcessInstanceKey,
+    incident: IncidentKey,
+    job: JobKey,
+) -> Result<(), Rejection> {
     let retries = ctx.instance(instance).job(job).map_or(0, |job| job.retries);
     if retries > 0 {
         return Ok(());

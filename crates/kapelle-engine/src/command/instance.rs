@@ -21,7 +21,9 @@ pub(super) fn create(ctx: &mut Ctx<'_>, command: CreateInstance) -> Result<Respo
     check::document(ctx, CREATE, &command.variables)?;
     if let Some(request) = &command.idempotency_key {
         check::index_text(ctx, CREATE, "idempotency key", request)?;
-        if let Some(first) = requests::find(ctx.keep(), &command.tenant, request).filter(|first| first.until > ctx.now()) {
+        if let Some(first) = requests::find(ctx.keep(), &command.tenant, request)
+            .filter(|first| first.until > ctx.now())
+        {
             return Ok(repeat(ctx, &command, first));
         }
     }
@@ -42,12 +44,20 @@ pub(super) fn create(ctx: &mut Ctx<'_>, command: CreateInstance) -> Result<Respo
     if let Some(request) = command.idempotency_key {
         let until = ctx.now().plus_ms(ctx.limits().request_window_ms);
         let (tenant, definition) = (command.tenant, definition.key);
-        ctx.emit(Event::RequestRemembered { tenant, request, instance, definition, until });
+        ctx.emit(Event::RequestRemembered {
+            tenant,
+            request,
+            instance,
+            definition,
+            until,
+        });
     }
     if is_awaited {
         return Ok(Response::Deferred { instance });
     }
-    Ok(Response::InstanceCreated(process::created(ctx.instance(instance))))
+    Ok(Response::InstanceCreated(process::created(
+        ctx.instance(instance),
+    )))
 }
 
 /// The answer to a request that was here before.
@@ -64,22 +74,35 @@ fn repeat(ctx: &mut Ctx<'_>, command: &CreateInstance, first: requests::RequestE
     })
 }
 
-fn find_definition(ctx: &mut Ctx<'_>, command: &CreateInstance) -> Result<Arc<Definition>, Rejection> {
+fn find_definition(
+    ctx: &mut Ctx<'_>,
+    command: &CreateInstance,
+) -> Result<Arc<Definition>, Rejection> {
     let tenant = &command.tenant;
     let (found, wanted): (Option<DefinitionKey>, String) = match &command.process {
         ProcessSelector::Key(key) => {
-            let entry = definitions::by_key(ctx.keep(), *key).filter(|entry| entry.tenant == *tenant);
+            let entry =
+                definitions::by_key(ctx.keep(), *key).filter(|entry| entry.tenant == *tenant);
             (entry.map(|_| *key), format!("with key '{key}'"))
         }
         ProcessSelector::Latest { process_id } => {
             check::index_text(ctx, CREATE, "process id", process_id)?;
             let latest = definitions::latest(ctx.keep(), tenant, process_id);
-            (latest.map(|latest| latest.definition), format!("with process ID '{process_id}'"))
+            (
+                latest.map(|latest| latest.definition),
+                format!("with process ID '{process_id}'"),
+            )
         }
-        ProcessSelector::Version { process_id, version } => {
+        ProcessSelector::Version {
+            process_id,
+            version,
+        } => {
             check::index_text(ctx, CREATE, "process id", process_id)?;
             let found = definitions::by_version(ctx.keep(), tenant, process_id, *version);
-            (found, format!("with process ID '{process_id}' and version '{version}'"))
+            (
+                found,
+                format!("with process ID '{process_id}' and version '{version}'"),
+            )
         }
     };
     let reason = || format!("Expected to find process definition {wanted}, but none found");
@@ -87,7 +110,10 @@ fn find_definition(ctx: &mut Ctx<'_>, command: &CreateInstance) -> Result<Arc<De
     Ok(ctx.definition(key))
 }
 
-pub(super) fn cancel(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) -> Result<Response, Rejection> {
+pub(super) fn cancel(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+) -> Result<Response, Rejection> {
     let root = find_root(ctx, instance).ok_or_else(|| {
         let reason = format!("Expected to cancel a process instance with key '{instance}', but no such process was found");
         Rejection::not_found(CANCEL, reason)
@@ -96,13 +122,28 @@ pub(super) fn cancel(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) -> Result<
     Ok(Response::Done)
 }
 
-pub(super) fn quarantine(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, reason: Arc<str>) -> Result<Response, Rejection> {
+pub(super) fn quarantine(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    reason: Arc<str>,
+) -> Result<Response, Rejection> {
     let Some(root) = find_root(ctx, instance) else {
-        return Err(Rejection::not_found("QUARANTINE", format!("Expected to set aside the process instance with key '{instance}', but no such process was found")));
+        return Err(Rejection::not_found(
+            "QUARANTINE",
+            format!(
+                "Expected to set aside the process instance with key '{instance}', but no such process was found"
+            ),
+        ));
     };
     if ctx.instance(instance).quarantined.is_none() {
-        ctx.emit(Event::InstanceQuarantined { instance, reason: reason.clone() });
-        let problem = Problem::new(IncidentKind::Quarantined, format!("The engine failed on this process instance and has set it aside: {reason}"));
+        ctx.emit(Event::InstanceQuarantined {
+            instance,
+            reason: reason.clone(),
+        });
+        let problem = Problem::new(
+            IncidentKind::Quarantined,
+            format!("The engine failed on this process instance and has set it aside: {reason}"),
+        );
         problem::raise(ctx, &root, None, problem);
     }
     Ok(Response::Done)

@@ -13,9 +13,16 @@ use crate::state::instance::JobState;
 use crate::state::jobs::{self as index, HandedOut};
 use crate::step::Step;
 
-pub(super) fn announce(ctx: &mut Ctx<'_>, epoch: u64, incarnation: u64) -> Result<Response, Rejection> {
+pub(super) fn announce(
+    ctx: &mut Ctx<'_>,
+    epoch: u64,
+    incarnation: u64,
+) -> Result<Response, Rejection> {
     ctx.emit(Event::LeaderAnnounced { epoch, incarnation });
-    ctx.push(Step::ReleasePushed { at: Timestamp(i64::MIN), job: JobKey(0) });
+    ctx.push(Step::ReleasePushed {
+        at: Timestamp(i64::MIN),
+        job: JobKey(0),
+    });
     Ok(Response::Done)
 }
 
@@ -25,15 +32,27 @@ pub(crate) fn release_pushed(ctx: &mut Ctx<'_>, at: Timestamp, job: JobKey) {
     if handed_out.len() == max
         && let Some(last) = handed_out.last()
     {
-        ctx.push(Step::ReleasePushed { at: last.deadline, job: last.job });
+        ctx.push(Step::ReleasePushed {
+            at: last.deadline,
+            job: last.job,
+        });
     }
     let incarnation = ctx.incarnation();
     for HandedOut { job, owner, .. } in handed_out {
-        let DueOwner::PushedJob { instance, incarnation: earlier } = owner else { continue };
+        let DueOwner::PushedJob {
+            instance,
+            incarnation: earlier,
+        } = owner
+        else {
+            continue;
+        };
         if earlier == incarnation || !ctx.pin(instance) {
             continue;
         }
-        let is_activated = ctx.instance(instance).job(job).is_some_and(|job| job.state == JobState::Activated);
+        let is_activated = ctx
+            .instance(instance)
+            .job(job)
+            .is_some_and(|job| job.state == JobState::Activated);
         if is_activated {
             jobs::make_available(ctx, instance, job, AvailableCause::LeaderChanged);
         }

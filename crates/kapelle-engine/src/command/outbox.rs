@@ -19,11 +19,20 @@ pub(super) fn ack(ctx: &mut Ctx<'_>, entry: OutboxKey) -> Result<Response, Rejec
     Ok(Response::Done)
 }
 
-pub(super) fn bury(ctx: &mut Ctx<'_>, entry: OutboxKey, attempts: u32, error: Arc<str>) -> Result<Response, Rejection> {
+pub(super) fn bury(
+    ctx: &mut Ctx<'_>,
+    entry: OutboxKey,
+    attempts: u32,
+    error: Arc<str>,
+) -> Result<Response, Rejection> {
     check_pending(ctx, BURY, entry)?;
     let mut text = error.to_string();
     problem::truncate(&mut text, ctx.limits().incident_text_bytes_max);
-    ctx.emit(Event::OutboxBuried { entry, attempts, error: text.into() });
+    ctx.emit(Event::OutboxBuried {
+        entry,
+        attempts,
+        error: text.into(),
+    });
     Ok(Response::Done)
 }
 
@@ -32,6 +41,7 @@ fn check_pending(ctx: &Ctx<'_>, intent: &'static str, entry: OutboxKey) -> Resul
     if ctx.keep().get(&tables::outbox_pending(entry)).is_some() {
         return Ok(());
     }
-    let reason = format!("Expected to find outgoing CloudEvent with key '{entry}', but it is not pending");
+    let reason =
+        format!("Expected to find outgoing CloudEvent with key '{entry}', but it is not pending");
     Err(Rejection::not_found(intent, reason))
 }

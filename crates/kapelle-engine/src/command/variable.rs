@@ -17,7 +17,11 @@ pub(super) fn set(ctx: &mut Ctx<'_>, command: &SetVariables) -> Result<Response,
         Rejection::not_found(UPDATE, reason)
     })?;
     check::document_for(ctx, UPDATE, &command.variables, instance)?;
-    let reach = if command.local { Reach::Local } else { Reach::Propagate };
+    let reach = if command.local {
+        Reach::Local
+    } else {
+        Reach::Propagate
+    };
     variables::merge(ctx, instance, scope, reach, &command.variables);
     Ok(Response::VariablesSet { key: scope.0 })
 }
@@ -25,7 +29,12 @@ pub(super) fn set(ctx: &mut Ctx<'_>, command: &SetVariables) -> Result<Response,
 /// A key names a whole instance, or an element that rests in one.
 fn find_instance(ctx: &mut Ctx<'_>, command: &SetVariables) -> Option<ProcessInstanceKey> {
     let scope = command.scope;
-    let candidates = [Some(ProcessInstanceKey(scope.0)), jobs::instance_of_element(ctx.keep(), scope)];
-    let is_in = |instance: &ProcessInstanceKey| ctx.pin(*instance) && ctx.instance(*instance).element(scope).is_some();
+    let candidates = [
+        Some(ProcessInstanceKey(scope.0)),
+        jobs::instance_of_element(ctx.keep(), scope),
+    ];
+    let is_in = |instance: &ProcessInstanceKey| {
+        ctx.pin(*instance) && ctx.instance(*instance).element(scope).is_some()
+    };
     candidates.into_iter().flatten().find(is_in)
 }

@@ -11,7 +11,9 @@ use crate::mapping;
 use crate::problem::{self, Problem};
 
 pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, action: &Action) -> Result<(), Problem> {
-    let Action::Job(job) = action else { return publish::activate(ctx, at, action) };
+    let Action::Job(job) = action else {
+        return publish::activate(ctx, at, action);
+    };
     let job = jobs::evaluate(ctx, at, job)?;
     let waits = waiting::for_boundary_events(ctx, at)?;
     waiting::open(ctx, at, waits);
@@ -24,7 +26,11 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, action: &Action) -> Result<()
 
 /// A worker has done it: its result becomes variables, and the token goes on.
 pub(crate) fn job_completed(ctx: &mut Ctx<'_>, at: &At, result: &Document) {
-    ctx.emit(Event::ElementCompleting { instance: at.instance, key: at.key, element: at.index });
+    ctx.emit(Event::ElementCompleting {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+    });
     if let Err(problem) = mapping::outputs(ctx, at, Some(result)) {
         return problem::raise(ctx, at, None, problem);
     }

@@ -12,7 +12,9 @@
 use kapelle_model::graph::{Boundary, BoundaryTrigger};
 
 use crate::ctx::Ctx;
-use crate::element::{At, activated, complete as complete_element, completed, leave, own_payload, token};
+use crate::element::{
+    At, activated, complete as complete_element, completed, leave, own_payload, token,
+};
 use crate::problem::Problem;
 use crate::variables::{self, Reach};
 

@@ -6,7 +6,9 @@
 use kapelle_model::graph::EndBehavior;
 
 use crate::ctx::Ctx;
-use crate::element::{At, activated, complete as complete_element, completed, error, leave, publish, terminate, token};
+use crate::element::{
+    At, activated, complete as complete_element, completed, error, leave, publish, terminate, token,
+};
 use crate::expression::{self, Sight};
 use crate::mapping;
 use crate::problem::Problem;

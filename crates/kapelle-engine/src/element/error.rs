@@ -21,27 +21,45 @@ pub(crate) struct Catcher {
 }
 
 /// Looks for the catcher of an error that is thrown at `from`.
-pub(crate) fn find_catcher(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, from: ElementInstanceKey, code: &str) -> Option<Catcher> {
+pub(crate) fn find_catcher(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    from: ElementInstanceKey,
+    code: &str,
+) -> Option<Catcher> {
     let definition = ctx.definition_of(instance);
     let aggregate = ctx.instance(instance);
     aggregate.scopes(from).find_map(|host| {
         let activity = aggregate.element(host)?.element;
         let boundary_events = definition.element(activity).boundary.iter().copied();
-        let catches = |boundary: ElementIndex, wanted: Option<&str>| match &definition.element(boundary).kind {
-            ElementKind::BoundaryEvent(event) => match &event.trigger {
-                BoundaryTrigger::Error { code } => code.as_deref() == wanted,
+        let catches =
+            |boundary: ElementIndex, wanted: Option<&str>| match &definition.element(boundary).kind
+            {
+                ElementKind::BoundaryEvent(event) => match &event.trigger {
+                    BoundaryTrigger::Error { code } => code.as_deref() == wanted,
+                    _ => false,
+                },
                 _ => false,
-            },
-            _ => false,
-        };
-        let specific = boundary_events.clone().find(|boundary| catches(*boundary, Some(code)));
-        let boundary = specific.or_else(|| boundary_events.clone().find(|boundary| catches(*boundary, None)))?;
+            };
+        let specific = boundary_events
+            .clone()
+            .find(|boundary| catches(*boundary, Some(code)));
+        let boundary = specific.or_else(|| {
+            boundary_events
+                .clone()
+                .find(|boundary| catches(*boundary, None))
+        })?;
         Some(Catcher { host, boundary })
     })
 }
 
 /// The catcher's host is interrupted, and its boundary event goes on with `variables`.
-pub(crate) fn catch(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, catcher: &Catcher, variables: Document) {
+pub(crate) fn catch(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    catcher: &Catcher,
+    variables: Document,
+) {
     let host = At::find(ctx, instance, catcher.host).expect("the catcher was just found");
     trigger(ctx, &host, catcher.boundary, variables, Cause::default());
 }
@@ -68,7 +86,10 @@ pub(crate) fn unhandled(ctx: &Ctx<'_>, at: &At, code: &str, message: &str) -> Pr
     if available.is_empty() {
         text.push_str(" No error events are available in the scope.");
     } else {
-        text.push_str(&format!(" Available error events are [{}]", available.join(", ")));
+        text.push_str(&format!(
+            " Available error events are [{}]",
+            available.join(", ")
+        ));
     }
     Problem::new(IncidentKind::UnhandledErrorEvent, text)
 }
@@ -76,10 +97,17 @@ pub(crate) fn unhandled(ctx: &Ctx<'_>, at: &At, code: &str, message: &str) -> Pr
 /// Codes that somebody around would catch, the nearest first.
 fn catchable_codes(ctx: &Ctx<'_>, at: &At) -> Vec<String> {
     let aggregate = ctx.instance(at.instance);
-    let activities = aggregate.scopes(at.key).filter_map(|key| Some(at.definition.element(aggregate.element(key)?.element)));
-    let boundary_events = activities.flat_map(|activity| &activity.boundary).map(|index| &at.definition.element(*index).kind);
+    let activities = aggregate
+        .scopes(at.key)
+        .filter_map(|key| Some(at.definition.element(aggregate.element(key)?.element)));
+    let boundary_events = activities
+        .flat_map(|activity| &activity.boundary)
+        .map(|index| &at.definition.element(*index).kind);
     let code = |kind: &ElementKind| match kind {
-        ElementKind::BoundaryEvent(Boundary { trigger: BoundaryTrigger::Error { code: Some(code) }, .. }) => Some(code.to_string()),
+        ElementKind::BoundaryEvent(Boundary {
+            trigger: BoundaryTrigger::Error { code: Some(code) },
+            ..
+        }) => Some(code.to_string()),
         _ => None,
     };
     boundary_events.filter_map(code).collect()

@@ -27,11 +27,23 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At) -> Result<(), Problem> {
 /// `successor` was met: it is entered with what came, before anything else can happen in its scope.
 pub(super) fn go_on_with(ctx: &mut Ctx<'_>, at: &At, successor: ElementIndex) {
     let (instance, scope) = (at.instance, at.scope);
-    ctx.emit(Event::ElementCompleting { instance, key: at.key, element: at.index });
+    ctx.emit(Event::ElementCompleting {
+        instance,
+        key: at.key,
+        element: at.index,
+    });
     completed(ctx, at);
     let flows = &at.element().outgoing;
-    let flow = flows.iter().copied().find(|flow| at.definition.process.flow(*flow).target == successor);
+    let flow = flows
+        .iter()
+        .copied()
+        .find(|flow| at.definition.process.flow(*flow).target == successor);
     let flow = flow.expect("the gateway waits only for its successors");
-    ctx.emit(Event::FlowTaken { instance, scope, flow, target: successor });
+    ctx.emit(Event::FlowTaken {
+        instance,
+        scope,
+        flow,
+        target: successor,
+    });
     activate_element(ctx, instance, scope, successor, Some(flow), Some(at.key));
 }

@@ -14,10 +14,18 @@ use crate::event::{Event, IncidentKind};
 use crate::expression::{self, Sight};
 use crate::problem::Problem;
 
-pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, default: Option<FlowIndex>) -> Result<(), Problem> {
+pub(super) fn activate(
+    ctx: &mut Ctx<'_>,
+    at: &At,
+    default: Option<FlowIndex>,
+) -> Result<(), Problem> {
     let flow = choose(ctx, at, default)?;
     activated(ctx, at);
-    ctx.emit(Event::ElementCompleting { instance: at.instance, key: at.key, element: at.index });
+    ctx.emit(Event::ElementCompleting {
+        instance: at.instance,
+        key: at.key,
+        element: at.index,
+    });
     completed(ctx, at);
     match flow {
         Some(flow) => token::take(ctx, at, flow),
@@ -26,7 +34,11 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, default: Option<FlowIndex>) -
     Ok(())
 }
 
-fn choose(ctx: &Ctx<'_>, at: &At, default: Option<FlowIndex>) -> Result<Option<FlowIndex>, Problem> {
+fn choose(
+    ctx: &Ctx<'_>,
+    at: &At,
+    default: Option<FlowIndex>,
+) -> Result<Option<FlowIndex>, Problem> {
     let outgoing = &at.element().outgoing;
     for &flow in outgoing.iter().rev().filter(|flow| Some(**flow) != default) {
         let Some(condition) = &at.definition.process.flow(flow).condition else {

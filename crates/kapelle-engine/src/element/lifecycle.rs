@@ -37,7 +37,9 @@ impl ElementState {
             (Self::Activating, LifecycleStep::Activated) => Some(Self::Activated),
             (Self::Activated, LifecycleStep::Completing) => Some(Self::Completing),
             (Self::Completing, LifecycleStep::Completed) => Some(Self::Completed),
-            (Self::Activating | Self::Activated | Self::Completing, LifecycleStep::Terminating) => Some(Self::Terminating),
+            (Self::Activating | Self::Activated | Self::Completing, LifecycleStep::Terminating) => {
+                Some(Self::Terminating)
+            }
             (Self::Terminating, LifecycleStep::Terminated) => Some(Self::Terminated),
             _ => None,
         }
@@ -70,9 +72,22 @@ mod tests {
         use ElementState as S;
         use LifecycleStep as L;
         let mut mermaid = String::from("stateDiagram-v2\n    [*] --> Activating\n");
-        for state in [S::Activating, S::Activated, S::Completing, S::Completed, S::Terminating, S::Terminated] {
+        for state in [
+            S::Activating,
+            S::Activated,
+            S::Completing,
+            S::Completed,
+            S::Terminating,
+            S::Terminated,
+        ] {
             let mut last = true;
-            for step in [L::Activated, L::Completing, L::Completed, L::Terminating, L::Terminated] {
+            for step in [
+                L::Activated,
+                L::Completing,
+                L::Completed,
+                L::Terminating,
+                L::Terminated,
+            ] {
                 if let Some(next) = state.next(step) {
                     last = false;
                     writeln!(mermaid, "    {state:?} --> {next:?}").unwrap();

@@ -21,17 +21,30 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At) -> Result<(), Problem> {
 }
 
 /// A token has come to `gateway`. If that is a join, says so, and enters it if it was the last one missing.
-pub(crate) fn arrive(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, scope: ElementInstanceKey, gateway: ElementIndex) -> bool {
+pub(crate) fn arrive(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    scope: ElementInstanceKey,
+    gateway: ElementIndex,
+) -> bool {
     let definition = ctx.definition_of(instance);
     let element = definition.element(gateway);
     if !matches!(element.kind, ElementKind::ParallelGateway) || element.incoming.len() < 2 {
         return false;
     }
     let tokens = &ctx.instance(instance).tokens;
-    let has_token = |flow| tokens.iter().any(|token| token.scope == scope && token.flow == flow);
+    let has_token = |flow| {
+        tokens
+            .iter()
+            .any(|token| token.scope == scope && token.flow == flow)
+    };
     if element.incoming.iter().all(|flow| has_token(*flow)) {
         // In one step: between the two nothing may think that the scope is empty.
-        ctx.emit(Event::JoinConsumed { instance, scope, gateway });
+        ctx.emit(Event::JoinConsumed {
+            instance,
+            scope,
+            gateway,
+        });
         activate_element(ctx, instance, scope, gateway, None, None);
     }
     true

@@ -39,13 +39,35 @@ impl Start {
     /// At that start event, with nothing else.
     pub(crate) fn at(element: ElementIndex, cause: Cause) -> Self {
         let variables = Document::empty();
-        Self { element, variables, trigger: None, awaited: None, tags: Vec::new(), business_id: None, start_lock: None, cause }
+        Self {
+            element,
+            variables,
+            trigger: None,
+            awaited: None,
+            tags: Vec::new(),
+            business_id: None,
+            start_lock: None,
+            cause,
+        }
     }
 }
 
-pub(crate) fn activate(ctx: &mut Ctx<'_>, definition: &Arc<Definition>, start: Start) -> ProcessInstanceKey {
+pub(crate) fn activate(
+    ctx: &mut Ctx<'_>,
+    definition: &Arc<Definition>,
+    start: Start,
+) -> ProcessInstanceKey {
     let instance = ProcessInstanceKey(ctx.new_key());
-    let Start { element, variables, trigger, awaited, tags, business_id, start_lock, cause } = start;
+    let Start {
+        element,
+        variables,
+        trigger,
+        awaited,
+        tags,
+        business_id,
+        start_lock,
+        cause,
+    } = start;
     ctx.emit(Event::InstanceCreated(Box::new(InstanceCreated {
         instance,
         definition: definition.key,
@@ -60,13 +82,36 @@ pub(crate) fn activate(ctx: &mut Ctx<'_>, definition: &Arc<Definition>, start: S
         cause: cause.clone(),
     })));
     let (key, root) = (instance.root(), ElementIndex::ROOT);
-    ctx.emit(Event::ElementActivating { instance, key, element: root, scope: key, flow: None, trigger_of: None });
+    ctx.emit(Event::ElementActivating {
+        instance,
+        key,
+        element: root,
+        scope: key,
+        flow: None,
+        trigger_of: None,
+    });
     variables::merge(ctx, instance, key, Reach::Local, &variables);
-    ctx.emit(Event::ElementActivated { instance, key, element: root, rests: false });
+    ctx.emit(Event::ElementActivated {
+        instance,
+        key,
+        element: root,
+        rests: false,
+    });
     if let Some(variables) = trigger {
-        ctx.emit(Event::BpmnEventTriggered(Box::new(BpmnEventTriggered { instance, waiting: key, element, variables, cause })));
+        ctx.emit(Event::BpmnEventTriggered(Box::new(BpmnEventTriggered {
+            instance,
+            waiting: key,
+            element,
+            variables,
+            cause,
+        })));
     }
-    ctx.push(Step::Activate { instance, scope: key, element, flow: None });
+    ctx.push(Step::Activate {
+        instance,
+        scope: key,
+        element,
+        flow: None,
+    });
     instance
 }
 
@@ -89,7 +134,9 @@ pub(super) fn terminated(ctx: &mut Ctx<'_>, at: &At) {
     let is_awaited = ctx.instance(at.instance).awaited.is_some();
     end(ctx, at, false);
     if is_awaited {
-        ctx.effect(Effect::InstanceEndedEarly { instance: at.instance });
+        ctx.effect(Effect::InstanceEndedEarly {
+            instance: at.instance,
+        });
     }
 }
 
@@ -97,11 +144,25 @@ fn end(ctx: &mut Ctx<'_>, at: &At, completed: bool) {
     let instance = ctx.instance(at.instance);
     let lock = instance.start_lock.clone();
     let (tenant, process_id) = (instance.tenant.clone(), instance.process_id.clone());
-    ctx.emit(Event::InstanceEnded(InstanceEnded { instance: at.instance, definition: at.definition.key, completed }));
+    ctx.emit(Event::InstanceEnded(InstanceEnded {
+        instance: at.instance,
+        definition: at.definition.key,
+        completed,
+    }));
     if let Some(correlation_key) = lock {
-        let (tenant_too, process_id_too, key_too) = (tenant.clone(), process_id.clone(), correlation_key.clone());
-        ctx.emit(Event::StartLockReleased { tenant, process_id, correlation_key, instance: at.instance });
-        ctx.push(Step::StartBuffered { tenant: tenant_too, process_id: process_id_too, correlation_key: key_too });
+        let (tenant_too, process_id_too, key_too) =
+            (tenant.clone(), process_id.clone(), correlation_key.clone());
+        ctx.emit(Event::StartLockReleased {
+            tenant,
+            process_id,
+            correlation_key,
+            instance: at.instance,
+        });
+        ctx.push(Step::StartBuffered {
+            tenant: tenant_too,
+            process_id: process_id_too,
+            correlation_key: key_too,
+        });
     }
 }
 

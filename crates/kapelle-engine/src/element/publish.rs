@@ -32,21 +32,39 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, action: &Action) -> Result<()
 
 fn publish_message(ctx: &mut Ctx<'_>, at: &At, publish: &PublishMessage) -> Result<(), Problem> {
     let sight = Sight::Scope(at.instance, at.key);
-    let name = expression::text(ctx, &at.definition.process.message(publish.message).name, sight)?;
+    let name = expression::text(
+        ctx,
+        &at.definition.process.message(publish.message).name,
+        sight,
+    )?;
     let correlation_key = match &publish.correlation_key {
         None => Arc::from(""),
         Some(kapelle_model::graph::Text::Static(key)) => key.clone(),
-        Some(kapelle_model::graph::Text::Expr(expr)) => expression::correlation_key(ctx, expr, sight)?.0,
+        Some(kapelle_model::graph::Text::Expr(expr)) => {
+            expression::correlation_key(ctx, expr, sight)?.0
+        }
     };
-    let message_id = expression::optional_text(ctx, publish.message_id.as_ref(), sight)?.unwrap_or_else(|| Arc::from(""));
-    for (what, text) in [("message name", &name), ("correlation key", &correlation_key), ("message id", &message_id)] {
+    let message_id = expression::optional_text(ctx, publish.message_id.as_ref(), sight)?
+        .unwrap_or_else(|| Arc::from(""));
+    for (what, text) in [
+        ("message name", &name),
+        ("correlation key", &correlation_key),
+        ("message id", &message_id),
+    ] {
         expression::check_index_text(ctx, what, text)?;
     }
     let ttl_ms = time_to_live(ctx, publish, sight)?;
     // As in Zeebe: what the input mappings made, and nothing of the scopes around.
     let variables = variables::local(ctx.instance(at.instance), at.key, &[]);
     let tenant = at.definition.tenant.clone();
-    let message = Box::new(command::PublishMessage { tenant, name, correlation_key, message_id, ttl_ms, variables });
+    let message = Box::new(command::PublishMessage {
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+        ttl_ms,
+        variables,
+    });
     let cause = cause(ctx, at);
     ctx.push(Step::Publish { message, cause });
     Ok(())
@@ -55,14 +73,18 @@ fn publish_message(ctx: &mut Ctx<'_>, at: &At, publish: &PublishMessage) -> Resu
 fn time_to_live(ctx: &Ctx<'_>, publish: &PublishMessage, sight: Sight<'_>) -> Result<i64, Problem> {
     let value = match &publish.time_to_live {
         None => return Ok(0),
-        Some(kapelle_model::graph::Text::Static(text)) => TimerKind::Duration.parse(text).map_err(|error| Problem::extract_value(error.to_string()))?,
+        Some(kapelle_model::graph::Text::Static(text)) => TimerKind::Duration
+            .parse(text)
+            .map_err(|error| Problem::extract_value(error.to_string()))?,
         Some(kapelle_model::graph::Text::Expr(expr)) => {
             let value = kapelle_model::graph::TimerValue::Expr(expr.clone());
             expression::schedule(ctx, TimerKind::Duration, &value, sight)?.into_owned()
         }
     };
     match value {
-        Schedule::Duration(period) => Ok(period.after(ctx.now().0).saturating_sub(ctx.now().0).max(0)),
+        Schedule::Duration(period) => {
+            Ok(period.after(ctx.now().0).saturating_sub(ctx.now().0).max(0))
+        }
         Schedule::Date(_) | Schedule::Cycle(_) => unreachable!("read as a duration"),
     }
 }
@@ -71,32 +93,52 @@ fn publish_event(ctx: &mut Ctx<'_>, at: &At, publish: &PublishEvent) -> Result<(
     let sight = Sight::Scope(at.instance, at.key);
     let event_type = expression::text(ctx, &publish.event_type, sight)?;
     let source = expression::optional_text(ctx, publish.source.as_ref(), sight)?;
-    let source = source.unwrap_or_else(|| format!("/kapelle/{}/{}", ctx.cluster(), at.definition.process.id).into());
+    let source = source.unwrap_or_else(|| {
+        format!("/kapelle/{}/{}", ctx.cluster(), at.definition.process.id).into()
+    });
     let subject = expression::optional_text(ctx, publish.subject.as_ref(), sight)?;
-    let to = expression::optional_text(ctx, publish.to.as_ref(), sight)?.unwrap_or_else(|| Arc::from(""));
+    let to = expression::optional_text(ctx, publish.to.as_ref(), sight)?
+        .unwrap_or_else(|| Arc::from(""));
     let data = match &publish.data {
         None => json::from_msgpack(&variables::visible(ctx.instance(at.instance), at.key, &[]).0),
-        Some(expr) => json::from_value(&expression::evaluate(ctx, expr, sight).map_err(Problem::extract_value)?.value),
+        Some(expr) => json::from_value(
+            &expression::evaluate(ctx, expr, sight)
+                .map_err(Problem::extract_value)?
+                .value,
+        ),
     };
     let cause = cause(ctx, at);
     let entry = OutboxKey(ctx.new_key());
-    let mut builder = CloudEvent::builder(entry.to_string(), &*source, &*event_type).data("application/json", data.as_str());
+    let mut builder = CloudEvent::builder(entry.to_string(), &*source, &*event_type)
+        .data("application/json", data.as_str());
     if let Some(subject) = subject.filter(|subject| !subject.is_empty()) {
         builder = builder.subject(&*subject);
     }
     if let Some(time) = Timestamp::from_unix_ms(ctx.now().0) {
         builder = builder.time(time);
     }
-    builder = builder.correlation_id(cause.correlation_id.map_or_else(|| at.instance.to_string(), |id| id.to_string()));
+    builder = builder.correlation_id(
+        cause
+            .correlation_id
+            .map_or_else(|| at.instance.to_string(), |id| id.to_string()),
+    );
     if let Some(id) = cause.event_id {
         builder = builder.causation_id(&*id);
     }
     if let Some(traceparent) = cause.traceparent {
         builder = builder.trace_parent(&*traceparent);
     }
-    let event = builder.build().map_err(|error| Problem::extract_value(format!("Failed to make a CloudEvent to publish: {error}")))?;
+    let event = builder.build().map_err(|error| {
+        Problem::extract_value(format!("Failed to make a CloudEvent to publish: {error}"))
+    })?;
     let (instance, tenant) = (at.instance, at.definition.tenant.clone());
-    ctx.emit(Event::OutboxAdded(Box::new(OutboxAdded { entry, instance, tenant, to, event })));
+    ctx.emit(Event::OutboxAdded(Box::new(OutboxAdded {
+        entry,
+        instance,
+        tenant,
+        to,
+        event,
+    })));
     ctx.effect(Effect::OutboxReady { entry });
     Ok(())
 }

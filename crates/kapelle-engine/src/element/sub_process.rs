@@ -19,6 +19,11 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, start: ElementIndex) -> Resul
     let waits = waiting::for_boundary_events(ctx, at)?;
     waiting::open(ctx, at, waits);
     activated_and_rests(ctx, at);
-    ctx.push(Step::Activate { instance: at.instance, scope: at.key, element: start, flow: None });
+    ctx.push(Step::Activate {
+        instance: at.instance,
+        scope: at.key,
+        element: start,
+        flow: None,
+    });
     Ok(())
 }

@@ -6,7 +6,11 @@ use crate::ctx::Ctx;
 use crate::element::{At, activated, complete, publish};
 use crate::problem::Problem;
 
-pub(super) fn activate(ctx: &mut Ctx<'_>, at: &At, behavior: &ThrowBehavior) -> Result<(), Problem> {
+pub(super) fn activate(
+    ctx: &mut Ctx<'_>,
+    at: &At,
+    behavior: &ThrowBehavior,
+) -> Result<(), Problem> {
     match behavior {
         ThrowBehavior::None => {
             activated(ctx, at);

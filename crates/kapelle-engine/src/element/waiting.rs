@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 
-use kapelle_model::graph::{BoundaryTrigger, CatchTrigger, ElementIndex, ElementKind, MessageIndex, Timer};
+use kapelle_model::graph::{
+    BoundaryTrigger, CatchTrigger, ElementIndex, ElementKind, MessageIndex, Timer,
+};
 
 use crate::ctx::Ctx;
 use crate::element::At;
-use crate::event::{CloseReason, Event, KeyKind, SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner};
+use crate::event::{
+    CloseReason, Event, KeyKind, SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner,
+};
 use crate::expression::{self, Sight};
 use crate::ids::{ElementInstanceKey, SubscriptionKey, TimerKey, Timestamp};
 use crate::problem::Problem;
@@ -24,19 +28,36 @@ pub(super) struct Wait {
 }
 
 enum What {
-    Message { name: Arc<str>, correlation_key: Arc<str>, key_kind: KeyKind, once: bool },
-    Timer { due: Timestamp, repetitions: Option<u32> },
+    Message {
+        name: Arc<str>,
+        correlation_key: Arc<str>,
+        key_kind: KeyKind,
+        once: bool,
+    },
+    Timer {
+        due: Timestamp,
+        repetitions: Option<u32>,
+    },
 }
 
 /// What the boundary events of an activity wait for. Errors are searched for, not waited for.
 pub(super) fn for_boundary_events(ctx: &Ctx<'_>, at: &At) -> Result<Vec<Wait>, Problem> {
     let mut waits = Vec::new();
     for &element in &at.element().boundary {
-        let ElementKind::BoundaryEvent(boundary) = &at.definition.element(element).kind else { continue };
+        let ElementKind::BoundaryEvent(boundary) = &at.definition.element(element).kind else {
+            continue;
+        };
         match &boundary.trigger {
             // A boundary event stands outside of its host and does not see the host's own variables.
             BoundaryTrigger::Message(message) => {
-                waits.push(for_message(ctx, at, element, *message, at.scope, boundary.interrupting)?);
+                waits.push(for_message(
+                    ctx,
+                    at,
+                    element,
+                    *message,
+                    at.scope,
+                    boundary.interrupting,
+                )?);
             }
             BoundaryTrigger::Timer(timer) => waits.push(for_timer(ctx, at, element, timer)?),
             BoundaryTrigger::Error { .. } => {}
@@ -46,9 +67,14 @@ pub(super) fn for_boundary_events(ctx: &Ctx<'_>, at: &At) -> Result<Vec<Wait>, P
 }
 
 /// What a catch event waits for: the element itself, or the successor of an event-based gateway that waits for it.
-pub(super) fn for_catch_event(ctx: &Ctx<'_>, at: &At, element: ElementIndex) -> Result<Wait, Problem> {
+pub(super) fn for_catch_event(
+    ctx: &Ctx<'_>,
+    at: &At,
+    element: ElementIndex,
+) -> Result<Wait, Problem> {
     match &at.definition.element(element).kind {
-        ElementKind::CatchEvent(CatchTrigger::Message(message)) | ElementKind::ReceiveTask(message) => {
+        ElementKind::CatchEvent(CatchTrigger::Message(message))
+        | ElementKind::ReceiveTask(message) => {
             for_message(ctx, at, element, *message, at.key, true)
         }
         ElementKind::CatchEvent(CatchTrigger::Timer(timer)) => for_timer(ctx, at, element, timer),
@@ -69,29 +95,66 @@ fn for_message(
     let name = expression::text(ctx, &message.name, sight)?;
     expression::check_index_text(ctx, "message name", &name)?;
     let Some(key) = &message.correlation_key else {
-        return Err(Problem::extract_value(format!("The message '{name}' has no correlation key to wait for.")));
+        return Err(Problem::extract_value(format!(
+            "The message '{name}' has no correlation key to wait for."
+        )));
     };
     let (correlation_key, key_kind) = expression::correlation_key(ctx, key, sight)?;
-    Ok(Wait { element, what: What::Message { name, correlation_key, key_kind, once } })
+    Ok(Wait {
+        element,
+        what: What::Message {
+            name,
+            correlation_key,
+            key_kind,
+            once,
+        },
+    })
 }
 
-fn for_timer(ctx: &Ctx<'_>, at: &At, element: ElementIndex, timer: &Timer) -> Result<Wait, Problem> {
-    let schedule = expression::schedule(ctx, timer.kind, &timer.value, Sight::Scope(at.instance, at.key))?;
+fn for_timer(
+    ctx: &Ctx<'_>,
+    at: &At,
+    element: ElementIndex,
+    timer: &Timer,
+) -> Result<Wait, Problem> {
+    let schedule = expression::schedule(
+        ctx,
+        timer.kind,
+        &timer.value,
+        Sight::Scope(at.instance, at.key),
+    )?;
     let due = Timestamp(schedule.first_due(ctx.now().0));
     // How often it fires after the first time.
     let repetitions = schedule.repetitions().map(|times| times.saturating_sub(1));
-    Ok(Wait { element, what: What::Timer { due, repetitions } })
+    Ok(Wait {
+        element,
+        what: What::Timer { due, repetitions },
+    })
 }
 
 /// Opens what was evaluated; the element instance `at` waits.
 pub(super) fn open(ctx: &mut Ctx<'_>, at: &At, waits: Vec<Wait>) {
     for Wait { element, what } in waits {
         match what {
-            What::Message { name, correlation_key, key_kind, once } => subscribe(ctx, at, element, name, correlation_key, key_kind, once),
+            What::Message {
+                name,
+                correlation_key,
+                key_kind,
+                once,
+            } => subscribe(ctx, at, element, name, correlation_key, key_kind, once),
             What::Timer { due, repetitions } => {
-                let owner = TimerOwner::Instance { instance: at.instance, element_instance: at.key, element };
+                let owner = TimerOwner::Instance {
+                    instance: at.instance,
+                    element_instance: at.key,
+                    element,
+                };
                 let timer = TimerKey(ctx.new_key());
-                ctx.emit(Event::TimerScheduled(TimerEvent { timer, owner, due, repetitions }));
+                ctx.emit(Event::TimerScheduled(TimerEvent {
+                    timer,
+                    owner,
+                    due,
+                    repetitions,
+                }));
             }
         }
     }
@@ -108,7 +171,9 @@ fn subscribe(
 ) {
     let subscription = SubscriptionKey(ctx.new_key());
     let tenant = &at.definition.tenant;
-    let is_buffered = messages::oldest_buffered(ctx.keep(), tenant, &name, &correlation_key, &|_, _| true).is_some();
+    let is_buffered =
+        messages::oldest_buffered(ctx.keep(), tenant, &name, &correlation_key, &|_, _| true)
+            .is_some();
     ctx.emit(Event::SubscriptionOpened(Box::new(SubscriptionOpened {
         subscription,
         instance: at.instance,
@@ -123,7 +188,10 @@ fn subscribe(
         once,
     })));
     if is_buffered {
-        ctx.push(Step::MeetBuffered { instance: at.instance, subscription });
+        ctx.push(Step::MeetBuffered {
+            instance: at.instance,
+            subscription,
+        });
     }
 }
 
@@ -133,22 +201,49 @@ pub(super) fn close_all(ctx: &mut Ctx<'_>, at: &At, reason: CloseReason) {
     if instance.subscriptions.is_empty() && instance.timers.is_empty() {
         return;
     }
-    let subscriptions: Vec<_> =
-        instance.subscriptions.iter().filter(|open| open.waiting == at.key).map(|open| open.key).collect();
-    let timers: Vec<_> = instance.timers.iter().filter(|timer| timer.waiting == at.key).copied().collect();
+    let subscriptions: Vec<_> = instance
+        .subscriptions
+        .iter()
+        .filter(|open| open.waiting == at.key)
+        .map(|open| open.key)
+        .collect();
+    let timers: Vec<_> = instance
+        .timers
+        .iter()
+        .filter(|timer| timer.waiting == at.key)
+        .copied()
+        .collect();
     for subscription in subscriptions {
         close(ctx, at, subscription, reason);
     }
     for timer in timers {
-        let owner = TimerOwner::Instance { instance: at.instance, element_instance: at.key, element: timer.element };
+        let owner = TimerOwner::Instance {
+            instance: at.instance,
+            element_instance: at.key,
+            element: timer.element,
+        };
         let (due, repetitions) = (timer.due, timer.repetitions);
-        ctx.emit(Event::TimerCanceled(TimerEvent { timer: timer.key, owner, due, repetitions }));
+        ctx.emit(Event::TimerCanceled(TimerEvent {
+            timer: timer.key,
+            owner,
+            due,
+            repetitions,
+        }));
     }
 }
 
 /// Closes one subscription.
-pub(crate) fn close(ctx: &mut Ctx<'_>, at: &At, subscription: SubscriptionKey, reason: CloseReason) {
-    let open = ctx.instance(at.instance).subscriptions.iter().find(|open| open.key == subscription);
+pub(crate) fn close(
+    ctx: &mut Ctx<'_>,
+    at: &At,
+    subscription: SubscriptionKey,
+    reason: CloseReason,
+) {
+    let open = ctx
+        .instance(at.instance)
+        .subscriptions
+        .iter()
+        .find(|open| open.key == subscription);
     let Some(open) = open else { return };
     let closed = SubscriptionClosed {
         subscription,
@@ -163,17 +258,44 @@ pub(crate) fn close(ctx: &mut Ctx<'_>, at: &At, subscription: SubscriptionKey, r
 
 /// A timer that recurs has fired: schedules its next time. An expression that no longer gives a timer is told as a
 /// problem, and the timer has ended.
-pub(crate) fn reschedule(ctx: &mut Ctx<'_>, at: &At, fired: crate::state::instance::Timer) -> Result<(), Problem> {
+pub(crate) fn reschedule(
+    ctx: &mut Ctx<'_>,
+    at: &At,
+    fired: crate::state::instance::Timer,
+) -> Result<(), Problem> {
     if fired.repetitions == Some(0) {
         return Ok(());
     }
-    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(fired.element).kind else { return Ok(()) };
-    let BoundaryTrigger::Timer(timer) = &boundary.trigger else { return Ok(()) };
-    let schedule = expression::schedule(ctx, timer.kind, &timer.value, Sight::Scope(at.instance, at.key))?;
+    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(fired.element).kind else {
+        return Ok(());
+    };
+    let BoundaryTrigger::Timer(timer) = &boundary.trigger else {
+        return Ok(());
+    };
+    let schedule = expression::schedule(
+        ctx,
+        timer.kind,
+        &timer.value,
+        Sight::Scope(at.instance, at.key),
+    )?;
     let remaining = fired.repetitions.map(|times| times.saturating_add(1));
-    let Some(due) = schedule.next_due(fired.due.0, remaining) else { return Ok(()) };
-    let owner = TimerOwner::Instance { instance: at.instance, element_instance: at.key, element: fired.element };
-    let (timer, repetitions) = (TimerKey(ctx.new_key()), fired.repetitions.map(|times| times - 1));
-    ctx.emit(Event::TimerScheduled(TimerEvent { timer, owner, due: Timestamp(due), repetitions }));
+    let Some(due) = schedule.next_due(fired.due.0, remaining) else {
+        return Ok(());
+    };
+    let owner = TimerOwner::Instance {
+        instance: at.instance,
+        element_instance: at.key,
+        element: fired.element,
+    };
+    let (timer, repetitions) = (
+        TimerKey(ctx.new_key()),
+        fired.repetitions.map(|times| times - 1),
+    );
+    ctx.emit(Event::TimerScheduled(TimerEvent {
+        timer,
+        owner,
+        due: Timestamp(due),
+        repetitions,
+    }));
     Ok(())
 }

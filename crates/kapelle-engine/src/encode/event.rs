@@ -3,10 +3,11 @@
 use crate::command::{Due, DueKind};
 use crate::encode::wire::{discriminants, nested, record, variants};
 use crate::event::{
-    AvailableCause, BpmnEventTriggered, Cause, CloseReason, DueOwner, Event, EventBindingOpened, FromBinding, Header, IncidentKind,
-    IncidentRaised, InstanceCreated, InstanceEnded, JobActivated, JobCreated, JobFailed, JobRef, KeyKind, MessageCorrelated,
-    MessageExpired, MessagePublished, MessageStarted, OutboxAdded, ProcessDeployed, StartSubscription, SubscriptionClosed,
-    SubscriptionOpened, TimerEvent, TimerOwner,
+    AvailableCause, BpmnEventTriggered, Cause, CloseReason, DueOwner, Event, EventBindingOpened,
+    FromBinding, Header, IncidentKind, IncidentRaised, InstanceCreated, InstanceEnded,
+    JobActivated, JobCreated, JobFailed, JobRef, KeyKind, MessageCorrelated, MessageExpired,
+    MessagePublished, MessageStarted, OutboxAdded, ProcessDeployed, StartSubscription,
+    SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner,
 };
 use crate::response::{Match, Outcome};
 

@@ -2,8 +2,12 @@
 
 use crate::encode::wire::record;
 use crate::state::dedup::DedupEntry;
-use crate::state::definitions::{DefinitionEntry, DefinitionTimerEntry, LatestEntry, ResourceEntry};
-use crate::state::messages::{BindingEntry, MessageEntry, StartSubscriptionEntry, SubscriptionEntry};
+use crate::state::definitions::{
+    DefinitionEntry, DefinitionTimerEntry, LatestEntry, ResourceEntry,
+};
+use crate::state::messages::{
+    BindingEntry, MessageEntry, StartSubscriptionEntry, SubscriptionEntry,
+};
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
 use crate::state::requests::RequestEntry;
 

@@ -2,7 +2,10 @@
 
 use crate::element::lifecycle::ElementState;
 use crate::encode::wire::{discriminants, record};
-use crate::state::instance::{ElementInstance, Incident, Instance, Job, JobState, Subscription, Timer, Token, Trigger, Variable};
+use crate::state::instance::{
+    ElementInstance, Incident, Instance, Job, JobState, Subscription, Timer, Token, Trigger,
+    Variable,
+};
 use crate::state::partition::{DedupBucket, DedupWindow, Partition};
 
 record! { Instance {

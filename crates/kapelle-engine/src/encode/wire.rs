@@ -10,8 +10,8 @@ use kapelle_model::graph::{ElementIndex, FlowIndex, MessageIndex};
 use super::DecodeError;
 use crate::document::{Document, StoredValue};
 use crate::ids::{
-    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ProcessInstanceKey, ResourceKey,
-    Sequence, SubscriptionKey, TimerKey, Timestamp, VariableKey,
+    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
+    ProcessInstanceKey, ResourceKey, Sequence, SubscriptionKey, TimerKey, Timestamp, VariableKey,
 };
 
 const WIRE_NUMBER: u64 = 0;
@@ -77,7 +77,10 @@ impl<'a> Fields<'a> {
             return Ok(Some((number, Raw::Number(value))));
         }
         let length = usize::try_from(value).map_err(|_| DecodeError::Truncated)?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        let (bytes, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(DecodeError::Truncated)?;
         self.0 = rest;
         Ok(Some((number, Raw::Bytes(bytes))))
     }
@@ -280,7 +283,11 @@ impl Field for [u8; 32] {
 
     fn take(raw: Raw<'_>, slot: &mut Option<Self>) -> Result<(), DecodeError> {
         let bytes = as_bytes(raw, "checksum")?;
-        *slot = Some(bytes.try_into().map_err(|_| DecodeError::WrongType("checksum"))?);
+        *slot = Some(
+            bytes
+                .try_into()
+                .map_err(|_| DecodeError::WrongType("checksum"))?,
+        );
         Ok(())
     }
 }
@@ -292,7 +299,11 @@ impl Field for u128 {
 
     fn take(raw: Raw<'_>, slot: &mut Option<Self>) -> Result<(), DecodeError> {
         let bytes = as_bytes(raw, "hash")?;
-        *slot = Some(Self::from_be_bytes(bytes.try_into().map_err(|_| DecodeError::WrongType("hash"))?));
+        *slot = Some(Self::from_be_bytes(
+            bytes
+                .try_into()
+                .map_err(|_| DecodeError::WrongType("hash"))?,
+        ));
         Ok(())
     }
 }
@@ -304,7 +315,8 @@ impl Field for CloudEvent {
 
     fn take(raw: Raw<'_>, slot: &mut Option<Self>) -> Result<(), DecodeError> {
         let bytes = as_bytes(raw, "CloudEvent")?;
-        let event = kapelle_events::encode::decode(bytes).map_err(|error| DecodeError::CloudEvent(error.to_string()))?;
+        let event = kapelle_events::encode::decode(bytes)
+            .map_err(|error| DecodeError::CloudEvent(error.to_string()))?;
         *slot = Some(event);
         Ok(())
     }
@@ -326,7 +338,9 @@ impl Field for Arc<CloudEvent> {
 /// A list that may be absent or empty, which are two things: it is a field of its own that holds its texts.
 impl Field for Arc<[Arc<str>]> {
     fn put(&self, number: u32, out: &mut Vec<u8>) {
-        put_nested(number, out, |out| self.iter().for_each(|text| text.put(1, out)));
+        put_nested(number, out, |out| {
+            self.iter().for_each(|text| text.put(1, out))
+        });
     }
 
     fn take(raw: Raw<'_>, slot: &mut Option<Self>) -> Result<(), DecodeError> {
@@ -429,10 +443,15 @@ macro_rules! nested {
     ($type:ident) => {
         impl $crate::encode::wire::Field for $type {
             fn put(&self, number: u32, out: &mut Vec<u8>) {
-                $crate::encode::wire::put_nested(number, out, |out| $crate::encode::wire::Record::write(self, out));
+                $crate::encode::wire::put_nested(number, out, |out| {
+                    $crate::encode::wire::Record::write(self, out)
+                });
             }
 
-            fn take(raw: $crate::encode::wire::Raw<'_>, slot: &mut Option<Self>) -> Result<(), $crate::encode::DecodeError> {
+            fn take(
+                raw: $crate::encode::wire::Raw<'_>,
+                slot: &mut Option<Self>,
+            ) -> Result<(), $crate::encode::DecodeError> {
                 let bytes = $crate::encode::wire::as_bytes(raw, stringify!($type))?;
                 *slot = Some($crate::encode::wire::Record::read(bytes)?);
                 Ok(())

@@ -56,7 +56,12 @@ pub(crate) fn latest(keep: &dyn Keep, tenant: &str, process_id: &str) -> Option<
     Some(LatestEntry::read(&value).expect("the engine wrote this entry"))
 }
 
-pub(crate) fn by_version(keep: &dyn Keep, tenant: &str, process_id: &str, version: i32) -> Option<DefinitionKey> {
+pub(crate) fn by_version(
+    keep: &dyn Keep,
+    tenant: &str,
+    process_id: &str,
+    version: i32,
+) -> Option<DefinitionKey> {
     let value = keep.get(&tables::definition_version(tenant, process_id, version))?;
     Some(DefinitionKey(tables::value_number(&value)))
 }
@@ -66,17 +71,29 @@ pub(crate) fn resource(keep: &dyn Keep, resource: ResourceKey) -> Option<Resourc
     Some(ResourceEntry::read(&value).expect("the engine wrote this entry"))
 }
 
-pub(crate) fn timers(keep: &dyn Keep, definition: DefinitionKey) -> Vec<(TimerKey, DefinitionTimerEntry)> {
+pub(crate) fn timers(
+    keep: &dyn Keep,
+    definition: DefinitionKey,
+) -> Vec<(TimerKey, DefinitionTimerEntry)> {
     let mut timers = Vec::new();
-    scan_prefix(keep, &tables::definition_timers(definition), None, &mut |key, value| {
-        let entry = DefinitionTimerEntry::read(value).expect("the engine wrote this entry");
-        timers.push((TimerKey(tables::last_number(key)), entry));
-        ControlFlow::Continue(())
-    });
+    scan_prefix(
+        keep,
+        &tables::definition_timers(definition),
+        None,
+        &mut |key, value| {
+            let entry = DefinitionTimerEntry::read(value).expect("the engine wrote this entry");
+            timers.push((TimerKey(tables::last_number(key)), entry));
+            ControlFlow::Continue(())
+        },
+    );
     timers
 }
 
-pub(crate) fn timer(keep: &dyn Keep, definition: DefinitionKey, timer: TimerKey) -> Option<DefinitionTimerEntry> {
+pub(crate) fn timer(
+    keep: &dyn Keep,
+    definition: DefinitionKey,
+    timer: TimerKey,
+) -> Option<DefinitionTimerEntry> {
     let value = keep.get(&tables::definition_timer(definition, timer))?;
     Some(DefinitionTimerEntry::read(&value).expect("the engine wrote this entry"))
 }

@@ -13,7 +13,8 @@ use crate::document::{Document, StoredValue};
 use crate::element::lifecycle::ElementState;
 use crate::event::{Cause, Header, IncidentKind, KeyKind};
 use crate::ids::{
-    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey, TimerKey, Timestamp, VariableKey,
+    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey,
+    TimerKey, Timestamp, VariableKey,
 };
 
 /// A process instance.
@@ -181,12 +182,18 @@ impl Instance {
     }
 
     pub(crate) fn element(&self, key: ElementInstanceKey) -> Option<&ElementInstance> {
-        let at = self.elements.binary_search_by_key(&key, |element| element.key).ok()?;
+        let at = self
+            .elements
+            .binary_search_by_key(&key, |element| element.key)
+            .ok()?;
         self.elements.get(at)
     }
 
     pub(crate) fn element_mut(&mut self, key: ElementInstanceKey) -> Option<&mut ElementInstance> {
-        let at = self.elements.binary_search_by_key(&key, |element| element.key).ok()?;
+        let at = self
+            .elements
+            .binary_search_by_key(&key, |element| element.key)
+            .ok()?;
         self.elements.get_mut(at)
     }
 
@@ -201,11 +208,16 @@ impl Instance {
     }
 
     pub(crate) fn variable(&self, scope: ElementInstanceKey, name: &str) -> Option<&Variable> {
-        self.variables.iter().find(|variable| variable.scope == scope && *variable.name == *name)
+        self.variables
+            .iter()
+            .find(|variable| variable.scope == scope && *variable.name == *name)
     }
 
     /// The scope and all around it, innermost first. Ends at the root, and in any case after as many scopes as there are.
-    pub(crate) fn scopes(&self, from: ElementInstanceKey) -> impl Iterator<Item = ElementInstanceKey> + '_ {
+    pub(crate) fn scopes(
+        &self,
+        from: ElementInstanceKey,
+    ) -> impl Iterator<Item = ElementInstanceKey> + '_ {
         let mut next = Some(from);
         std::iter::from_fn(move || {
             let scope = next?;
@@ -218,7 +230,8 @@ impl Instance {
     /// The value that an element in `scope` sees under that name.
     pub(crate) fn visible(&self, scope: ElementInstanceKey, name: &str) -> Option<&Variable> {
         // One pass over the list in the usual case of one scope with the name; scopes are few.
-        self.scopes(scope).find_map(|scope| self.variable(scope, name))
+        self.scopes(scope)
+            .find_map(|scope| self.variable(scope, name))
     }
 
     /// Whether nothing in that scope is alive or on its way.
@@ -227,6 +240,8 @@ impl Instance {
     }
 
     pub(crate) fn trigger(&self, waiting: ElementInstanceKey) -> Option<&Trigger> {
-        self.triggers.iter().find(|trigger| trigger.waiting == waiting)
+        self.triggers
+            .iter()
+            .find(|trigger| trigger.waiting == waiting)
     }
 }

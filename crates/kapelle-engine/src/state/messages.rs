@@ -56,8 +56,20 @@ pub(crate) fn by_key(keep: &dyn Keep, message: MessageKey) -> Option<MessageEntr
     Some(MessageEntry::read(&value).expect("the engine wrote this entry"))
 }
 
-pub(crate) fn id_is_taken(keep: &dyn Keep, tenant: &str, name: &str, correlation_key: &str, message_id: &str) -> bool {
-    keep.get(&tables::message_id(tenant, name, correlation_key, message_id)).is_some()
+pub(crate) fn id_is_taken(
+    keep: &dyn Keep,
+    tenant: &str,
+    name: &str,
+    correlation_key: &str,
+    message_id: &str,
+) -> bool {
+    keep.get(&tables::message_id(
+        tenant,
+        name,
+        correlation_key,
+        message_id,
+    ))
+    .is_some()
 }
 
 /// The oldest buffered message of that name and key that `wanted` takes.
@@ -69,20 +81,26 @@ pub(crate) fn oldest_buffered(
     wanted: &dyn Fn(MessageKey, &MessageEntry) -> bool,
 ) -> Option<(MessageKey, MessageEntry)> {
     let mut found = None;
-    scan_prefix(keep, &tables::messages_by_name(tenant, name, correlation_key), None, &mut |key, _| {
-        let message = MessageKey(tables::last_number(key));
-        let entry = by_key(keep, message).expect("a message in the index of names is there");
-        if wanted(message, &entry) {
-            found = Some((message, entry));
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    });
+    scan_prefix(
+        keep,
+        &tables::messages_by_name(tenant, name, correlation_key),
+        None,
+        &mut |key, _| {
+            let message = MessageKey(tables::last_number(key));
+            let entry = by_key(keep, message).expect("a message in the index of names is there");
+            if wanted(message, &entry) {
+                found = Some((message, entry));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        },
+    );
     found
 }
 
 pub(crate) fn met(keep: &dyn Keep, message: MessageKey, process_id: &str) -> bool {
-    keep.get(&tables::message_met(message, process_id)).is_some()
+    keep.get(&tables::message_met(message, process_id))
+        .is_some()
 }
 
 /// Processes that the message met.
@@ -91,7 +109,9 @@ pub(crate) fn met_by(keep: &dyn Keep, message: MessageKey) -> Vec<Arc<str>> {
     let prefix = tables::messages_met(message);
     scan_prefix(keep, &prefix, None, &mut |key, _| {
         // The text behind its length.
-        let text = key.get(prefix.len() + 2..).and_then(|text| str::from_utf8(text).ok());
+        let text = key
+            .get(prefix.len() + 2..)
+            .and_then(|text| str::from_utf8(text).ok());
         process_ids.push(text.expect("the key ends with a process id").into());
         ControlFlow::Continue(())
     });
@@ -106,18 +126,32 @@ pub(crate) fn subscriptions(
     correlation_key: &str,
     visit: &mut dyn FnMut(SubscriptionKey, SubscriptionEntry) -> ControlFlow<()>,
 ) {
-    scan_prefix(keep, &tables::subscriptions(tenant, name, correlation_key), None, &mut |key, value| {
-        let entry = SubscriptionEntry::read(value).expect("the engine wrote this entry");
-        visit(SubscriptionKey(tables::last_number(key)), entry)
-    });
+    scan_prefix(
+        keep,
+        &tables::subscriptions(tenant, name, correlation_key),
+        None,
+        &mut |key, value| {
+            let entry = SubscriptionEntry::read(value).expect("the engine wrote this entry");
+            visit(SubscriptionKey(tables::last_number(key)), entry)
+        },
+    );
 }
 
-pub(crate) fn start_subscriptions(keep: &dyn Keep, tenant: &str, name: &str) -> Vec<StartSubscriptionEntry> {
+pub(crate) fn start_subscriptions(
+    keep: &dyn Keep,
+    tenant: &str,
+    name: &str,
+) -> Vec<StartSubscriptionEntry> {
     let mut entries = Vec::new();
-    scan_prefix(keep, &tables::start_subscriptions(tenant, name), None, &mut |_, value| {
-        entries.push(StartSubscriptionEntry::read(value).expect("the engine wrote this entry"));
-        ControlFlow::Continue(())
-    });
+    scan_prefix(
+        keep,
+        &tables::start_subscriptions(tenant, name),
+        None,
+        &mut |_, value| {
+            entries.push(StartSubscriptionEntry::read(value).expect("the engine wrote this entry"));
+            ControlFlow::Continue(())
+        },
+    );
     entries
 }
 
@@ -128,21 +162,33 @@ pub(crate) fn start_subscription(
     process_id: &str,
     element: ElementIndex,
 ) -> Option<StartSubscriptionEntry> {
-    let value = keep.get(&tables::start_subscription(tenant, name, process_id, element))?;
+    let value = keep.get(&tables::start_subscription(
+        tenant, name, process_id, element,
+    ))?;
     Some(StartSubscriptionEntry::read(&value).expect("the engine wrote this entry"))
 }
 
 /// Who holds the start lock of that process and key.
-pub(crate) fn start_lock(keep: &dyn Keep, tenant: &str, process_id: &str, correlation_key: &str) -> Option<ProcessInstanceKey> {
+pub(crate) fn start_lock(
+    keep: &dyn Keep,
+    tenant: &str,
+    process_id: &str,
+    correlation_key: &str,
+) -> Option<ProcessInstanceKey> {
     let value = keep.get(&tables::start_lock(tenant, process_id, correlation_key))?;
     Some(ProcessInstanceKey(tables::value_number(&value)))
 }
 
 pub(crate) fn event_bindings(keep: &dyn Keep, tenant: &str, event_type: &str) -> Vec<BindingEntry> {
     let mut entries = Vec::new();
-    scan_prefix(keep, &tables::event_bindings(tenant, event_type), None, &mut |_, value| {
-        entries.push(BindingEntry::read(value).expect("the engine wrote this entry"));
-        ControlFlow::Continue(())
-    });
+    scan_prefix(
+        keep,
+        &tables::event_bindings(tenant, event_type),
+        None,
+        &mut |_, value| {
+            entries.push(BindingEntry::read(value).expect("the engine wrote this entry"));
+            ControlFlow::Continue(())
+        },
+    );
     entries
 }

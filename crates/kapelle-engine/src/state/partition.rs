@@ -36,7 +36,13 @@ pub struct DedupBucket {
 
 impl Default for Partition {
     fn default() -> Self {
-        Self { next_key: FIRST_KEY, time: Timestamp::default(), epoch: 0, incarnation: 0, dedup: DedupWindow::default() }
+        Self {
+            next_key: FIRST_KEY,
+            time: Timestamp::default(),
+            epoch: 0,
+            incarnation: 0,
+            dedup: DedupWindow::default(),
+        }
     }
 }
 
@@ -62,6 +68,9 @@ impl Partition {
     /// `(oldest arrival that still counts, identities kept)`: the effective dedup window, for metrics.
     #[must_use]
     pub fn dedup_window(&self) -> (Option<Timestamp>, u64) {
-        (self.dedup.buckets.first().map(|bucket| bucket.started), self.dedup.buckets.iter().map(|bucket| bucket.count).sum())
+        (
+            self.dedup.buckets.first().map(|bucket| bucket.started),
+            self.dedup.buckets.iter().map(|bucket| bucket.count).sum(),
+        )
     }
 }

@@ -11,8 +11,8 @@ use kapelle_model::graph::ElementIndex;
 
 use crate::command::{Due, DueKind};
 use crate::ids::{
-    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ResourceKey, Sequence, SubscriptionKey, TimerKey,
-    Timestamp,
+    DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey, ResourceKey,
+    Sequence, SubscriptionKey, TimerKey, Timestamp,
 };
 const DEFINITION: u8 = 1;
 const DEFINITION_LATEST: u8 = 2;
@@ -114,7 +114,11 @@ pub(crate) fn definition_latest(tenant: &str, process_id: &str) -> Vec<u8> {
 }
 
 pub(crate) fn definition_version(tenant: &str, process_id: &str, version: i32) -> Vec<u8> {
-    Key::new(DEFINITION_VERSION).text(tenant).text(process_id).number(u64::from(version.cast_unsigned())).0
+    Key::new(DEFINITION_VERSION)
+        .text(tenant)
+        .text(process_id)
+        .number(u64::from(version.cast_unsigned()))
+        .0
 }
 
 pub(crate) fn resource(resource: ResourceKey) -> Vec<u8> {
@@ -126,7 +130,10 @@ pub(crate) fn definition_timers(definition: DefinitionKey) -> Vec<u8> {
 }
 
 pub(crate) fn definition_timer(definition: DefinitionKey, timer: TimerKey) -> Vec<u8> {
-    Key::new(DEFINITION_TIMER).number(definition.0).number(timer.0).0
+    Key::new(DEFINITION_TIMER)
+        .number(definition.0)
+        .number(timer.0)
+        .0
 }
 
 pub(crate) fn jobs() -> Vec<u8> {
@@ -148,12 +155,19 @@ pub(crate) fn jobs_available(tenant: &str, job_type: &str) -> Vec<u8> {
 
 /// Ordered by the job's key, which is the order of creation: a job that comes back is before those that never left.
 pub(crate) fn job_available(tenant: &str, job_type: &str, job: JobKey) -> Vec<u8> {
-    Key::new(JOB_AVAILABLE).text(tenant).text(job_type).number(job.0).0
+    Key::new(JOB_AVAILABLE)
+        .text(tenant)
+        .text(job_type)
+        .number(job.0)
+        .0
 }
 
 /// Tenant and type in a key of `job_available`.
 pub(crate) fn parse_job_available(key: &[u8]) -> (Arc<str>, Arc<str>) {
-    let (tenant, rest) = key.get(1..).and_then(split_text).expect("the key has a tenant");
+    let (tenant, rest) = key
+        .get(1..)
+        .and_then(split_text)
+        .expect("the key has a tenant");
     let (job_type, _) = split_text(rest).expect("the key has a type");
     (tenant.into(), job_type.into())
 }
@@ -178,15 +192,39 @@ pub(crate) fn message(message: MessageKey) -> Vec<u8> {
 
 /// Buffered messages of a name and key, the oldest first.
 pub(crate) fn messages_by_name(tenant: &str, name: &str, correlation_key: &str) -> Vec<u8> {
-    Key::new(MESSAGE_BY_NAME).text(tenant).text(name).text(correlation_key).0
+    Key::new(MESSAGE_BY_NAME)
+        .text(tenant)
+        .text(name)
+        .text(correlation_key)
+        .0
 }
 
-pub(crate) fn message_by_name(tenant: &str, name: &str, correlation_key: &str, message: MessageKey) -> Vec<u8> {
-    Key::new(MESSAGE_BY_NAME).text(tenant).text(name).text(correlation_key).number(message.0).0
+pub(crate) fn message_by_name(
+    tenant: &str,
+    name: &str,
+    correlation_key: &str,
+    message: MessageKey,
+) -> Vec<u8> {
+    Key::new(MESSAGE_BY_NAME)
+        .text(tenant)
+        .text(name)
+        .text(correlation_key)
+        .number(message.0)
+        .0
 }
 
-pub(crate) fn message_id(tenant: &str, name: &str, correlation_key: &str, message_id: &str) -> Vec<u8> {
-    Key::new(MESSAGE_ID).text(tenant).text(name).text(correlation_key).text(message_id).0
+pub(crate) fn message_id(
+    tenant: &str,
+    name: &str,
+    correlation_key: &str,
+    message_id: &str,
+) -> Vec<u8> {
+    Key::new(MESSAGE_ID)
+        .text(tenant)
+        .text(name)
+        .text(correlation_key)
+        .text(message_id)
+        .0
 }
 
 pub(crate) fn messages_met(message: MessageKey) -> Vec<u8> {
@@ -199,31 +237,69 @@ pub(crate) fn message_met(message: MessageKey, process_id: &str) -> Vec<u8> {
 
 /// Open subscriptions of instances, the oldest first.
 pub(crate) fn subscriptions(tenant: &str, name: &str, correlation_key: &str) -> Vec<u8> {
-    Key::new(SUBSCRIPTION).text(tenant).text(name).text(correlation_key).0
+    Key::new(SUBSCRIPTION)
+        .text(tenant)
+        .text(name)
+        .text(correlation_key)
+        .0
 }
 
-pub(crate) fn subscription(tenant: &str, name: &str, correlation_key: &str, subscription: SubscriptionKey) -> Vec<u8> {
-    Key::new(SUBSCRIPTION).text(tenant).text(name).text(correlation_key).number(subscription.0).0
+pub(crate) fn subscription(
+    tenant: &str,
+    name: &str,
+    correlation_key: &str,
+    subscription: SubscriptionKey,
+) -> Vec<u8> {
+    Key::new(SUBSCRIPTION)
+        .text(tenant)
+        .text(name)
+        .text(correlation_key)
+        .number(subscription.0)
+        .0
 }
 
 pub(crate) fn start_subscriptions(tenant: &str, name: &str) -> Vec<u8> {
     Key::new(START_SUBSCRIPTION).text(tenant).text(name).0
 }
 
-pub(crate) fn start_subscription(tenant: &str, name: &str, process_id: &str, element: ElementIndex) -> Vec<u8> {
-    Key::new(START_SUBSCRIPTION).text(tenant).text(name).text(process_id).number(u64::from(element.0)).0
+pub(crate) fn start_subscription(
+    tenant: &str,
+    name: &str,
+    process_id: &str,
+    element: ElementIndex,
+) -> Vec<u8> {
+    Key::new(START_SUBSCRIPTION)
+        .text(tenant)
+        .text(name)
+        .text(process_id)
+        .number(u64::from(element.0))
+        .0
 }
 
 pub(crate) fn start_lock(tenant: &str, process_id: &str, correlation_key: &str) -> Vec<u8> {
-    Key::new(START_LOCK).text(tenant).text(process_id).text(correlation_key).0
+    Key::new(START_LOCK)
+        .text(tenant)
+        .text(process_id)
+        .text(correlation_key)
+        .0
 }
 
 pub(crate) fn event_bindings(tenant: &str, event_type: &str) -> Vec<u8> {
     Key::new(EVENT_BINDING).text(tenant).text(event_type).0
 }
 
-pub(crate) fn event_binding(tenant: &str, event_type: &str, process_id: &str, message: &str) -> Vec<u8> {
-    Key::new(EVENT_BINDING).text(tenant).text(event_type).text(process_id).text(message).0
+pub(crate) fn event_binding(
+    tenant: &str,
+    event_type: &str,
+    process_id: &str,
+    message: &str,
+) -> Vec<u8> {
+    Key::new(EVENT_BINDING)
+        .text(tenant)
+        .text(event_type)
+        .text(process_id)
+        .text(message)
+        .0
 }
 
 /// What is due at some time, but for deadlines of jobs.
@@ -265,7 +341,11 @@ pub(crate) fn parse_due(key: &[u8]) -> Due {
         other => panic!("unknown kind of due entry {other:?}: a newer release wrote it"),
     };
     let at = Timestamp((u64::from_be_bytes(*at) ^ 1 << 63).cast_signed());
-    Due { at, what, key: last_number(key) }
+    Due {
+        at,
+        what,
+        key: last_number(key),
+    }
 }
 
 pub(crate) fn dedup(identity: u128) -> Vec<u8> {

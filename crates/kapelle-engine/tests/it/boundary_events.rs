@@ -6,7 +6,10 @@ use crate::world::{check, check_all};
 
 #[test]
 fn an_interrupting_timer_ends_its_host_and_goes_on() {
-    check_all("start -> a -> end ; late(duration PT1S) on a -> b -> end2", "create\nwait 1000\ncomplete b", expect![[r#"
+    check_all(
+        "start -> a -> end ; late(duration PT1S) on a -> b -> end2",
+        "create\nwait 1000\ncomplete b",
+        expect![[r#"
         > create
         instance created #4 process version 1
         process activating
@@ -46,7 +49,8 @@ fn an_interrupting_timer_ends_its_host_and_goes_on() {
         process completing
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -306,7 +310,10 @@ fn an_error_that_nobody_catches_is_an_incident_and_the_job_can_be_tried_again() 
 
 #[test]
 fn an_error_end_event_that_nobody_catches_is_an_incident() {
-    check("start -> e:end(error OOPS)", "create\nresolve\ncancel", expect![[r#"
+    check(
+        "start -> e:end(error OOPS)",
+        "create\nresolve\ncancel",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -321,7 +328,8 @@ fn an_error_end_event_that_nobody_catches_is_an_incident() {
         e terminated
         process terminated
         instance terminated #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

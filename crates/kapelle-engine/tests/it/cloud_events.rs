@@ -6,12 +6,16 @@ use crate::world::check;
 
 #[test]
 fn a_type_that_no_message_is_bound_to_matches_nothing() {
-    check("start -> a -> end", "event 1 order.placed", expect![[r#"
+    check(
+        "start -> a -> end",
+        "event 1 order.placed",
+        expect![[r#"
         > event 1 order.placed
         event /test 1 order.placed from http
         event NO_MATCH: no deployed process has a message for type 'order.placed'
         => NO_MATCH
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -307,7 +311,10 @@ fn a_lock_can_be_switched_off() {
 
 #[test]
 fn data_that_is_no_object_becomes_the_variable_data() {
-    check("s:start(message order, variables data.list) -> a -> end", "event 1 order list=[1,2]\nactivate a", expect![[r#"
+    check(
+        "s:start(message order, variables data.list) -> a -> end",
+        "event 1 order list=[1,2]\nactivate a",
+        expect![[r#"
         > event 1 order list=[1,2]
         event /test 1 order from http
         message order '' published until 4600000 ms {"data":[1,2]}
@@ -322,7 +329,8 @@ fn data_that_is_no_object_becomes_the_variable_data() {
         => STARTED
         > activate a
         => a {"data":[1,2]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

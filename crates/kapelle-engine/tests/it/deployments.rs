@@ -10,17 +10,35 @@ use kapelle_model::notation;
 use crate::world::{World, check};
 
 fn versions(answer: Response) -> String {
-    let Response::Deployed(deployed) = answer else { panic!("{answer:?}") };
-    let one = |process: &kapelle_engine::response::DeployedProcess| format!("{} {} {}", process.process_id, process.version, process.definition);
-    deployed.processes.iter().map(one).collect::<Vec<_>>().join(", ")
+    let Response::Deployed(deployed) = answer else {
+        panic!("{answer:?}")
+    };
+    let one = |process: &kapelle_engine::response::DeployedProcess| {
+        format!(
+            "{} {} {}",
+            process.process_id, process.version, process.definition
+        )
+    };
+    deployed
+        .processes
+        .iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[test]
 fn the_same_file_again_is_the_same_version() {
     let mut world = World::new(Settings::default());
-    let (one, two) = (notation::xml("start -> a -> end"), notation::xml("start -> b -> end"));
+    let (one, two) = (
+        notation::xml("start -> a -> end"),
+        notation::xml("start -> b -> end"),
+    );
     let first = versions(world.deploy_file("a.bpmn", one.clone()).unwrap());
-    assert_eq!(versions(world.deploy_file("a.bpmn", one.clone()).unwrap()), first);
+    assert_eq!(
+        versions(world.deploy_file("a.bpmn", one.clone()).unwrap()),
+        first
+    );
     let second = versions(world.deploy_file("a.bpmn", two).unwrap());
     assert!(second.starts_with("process 2 "), "{second}");
     // What was an older version is a new one when it comes back; so is another name.
@@ -31,7 +49,10 @@ fn the_same_file_again_is_the_same_version() {
 #[test]
 fn a_deployment_is_refused_as_a_whole_and_says_everything() {
     let mut world = World::new(Settings::default());
-    let resource = |name: &str, text: &str| Resource { name: name.into(), bytes: text.as_bytes().into() };
+    let resource = |name: &str, text: &str| Resource {
+        name: name.into(),
+        bytes: text.as_bytes().into(),
+    };
     let good = notation::xml("start -> a -> end");
     let resources = vec![
         resource("good.bpmn", &good),
@@ -39,14 +60,24 @@ fn a_deployment_is_refused_as_a_whole_and_says_everything() {
         resource("broken.bpmn", "<definitions"),
         resource("note.txt", "hello"),
     ];
-    let refused = world.submit(Command::Deploy(Deploy { tenant: DEFAULT_TENANT.into(), resources })).unwrap_err();
+    let refused = world
+        .submit(Command::Deploy(Deploy {
+            tenant: DEFAULT_TENANT.into(),
+            resources,
+        }))
+        .unwrap_err();
     expect![[r#"
         Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:
         'twin.bpmn': Duplicated process id 'process' in resources 'good.bpmn' and 'twin.bpmn'
         'broken.bpmn': - Line 1 column 1
             - ERROR: syntax error: tag not closed: `>` not found before end of input [KAP-BPMN-0002] Open the file in a BPMN modeler or an XML editor and save it again.
         'note.txt': unknown resource type: expected a name that ends with .bpmn"#]].assert_eq(&refused.to_string());
-    let empty = world.submit(Command::Deploy(Deploy { tenant: DEFAULT_TENANT.into(), resources: Vec::new() })).unwrap_err();
+    let empty = world
+        .submit(Command::Deploy(Deploy {
+            tenant: DEFAULT_TENANT.into(),
+            resources: Vec::new(),
+        }))
+        .unwrap_err();
     expect!["Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy at least one resource, but none given"].assert_eq(&empty.to_string());
     assert_eq!(world.state.entries().count(), 0);
 }
@@ -88,17 +119,24 @@ fn an_instance_stays_with_the_version_it_began_with() {
 
 #[test]
 fn an_instance_needs_a_process_with_a_start_for_it() {
-    check("s:start(message order) -> end", "create\ncreate process nobody", expect![[r#"
+    check(
+        "s:start(message order) -> end",
+        "create\ncreate process nobody",
+        expect![[r#"
         > create
         REFUSED Command 'CREATE' rejected with code 'INVALID_STATE': Expected to create instance of process with none start event, but there is no such event
         > create process nobody
         REFUSED Command 'CREATE' rejected with code 'NOT_FOUND': Expected to find process definition with process ID 'nobody', but none found
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_request_that_is_repeated_starts_nothing() {
-    check("start -> a -> end", "create request r1\ncreate request r1\nwait 86400000\ncreate request r1", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create request r1\ncreate request r1\nwait 86400000\ncreate request r1",
+        expect![[r#"
         > create request r1
         instance created #4 process version 1
         request 'r1' made instance #4
@@ -112,5 +150,6 @@ fn a_request_that_is_repeated_starts_nothing() {
         request 'r1' made instance #8
         start completed
         job #11 a created, retries 3
-    "#]]);
+    "#]],
+    );
 }

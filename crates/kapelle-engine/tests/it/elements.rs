@@ -6,7 +6,10 @@ use crate::world::{check, check_all};
 
 #[test]
 fn a_service_task_waits_for_its_job() {
-    check_all("start -> a -> end", "create x=1\nactivate a\ncomplete a y=2", expect![[r#"
+    check_all(
+        "start -> a -> end",
+        "create x=1\nactivate a\ncomplete a y=2",
+        expect![[r#"
         > create x=1
         instance created #4 process version 1
         process activating
@@ -36,7 +39,8 @@ fn a_service_task_waits_for_its_job() {
         process completing
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -98,7 +102,10 @@ fn a_gateway_without_a_true_condition_or_default_has_an_incident_that_evaluates_
 
 #[test]
 fn a_condition_that_is_no_boolean_has_an_incident() {
-    check("start -> gate{a: x, b: default} ; a -> enda ; b -> endb", "create x=\"yes\"\ncreate", expect![[r#"
+    check(
+        "start -> gate{a: x, b: default} ; a -> enda ; b -> endb",
+        "create x=\"yes\"\ncreate",
+        expect![[r#"
         > create x="yes"
         instance created #4 process version 1
         variable x = "yes" in #4
@@ -109,12 +116,16 @@ fn a_condition_that_is_no_boolean_has_an_incident() {
         start completed
         incident #12 at gate: EXTRACT_VALUE_ERROR Expected result of the expression 'x' to be 'BOOLEAN', but was 'NULL'. The evaluation reported the following warnings:
         [NO_VARIABLE_FOUND] No variable found with name 'x'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_join_waits_for_every_incoming_flow() {
-    check("start -> fork -> a -> join -> end ; fork -> b -> join", "create\ncomplete b\ncomplete a", expect![[r#"
+    check(
+        "start -> fork -> a -> join -> end ; fork -> b -> join",
+        "create\ncomplete b\ncomplete a",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -132,7 +143,8 @@ fn a_join_waits_for_every_incoming_flow() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -275,7 +287,10 @@ fn an_end_event_that_terminates_ends_its_own_scope_only() {
 
 #[test]
 fn an_end_event_that_terminates_in_the_root_completes_the_instance() {
-    check("start -> fork -> a -> enda ; fork -> b -> endb:end(terminate)", "create\ncomplete b", expect![[r#"
+    check(
+        "start -> fork -> a -> enda ; fork -> b -> endb:end(terminate)",
+        "create\ncomplete b",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -291,7 +306,8 @@ fn an_end_event_that_terminates_in_the_root_completes_the_instance() {
         a terminated
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -353,7 +369,10 @@ fn a_subprocess_is_done_when_nothing_is_left_in_it() {
 
 #[test]
 fn tasks_without_work_pass_the_token() {
-    check("start -> m:manual -> t:task -> n:throw -> end", "create", expect![[r#"
+    check(
+        "start -> m:manual -> t:task -> n:throw -> end",
+        "create",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -363,12 +382,16 @@ fn tasks_without_work_pass_the_token() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_undefined_task_ignores_mappings() {
-    check("start -> t:task(in x = 1, out y = 2) -> end", "create await", expect![[r#"
+    check(
+        "start -> t:task(in x = 1, out y = 2) -> end",
+        "create await",
+        expect![[r#"
         > create await
         instance created #4 process version 1
         start completed
@@ -377,7 +400,8 @@ fn an_undefined_task_ignores_mappings() {
         process completed
         instance completed #4
         => result {}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -410,7 +434,10 @@ fn a_process_that_is_cancelled_ends_from_the_inside() {
 
 #[test]
 fn a_result_that_is_awaited_has_the_variables_of_the_root() {
-    check("start -> a -> end", "create await x=1\ncomplete a y=2\ncreate await\ncancel", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create await x=1\ncomplete a y=2\ncreate await\ncancel",
+        expect![[r#"
         > create await x=1
         instance created #4 process version 1
         variable x = 1 in #4
@@ -436,7 +463,8 @@ fn a_result_that_is_awaited_has_the_variables_of_the_root() {
         process terminated
         instance terminated #11
         => ended early
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

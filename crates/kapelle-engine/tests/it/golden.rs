@@ -47,15 +47,26 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn story() -> World {
     let mut world = World::with_process(PROCESS);
     world.keeps_history = true;
     world.run(SCRIPT);
-    let raw = Arrival::Malformed { raw: b"?".as_slice().into(), content_type: Some("text/plain".into()), reason: "no CloudEvent".into() };
-    let ingest = IngestEvents { tenant: DEFAULT_TENANT.into(), source_name: "rabbit".into(), arrivals: vec![raw] };
+    let raw = Arrival::Malformed {
+        raw: b"?".as_slice().into(),
+        content_type: Some("text/plain".into()),
+        reason: "no CloudEvent".into(),
+    };
+    let ingest = IngestEvents {
+        tenant: DEFAULT_TENANT.into(),
+        source_name: "rabbit".into(),
+        arrivals: vec![raw],
+    };
     world.submit(Command::IngestEvents(ingest)).unwrap();
     world
 }
@@ -98,9 +109,15 @@ fn what_the_first_release_wrote_is_read_and_written_again_alike() {
         let bytes = unhex(line.rsplit(' ').next().unwrap());
         let mut again = Vec::new();
         match line.split(' ').next() {
-            Some("event") => encode::encode_event(&encode::decode_event(&bytes).unwrap(), &mut again),
-            Some("instance") => encode::encode_instance(&encode::decode_instance(&bytes).unwrap(), &mut again),
-            Some("partition") => encode::encode_partition(&encode::decode_partition(&bytes).unwrap(), &mut again),
+            Some("event") => {
+                encode::encode_event(&encode::decode_event(&bytes).unwrap(), &mut again)
+            }
+            Some("instance") => {
+                encode::encode_instance(&encode::decode_instance(&bytes).unwrap(), &mut again)
+            }
+            Some("partition") => {
+                encode::encode_partition(&encode::decode_partition(&bytes).unwrap(), &mut again)
+            }
             _ => continue,
         }
         assert_eq!(hex(&again), hex(&bytes));

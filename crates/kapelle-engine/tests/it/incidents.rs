@@ -6,15 +6,22 @@ use crate::world::check;
 
 #[test]
 fn an_incident_that_is_not_there_cannot_be_resolved() {
-    check("start -> a -> end", "resolve", expect![[r#"
+    check(
+        "start -> a -> end",
+        "resolve",
+        expect![[r#"
         > resolve
         REFUSED Command 'RESOLVE' rejected with code 'NOT_FOUND': Expected to resolve incident with key '1', but no such incident was found
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_incident_whose_cause_is_still_there_comes_again() {
-    check("start -> gate{a: x > 5, b: x > 9} ; a -> enda ; b -> endb", "create x=1\nresolve\nset process x=6\nresolve", expect![[r#"
+    check(
+        "start -> gate{a: x > 5, b: x > 9} ; a -> enda ; b -> endb",
+        "create x=1\nresolve\nset process x=6\nresolve",
+        expect![[r#"
         > create x=1
         instance created #4 process version 1
         variable x = 1 in #4
@@ -31,12 +38,16 @@ fn an_incident_whose_cause_is_still_there_comes_again() {
         enda completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_instance_with_an_incident_can_be_cancelled() {
-    check("start -> a -> end", "create\nactivate a\nfail a 0\ncancel", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create\nactivate a\nfail a 0\ncancel",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -54,7 +65,8 @@ fn an_instance_with_an_incident_can_be_cancelled() {
         a terminated
         process terminated
         instance terminated #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

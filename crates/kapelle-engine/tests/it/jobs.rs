@@ -6,7 +6,10 @@ use crate::world::check;
 
 #[test]
 fn a_job_that_times_out_is_available_again_with_all_its_retries() {
-    check("start -> a -> end", "create\nactivate a\nwait 1000\nactivate a\ncomplete a", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create\nactivate a\nwait 1000\nactivate a\ncomplete a",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -23,12 +26,16 @@ fn a_job_that_times_out_is_available_again_with_all_its_retries() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_answer_after_the_deadline_counts_while_nobody_else_has_answered() {
-    check("start -> a -> end", "create\nactivate a\nwait 2000\ncomplete a", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create\nactivate a\nwait 2000\ncomplete a",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -43,7 +50,8 @@ fn an_answer_after_the_deadline_counts_while_nobody_else_has_answered() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -73,7 +81,10 @@ fn a_job_backs_off_before_it_is_available() {
 
 #[test]
 fn a_failed_job_with_retries_is_available_at_once() {
-    check("start -> a -> end", "create\nactivate a\nfail a 1 why=\"x\"\nactivate a", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create\nactivate a\nfail a 1 why=\"x\"\nactivate a",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -85,7 +96,8 @@ fn a_failed_job_with_retries_is_available_at_once() {
         variable why = "x" in #6
         > activate a
         => a {"why":"x"}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -193,7 +205,10 @@ fn a_new_leader_makes_available_what_its_predecessor_pushed() {
 
 #[test]
 fn the_time_of_a_job_can_be_changed_while_a_worker_has_it() {
-    check("start -> a -> end", "create\ntimeout a 100\nactivate a\ntimeout a 5000\nwait 4999\nwait 1", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create\ntimeout a 100\nactivate a\ntimeout a 5000\nwait 4999\nwait 1",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -207,12 +222,16 @@ fn the_time_of_a_job_can_be_changed_while_a_worker_has_it() {
         > wait 4999
         > wait 1
         job #7 a available: timed out
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn jobs_are_taken_in_the_order_in_which_they_were_made() {
-    check("start -> a -> end", "create n=1\ncreate n=2\ncreate n=3\nactivate a 2\nactivate a 2", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create n=1\ncreate n=2\ncreate n=3\nactivate a 2\nactivate a 2",
+        expect![[r#"
         > create n=1
         instance created #4 process version 1
         variable n = 1 in #4
@@ -233,7 +252,8 @@ fn jobs_are_taken_in_the_order_in_which_they_were_made() {
         => a {"n":2}
         > activate a 2
         => a {"n":3}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -9,7 +9,10 @@ use crate::world::World;
 fn limited(process: &str, change: impl FnOnce(&mut Limits), script: &str) -> String {
     let mut limits = Limits::DEFAULT;
     change(&mut limits);
-    let mut world = World::new(Settings { limits, ..Settings::default() });
+    let mut world = World::new(Settings {
+        limits,
+        ..Settings::default()
+    });
     world.deploy(process);
     world.log.clear();
     world.run(script);
@@ -19,7 +22,11 @@ fn limited(process: &str, change: impl FnOnce(&mut Limits), script: &str) -> Str
 /// The model refuses a cycle without an element that waits, so a long path has to do for an endless one.
 #[test]
 fn a_path_that_never_waits_ends_with_an_incident_and_goes_on_when_it_is_resolved() {
-    let log = limited("start -> a:task -> b:task -> c:task -> d:task -> end", |limits| limits.run_length_max = 4, "create\nresolve");
+    let log = limited(
+        "start -> a:task -> b:task -> c:task -> d:task -> end",
+        |limits| limits.run_length_max = 4,
+        "create\nresolve",
+    );
     expect![[r#"
         > create
         instance created #4 process version 1
@@ -41,7 +48,11 @@ fn a_path_that_never_waits_ends_with_an_incident_and_goes_on_when_it_is_resolved
 fn what_one_command_does_not_finish_is_left_over() {
     let process = "start -> fork -> a -> end1 ; fork -> b -> end2 ; fork -> c -> end3";
     for steps in 1..8 {
-        let log = limited(process, |limits| limits.steps_per_command_max = steps, "create\ncomplete a\ncancel");
+        let log = limited(
+            process,
+            |limits| limits.steps_per_command_max = steps,
+            "create\ncomplete a\ncancel",
+        );
         let all = limited(process, |_| {}, "create\ncomplete a\ncancel");
         assert_eq!(log, all, "with {steps} steps a command");
     }
@@ -50,7 +61,11 @@ fn what_one_command_does_not_finish_is_left_over() {
 #[test]
 fn an_instance_has_room_for_so_many_elements() {
     let process = "start -> fork -> a -> end1 ; fork -> b -> end2 ; fork -> c -> end3";
-    let log = limited(process, |limits| limits.elements_per_instance_max = 3, "create\ncomplete a\nresolve");
+    let log = limited(
+        process,
+        |limits| limits.elements_per_instance_max = 3,
+        "create\ncomplete a\nresolve",
+    );
     expect![[r#"
         > create
         instance created #4 process version 1
@@ -107,7 +122,11 @@ fn variables_have_room_for_so_many_bytes() {
 #[test]
 fn names_and_keys_have_room_for_so_many_bytes() {
     let process = "start -> c:catch(message paid, key id) -> end";
-    let log = limited(process, |limits| limits.index_text_bytes_max = 12, "create id=\"1234567890123\"\npublish paid 1234567890123\nevent 1 a.type.that.is.too.long\nevent 2 paid subject 1234567890123\npublish paid 1 id 1234567890123");
+    let log = limited(
+        process,
+        |limits| limits.index_text_bytes_max = 12,
+        "create id=\"1234567890123\"\npublish paid 1234567890123\nevent 1 a.type.that.is.too.long\nevent 2 paid subject 1234567890123\npublish paid 1 id 1234567890123",
+    );
     expect![[r#"
         > create id="1234567890123"
         instance created #4 process version 1
@@ -227,7 +246,8 @@ fn an_activation_has_room_for_so_many_bytes() {
         => a {"n":2}
         > activate a 3
         => a {"n":3}
-    "#]].assert_eq(&log);
+    "#]]
+    .assert_eq(&log);
 }
 
 #[test]
@@ -237,6 +257,9 @@ fn what_an_earlier_leader_pushed_is_released_some_at_a_time() {
         |limits| limits.sweep_max = 2,
         "stream a 5\ncreate\ncreate\ncreate\ncreate\ncreate\nleader 2",
     );
-    let released = log.lines().filter(|line| line.contains("leader changed")).count();
+    let released = log
+        .lines()
+        .filter(|line| line.contains("leader changed"))
+        .count();
     assert_eq!(released, 5, "{log}");
 }

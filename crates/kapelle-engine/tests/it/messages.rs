@@ -9,7 +9,10 @@ const START: &str = "s:start(message order) -> a -> end";
 
 #[test]
 fn a_message_without_time_to_live_meets_only_who_waits_now() {
-    check(CATCH, "publish paid o1\ncreate id=\"o1\"\npublish paid o1 x=1", expect![[r#"
+    check(
+        CATCH,
+        "publish paid o1\ncreate id=\"o1\"\npublish paid o1 x=1",
+        expect![[r#"
         > publish paid o1
         message paid 'o1' published until 1000000 ms
         message paid 'o1' expired
@@ -29,7 +32,8 @@ fn a_message_without_time_to_live_meets_only_who_waits_now() {
         end completed
         process completed
         instance completed #5
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -82,7 +86,10 @@ fn a_buffered_message_meets_who_comes_later_the_oldest_first() {
 
 #[test]
 fn a_message_meets_a_process_once_and_its_oldest_waiting_instance() {
-    check(CATCH, "create id=\"o1\" n=1\ncreate id=\"o1\" n=2\npublish paid o1 ttl 1000\npublish paid o1", expect![[r#"
+    check(
+        CATCH,
+        "create id=\"o1\" n=1\ncreate id=\"o1\" n=2\npublish paid o1 ttl 1000\npublish paid o1",
+        expect![[r#"
         > create id="o1" n=1
         instance created #4 process version 1
         variable id = "o1" in #4
@@ -114,12 +121,16 @@ fn a_message_meets_a_process_once_and_its_oldest_waiting_instance() {
         end completed
         process completed
         instance completed #10
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_number_and_its_text_are_one_key_for_clients() {
-    check(CATCH, "create id=7\npublish paid 7", expect![[r#"
+    check(
+        CATCH,
+        "create id=7\npublish paid 7",
+        expect![[r#"
         > create id=7
         instance created #4 process version 1
         variable id = 7 in #4
@@ -135,12 +146,16 @@ fn a_number_and_its_text_are_one_key_for_clients() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_key_that_is_neither_text_nor_number_has_an_incident() {
-    check(CATCH, "create id=true\nset process id=\"o1\"\nresolve\npublish paid o1", expect![[r#"
+    check(
+        CATCH,
+        "create id=true\nset process id=\"o1\"\nresolve\npublish paid o1",
+        expect![[r#"
         > create id=true
         instance created #4 process version 1
         variable id = true in #4
@@ -161,7 +176,8 @@ fn a_key_that_is_neither_text_nor_number_has_an_incident() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -252,7 +268,10 @@ fn a_message_starts_an_instance_that_locks_its_key() {
 
 #[test]
 fn a_message_without_a_key_always_starts_anew() {
-    check(START, "publish order -\npublish order -", expect![[r#"
+    check(
+        START,
+        "publish order -\npublish order -",
+        expect![[r#"
         > publish order -
         message order '' published until 1000000 ms
         instance created #6 process version 1
@@ -269,7 +288,8 @@ fn a_message_without_a_key_always_starts_anew() {
         message order '' expired
         s completed
         job #14 a created, retries 3
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -419,8 +439,12 @@ fn a_thrown_message_may_be_buffered() {
 
 #[test]
 fn a_message_needs_a_name() {
-    check(CATCH, "publish - o1", expect![[r#"
+    check(
+        CATCH,
+        "publish - o1",
+        expect![[r#"
         > publish - o1
         REFUSED Command 'PUBLISH' rejected with code 'INVALID_ARGUMENT': Expected the message name to be present, but it was blank
-    "#]]);
+    "#]],
+    );
 }

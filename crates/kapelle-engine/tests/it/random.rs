@@ -114,8 +114,19 @@ impl Writer<'_> {
     fn task(&mut self, last: String, statements: &mut Vec<String>) -> String {
         let name = self.name("task");
         let job = ["t1", "t2", "t3"][self.random.below(3) as usize];
-        let mapped = *self.random.pick(&["", ", in local = n", ", in a.b = n, out c.d = n", ", out n = n", ", in x = assert(n, n != 13)", ", header h v"]);
-        let kind = if self.random.one_in(8) { format!("type =kind, retries 2{mapped}") } else { format!("type {job}, retries 2{mapped}") };
+        let mapped = *self.random.pick(&[
+            "",
+            ", in local = n",
+            ", in a.b = n, out c.d = n",
+            ", out n = n",
+            ", in x = assert(n, n != 13)",
+            ", header h v",
+        ]);
+        let kind = if self.random.one_in(8) {
+            format!("type =kind, retries 2{mapped}")
+        } else {
+            format!("type {job}, retries 2{mapped}")
+        };
         statements.push(format!("{last} -> {name}:service({kind})"));
         self.boundary(&name, statements);
         name
@@ -131,13 +142,21 @@ impl Writer<'_> {
             let event = match self.random.below(5) {
                 0 => format!("{name}(duration PT{}S) on {host}", 1 + self.random.below(5)),
                 1 => format!("{name}(cycle R2/PT2S) beside {host}"),
-                2 if messages.insert(message) => format!("{name}(message {message}, key k) on {host}"),
-                3 if messages.insert(message) => format!("{name}(message {message}, key k, out got = n) beside {host}"),
+                2 if messages.insert(message) => {
+                    format!("{name}(message {message}, key k) on {host}")
+                }
+                3 if messages.insert(message) => {
+                    format!("{name}(message {message}, key k, out got = n) beside {host}")
+                }
                 4 if codes.insert(code) => format!("{name}({code}) on {host}"),
                 _ => continue,
             };
             let (follow, task) = (self.random.one_in(2), self.name("task"));
-            let tail = if follow { format!(" -> {task}:service(type t1)") } else { String::new() };
+            let tail = if follow {
+                format!(" -> {task}:service(type t1)")
+            } else {
+                String::new()
+            };
             statements.push(format!("{event}{tail} -> {end}"));
         }
     }
@@ -148,7 +167,9 @@ impl Writer<'_> {
         let what = match self.random.below(4) {
             0 => format!("{name}:catch(duration PT{}S)", self.random.below(4)),
             1 => format!("{name}:receive(message {message}, key k)"),
-            2 => format!("{name}:catch(message bound{message}, key k, event some.{message}, filter data.n != 5, eventkey data.k)"),
+            2 => format!(
+                "{name}:catch(message bound{message}, key k, event some.{message}, filter data.n != 5, eventkey data.k)"
+            ),
             _ => format!("{name}:catch(message {message}, key k, out m = n)"),
         };
         statements.push(format!("{last} -> {what}"));
@@ -161,7 +182,9 @@ impl Writer<'_> {
         let what = match self.random.below(3) {
             0 => format!("{name}:throw(publish happened, subject =string(k))"),
             // Not the message that starts the process: it would never end.
-            1 if message != "red" => format!("{name}:send(message {message}, key =k, ttl PT2S, in n = n)"),
+            1 if message != "red" => {
+                format!("{name}:send(message {message}, key =k, ttl PT2S, in n = n)")
+            }
             _ => format!("{name}:throw"),
         };
         statements.push(format!("{last} -> {what}"));
@@ -169,7 +192,13 @@ impl Writer<'_> {
     }
 
     fn exclusive(&mut self, last: String, statements: &mut Vec<String>, depth: u32) -> String {
-        let (gate, a, b, merge, out) = (self.name("gate"), self.name("f"), self.name("f"), self.name("merge"), self.name("f"));
+        let (gate, a, b, merge, out) = (
+            self.name("gate"),
+            self.name("f"),
+            self.name("f"),
+            self.name("merge"),
+            self.name("f"),
+        );
         let second = *self.random.pick(&["default", "n < 4", "n = 7"]);
         statements.push(format!("{last} -> {gate}{{{a}: n > 3, {b}: {second}}}"));
         let left = self.block(a, statements, depth + 1);
@@ -193,8 +222,14 @@ impl Writer<'_> {
         let (race, merge, out) = (self.name("race"), self.name("merge"), self.name("f"));
         let (message, timer) = (self.name("catch"), self.name("catch"));
         statements.push(format!("{last} -> {race}"));
-        statements.push(format!("{race} -> {message}:catch(message {}, key k) -> {merge}{{{out}: default}}", self.random.pick(&MESSAGES)));
-        statements.push(format!("{race} -> {timer}:catch(duration PT{}S) -> {merge}", 1 + self.random.below(4)));
+        statements.push(format!(
+            "{race} -> {message}:catch(message {}, key k) -> {merge}{{{out}: default}}",
+            self.random.pick(&MESSAGES)
+        ));
+        statements.push(format!(
+            "{race} -> {timer}:catch(duration PT{}S) -> {merge}",
+            1 + self.random.below(4)
+        ));
         out
     }
 
@@ -203,7 +238,10 @@ impl Writer<'_> {
         let mut inner = Vec::new();
         self.scope(start, &mut inner, depth + 1);
         let mapped = *self.random.pick(&["", "(in inner = n, out outer = inner)"]);
-        statements.push(format!("{last} -> {sub}:sub{mapped}[{}]", inner.join(" ; ")));
+        statements.push(format!(
+            "{last} -> {sub}:sub{mapped}[{}]",
+            inner.join(" ; ")
+        ));
         self.boundary(&sub, statements);
         sub
     }
@@ -211,8 +249,16 @@ impl Writer<'_> {
 
 /// One random line of the script.
 fn line(random: &mut Random, world: &World) -> String {
-    let jobs: Vec<String> = world.jobs.values().map(|job_type| job_type.to_string()).collect();
-    let job = if jobs.is_empty() { "t1".to_owned() } else { random.pick(&jobs).clone() };
+    let jobs: Vec<String> = world
+        .jobs
+        .values()
+        .map(|job_type| job_type.to_string())
+        .collect();
+    let job = if jobs.is_empty() {
+        "t1".to_owned()
+    } else {
+        random.pick(&jobs).clone()
+    };
     let (n, key) = (random.below(9), random.below(3));
     let (message, id) = (*random.pick(&MESSAGES), random.below(40));
     match random.below(31) {
@@ -220,18 +266,31 @@ fn line(random: &mut Random, world: &World) -> String {
         4 => format!("create n=13 k={key}"),
         5 => format!("create await n={n} k=\"{key}\" request {}", random.below(4)),
         6..=10 => format!("complete {job} n={n}"),
-        11 => format!("fail {job} {} backoff {}", random.below(2), random.below(2) * 700),
+        11 => format!(
+            "fail {job} {} backoff {}",
+            random.below(2),
+            random.below(2) * 700
+        ),
         12 => format!("throw {job} E{} n={n}", random.below(3)),
         13 => format!("activate {job} {}", 1 + random.below(3)),
         14 => format!("stream {job} {}", 1 + random.below(2)),
         15 => format!("yield {job}"),
         16 => format!("retries {job} {}", random.below(3)),
         17 => format!("timeout {job} {}", random.below(3000)),
-        18..=19 => format!("publish {message} {key} ttl {} n={n}", random.below(3) * 900),
-        20 => format!("publish {message} {key} ttl 900 id m{} n={n}", random.below(2)),
+        18..=19 => format!(
+            "publish {message} {key} ttl {} n={n}",
+            random.below(3) * 900
+        ),
+        20 => format!(
+            "publish {message} {key} ttl 900 id m{} n={n}",
+            random.below(2)
+        ),
         21 => format!("correlate {message} {key} n={n}"),
         22 => format!("event {id} some.{message} k={key} n={n}"),
-        23 => format!("event {id} {} subject {key} n={n}", random.pick(&["red", "order.placed", "unknown"])),
+        23 => format!(
+            "event {id} {} subject {key} n={n}",
+            random.pick(&["red", "order.placed", "unknown"])
+        ),
         24..=25 => format!("wait {}", random.below(4000)),
         26 => (*random.pick(&["cancel", "ack"])).to_owned(),
         27 => "resolve".to_owned(),
@@ -268,11 +327,19 @@ fn limits(random: &mut Random) -> Limits {
 fn play(seed: u64, lines: u32, keeps_history: bool, after_each: &mut dyn FnMut(&World)) -> World {
     let mut random = Random::new(seed);
     let limits = limits(&mut random);
-    let mut world = World::new(Settings { limits, ..Settings::default() });
+    let mut world = World::new(Settings {
+        limits,
+        ..Settings::default()
+    });
     world.keeps_history = keeps_history;
     after_each(&world);
     for _ in 0..=random.below(2) {
-        let process = Writer { random: &mut random, names: 0, room: 14 }.process();
+        let process = Writer {
+            random: &mut random,
+            names: 0,
+            room: 14,
+        }
+        .process();
         world.log.push_str(&format!("> deploy {process}\n"));
         world.deploy(&process);
         after_each(&world);
@@ -289,7 +356,9 @@ fn play(seed: u64, lines: u32, keeps_history: bool, after_each: &mut dyn FnMut(&
 fn end(world: &mut World) {
     for _ in 0..10_000 {
         // A start lock that is released may start the next; so do messages that were kept.
-        let Some(instance) = world.instances.last().copied() else { break };
+        let Some(instance) = world.instances.last().copied() else {
+            break;
+        };
         world.submit(Command::CancelInstance { instance }).unwrap();
     }
     world.wait(4_000_000);
@@ -318,11 +387,22 @@ fn a_replica_is_equal_and_nothing_is_left_behind() {
             }
             ControlFlow::Continue(())
         });
-        assert!(left.is_empty(), "seed {seed} left {left:?}\nafter\n{}", world.log);
+        assert!(
+            left.is_empty(),
+            "seed {seed} left {left:?}\nafter\n{}",
+            world.log
+        );
         assert_eq!(world.state.instances().count(), 0, "seed {seed}");
     }
-    let missing: Vec<&str> = EVENTS.iter().copied().filter(|name| seen.get(name).is_none_or(|count| *count < 3)).collect();
-    assert!(missing.is_empty(), "hardly exercised: {missing:?}\nof {seen:?}");
+    let missing: Vec<&str> = EVENTS
+        .iter()
+        .copied()
+        .filter(|name| seen.get(name).is_none_or(|count| *count < 3))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "hardly exercised: {missing:?}\nof {seen:?}"
+    );
 }
 
 /// What a campaign must have seen a few times. Not here: records that are rejected, which the door makes.
@@ -387,7 +467,9 @@ fn targets_that_are_ahead_of_each_other_replay_to_the_same_state() {
     let (mut skipped, mut applied) = (0_u64, 0_u64);
     for seed in 1_000..1_040 {
         let mut snapshots: Vec<(Sequence, Memory)> = Vec::new();
-        let world = play(seed, 40, true, &mut |world| snapshots.push((Sequence(world.sequence), world.state.clone())));
+        let world = play(seed, 40, true, &mut |world| {
+            snapshots.push((Sequence(world.sequence), world.state.clone()))
+        });
         let mut random = Random::new(seed ^ 0xdead);
         // Each target was written back at a moment of its own.
         let indexes = random.pick(&snapshots);
@@ -411,14 +493,26 @@ fn targets_that_are_ahead_of_each_other_replay_to_the_same_state() {
         for (event, sequence, at) in &world.history {
             let targets = event.targets();
             let behind = Targets {
-                instance: targets.instance.filter(|instance| positions.get(instance).is_some_and(|position| sequence > position)),
+                instance: targets.instance.filter(|instance| {
+                    positions
+                        .get(instance)
+                        .is_some_and(|position| sequence > position)
+                }),
                 indexes: targets.indexes && *sequence > indexes.0,
             };
             skipped += u64::from(behind != targets);
             applied += u64::from(behind.indexes || behind.instance.is_some());
             engine.replay(&mut disk, event, *sequence, *at, behind);
         }
-        assert_eq!(difference(&world.state, &disk), None, "seed {seed}\n{}", world.log);
+        assert_eq!(
+            difference(&world.state, &disk),
+            None,
+            "seed {seed}\n{}",
+            world.log
+        );
     }
-    assert!(skipped > 5_000 && applied > 5_000, "skipped {skipped}, applied {applied}");
+    assert!(
+        skipped > 5_000 && applied > 5_000,
+        "skipped {skipped}, applied {applied}"
+    );
 }

@@ -6,7 +6,10 @@ use crate::world::check;
 
 #[test]
 fn a_timer_is_never_early() {
-    check("start -> c:catch(duration PT1S) -> end", "create\nwait 999\nwait 1", expect![[r#"
+    check(
+        "start -> c:catch(duration PT1S) -> end",
+        "create\nwait 999\nwait 1",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -19,7 +22,8 @@ fn a_timer_is_never_early() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -63,7 +67,10 @@ fn a_timer_in_the_past_is_due_at_once() {
 
 #[test]
 fn a_timer_may_be_computed() {
-    check("start -> c:catch(duration =duration(\"PT\" + string(n) + \"S\")) -> end", "create n=2\nwait 1999\nwait 1", expect![[r#"
+    check(
+        "start -> c:catch(duration =duration(\"PT\" + string(n) + \"S\")) -> end",
+        "create n=2\nwait 1999\nwait 1",
+        expect![[r#"
         > create n=2
         instance created #4 process version 1
         variable n = 2 in #4
@@ -77,12 +84,16 @@ fn a_timer_may_be_computed() {
         end completed
         process completed
         instance completed #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_start_timer_counts_from_when_it_was_due() {
-    check("s:start(cycle R3/PT10S) -> end", "wait 35000\nwait 100000", expect![[r#"
+    check(
+        "s:start(cycle R3/PT10S) -> end",
+        "wait 35000\nwait 100000",
+        expect![[r#"
         > wait 35000
         s is due
         s waits until 1020000 ms
@@ -105,12 +116,16 @@ fn a_start_timer_counts_from_when_it_was_due() {
         process completed
         instance completed #13
         > wait 100000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_newer_version_replaces_the_start_timer() {
-    check("s:start(cycle R/PT10S) -> a -> end", "deploy s:start(cycle R1/PT5S) -> b -> end\nwait 30000", expect![[r#"
+    check(
+        "s:start(cycle R/PT10S) -> a -> end",
+        "deploy s:start(cycle R1/PT5S) -> b -> end\nwait 30000",
+        expect![[r#"
         > deploy s:start(cycle R1/PT5S) -> b -> end
         s no longer waits until 1010000 ms
         s waits until 1005000 ms
@@ -119,12 +134,16 @@ fn a_newer_version_replaces_the_start_timer() {
         instance created #9 process version 2
         s completed
         job #12 b created, retries 3
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_timer_of_an_element_that_left_is_never_due() {
-    check("start -> a -> end ; late(duration PT1S) on a -> end2", "create\ncomplete a\nwait 5000", expect![[r#"
+    check(
+        "start -> a -> end ; late(duration PT1S) on a -> end2",
+        "create\ncomplete a\nwait 5000",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -138,5 +157,6 @@ fn a_timer_of_an_element_that_left_is_never_due() {
         process completed
         instance completed #4
         > wait 5000
-    "#]]);
+    "#]],
+    );
 }

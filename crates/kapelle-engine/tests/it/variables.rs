@@ -85,7 +85,10 @@ fn nested_targets_build_inputs_and_merge_outputs() {
 
 #[test]
 fn a_mapping_of_nothing_is_null() {
-    check("start -> a:service(in x = missing.path) -> end", "create\nactivate a", expect![[r#"
+    check(
+        "start -> a:service(in x = missing.path) -> end",
+        "create\nactivate a",
+        expect![[r#"
         > create
         instance created #4 process version 1
         start completed
@@ -93,7 +96,8 @@ fn a_mapping_of_nothing_is_null() {
         job #8 a created, retries 3
         > activate a
         => a {"x":null}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -198,7 +202,10 @@ fn variables_are_set_from_outside_by_the_same_rules() {
 
 #[test]
 fn what_a_variable_already_is_is_not_said_again() {
-    check("start -> a -> end", "create x=1\nset process x=1\nset process x=2", expect![[r#"
+    check(
+        "start -> a -> end",
+        "create x=1\nset process x=1\nset process x=2",
+        expect![[r#"
         > create x=1
         instance created #4 process version 1
         variable x = 1 in #4
@@ -207,7 +214,8 @@ fn what_a_variable_already_is_is_not_said_again() {
         > set process x=1
         > set process x=2
         variable x = 2 in #4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

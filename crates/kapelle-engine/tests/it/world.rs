@@ -80,7 +80,17 @@ impl JobStreams for Streams {
     }
 }
 
-const USUALLY_HIDDEN: &[&str] = &[" activating", " activated", " completing", "flow ", "resource stored", "process deployed", "deployment created", "process process starts", "event_becomes"];
+const USUALLY_HIDDEN: &[&str] = &[
+    " activating",
+    " activated",
+    " completing",
+    "flow ",
+    "resource stored",
+    "process deployed",
+    "deployment created",
+    "process process starts",
+    "event_becomes",
+];
 
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
@@ -104,7 +114,12 @@ impl World {
             history: Vec::new(),
             keeps_history: false,
         };
-        world.submit(Command::AnnounceLeader { epoch: 1, incarnation: 1 }).unwrap();
+        world
+            .submit(Command::AnnounceLeader {
+                epoch: 1,
+                incarnation: 1,
+            })
+            .unwrap();
         world.log.clear();
         world
     }
@@ -117,25 +132,44 @@ impl World {
     }
 
     pub(crate) fn deploy(&mut self, process: &str) {
-        self.deploy_file("process.bpmn", notation::xml(process)).unwrap();
+        self.deploy_file("process.bpmn", notation::xml(process))
+            .unwrap();
         let compiled = notation::process(process);
-        self.element_ids = compiled.indexes().map(|index| (index.0, compiled.element(index).id.to_string())).collect();
+        self.element_ids = compiled
+            .indexes()
+            .map(|index| (index.0, compiled.element(index).id.to_string()))
+            .collect();
     }
 
     pub(crate) fn deploy_file(&mut self, name: &str, xml: String) -> Result<Response, Rejection> {
-        let resource = Resource { name: name.into(), bytes: xml.into_bytes().into() };
-        self.submit(Command::Deploy(Deploy { tenant: DEFAULT_TENANT.into(), resources: vec![resource] }))
+        let resource = Resource {
+            name: name.into(),
+            bytes: xml.into_bytes().into(),
+        };
+        self.submit(Command::Deploy(Deploy {
+            tenant: DEFAULT_TENANT.into(),
+            resources: vec![resource],
+        }))
     }
 
     /// Decides a command and all that it leaves over; logs and replays.
     pub(crate) fn submit(&mut self, command: Command) -> Result<Response, Rejection> {
-        let meta = CommandMeta { now: Timestamp(self.now), traceparent: None };
+        let meta = CommandMeta {
+            now: Timestamp(self.now),
+            traceparent: None,
+        };
         let mut queue = std::collections::VecDeque::from([command]);
         let mut answer = None;
         while let Some(command) = queue.pop_front() {
             let first = Sequence(self.sequence + 2);
-            let Decision { answer: given, events, effects, leftover } =
-                self.engine.process(&mut self.state, command, &meta, first, &mut self.streams);
+            let Decision {
+                answer: given,
+                events,
+                effects,
+                leftover,
+            } = self
+                .engine
+                .process(&mut self.state, command, &meta, first, &mut self.streams);
             self.sequence += 1;
             for event in &events {
                 self.sequence += 1;
@@ -163,7 +197,8 @@ impl World {
         let decoded = encode::decode_event(&bytes).unwrap();
         assert_eq!(decoded, *event);
         let (sequence, at) = (Sequence(self.sequence), Timestamp(self.now));
-        self.replica_engine.replay(&mut self.replica, &decoded, sequence, at, decoded.targets());
+        self.replica_engine
+            .replay(&mut self.replica, &decoded, sequence, at, decoded.targets());
         let line = self.trace.line(event);
         if !self.hidden.iter().any(|hidden| line.contains(hidden)) {
             self.log.push_str(&line);
@@ -178,31 +213,53 @@ impl World {
     fn notice(&mut self, event: &Event) {
         match event {
             Event::JobCreated(created) => {
-                self.jobs.insert(created.job.job, created.job.job_type.clone());
+                self.jobs
+                    .insert(created.job.job, created.job.job_type.clone());
             }
-            Event::JobCompleted { job, .. } | Event::JobCanceled { job, .. } | Event::JobErrorThrown { job, caught: true, .. } => {
+            Event::JobCompleted { job, .. }
+            | Event::JobCanceled { job, .. }
+            | Event::JobErrorThrown {
+                job, caught: true, ..
+            } => {
                 self.jobs.remove(&job.job);
             }
             Event::InstanceCreated(created) => self.instances.push(created.instance),
-            Event::InstanceEnded(ended) => self.instances.retain(|instance| *instance != ended.instance),
+            Event::InstanceEnded(ended) => self
+                .instances
+                .retain(|instance| *instance != ended.instance),
             Event::IncidentRaised(raised) => self.incidents.push(raised.incident),
-            Event::IncidentResolved { incident, .. } => self.incidents.retain(|open| open != incident),
-            Event::ElementActivated { instance, key, element, .. } => {
+            Event::IncidentResolved { incident, .. } => {
+                self.incidents.retain(|open| open != incident)
+            }
+            Event::ElementActivated {
+                instance,
+                key,
+                element,
+                ..
+            } => {
                 self.resting.insert(*key, (*instance, element.0));
             }
             Event::ElementCompleted { key, .. } | Event::ElementTerminated { key, .. } => {
                 self.resting.remove(key);
             }
             Event::OutboxAdded(added) => self.outbox.push(added.entry),
-            Event::OutboxAcked { entry } | Event::OutboxBuried { entry, .. } => self.outbox.retain(|open| open != entry),
+            Event::OutboxAcked { entry } | Event::OutboxBuried { entry, .. } => {
+                self.outbox.retain(|open| open != entry)
+            }
             _ => {}
         }
     }
 
     fn log_effect(&mut self, effect: &Effect) {
         let line = match effect {
-            Effect::PushJob { job, .. } => format!("=> push {} {}\n", job.job_type, json::from_msgpack(&job.variables.0)),
-            Effect::InstanceResult(result) => format!("=> result {}\n", json::from_msgpack(&result.variables.0)),
+            Effect::PushJob { job, .. } => format!(
+                "=> push {} {}\n",
+                job.job_type,
+                json::from_msgpack(&job.variables.0)
+            ),
+            Effect::InstanceResult(result) => {
+                format!("=> result {}\n", json::from_msgpack(&result.variables.0))
+            }
             Effect::InstanceEndedEarly { .. } => "=> ended early\n".to_owned(),
             Effect::JobsAvailable { .. } | Effect::OutboxReady { .. } => return,
         };
@@ -218,7 +275,10 @@ impl World {
     pub(crate) fn wait(&mut self, ms: i64) {
         let until = self.now + ms;
         for _ in 0..10_000 {
-            let next = self.engine.next_due(&self.state).map_or(until, |at| at.0.clamp(self.now, until));
+            let next = self
+                .engine
+                .next_due(&self.state)
+                .map_or(until, |at| at.0.clamp(self.now, until));
             self.now = next;
             let due = self.engine.due(&self.state, Timestamp(self.now), 10);
             if due.is_empty() && self.now == until {
@@ -233,7 +293,11 @@ impl World {
     }
 
     pub(crate) fn run(&mut self, script: &str) {
-        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
             self.log.push_str(&format!("> {line}\n"));
             self.step(line);
         }
@@ -246,22 +310,48 @@ impl World {
         }
         let words = split(rest);
         let values = variables(&words);
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !is_value(word)).collect();
-        let word = |at: usize| words.get(at).copied().unwrap_or_else(|| panic!("{line}: word {at} is missing"));
-        let number = |at: usize| word(at).parse::<i64>().unwrap_or_else(|_| panic!("{line}: word {at} is no number"));
-        let option = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
+        let words: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|word| !is_value(word))
+            .collect();
+        let word = |at: usize| {
+            words
+                .get(at)
+                .copied()
+                .unwrap_or_else(|| panic!("{line}: word {at} is missing"))
+        };
+        let number = |at: usize| {
+            word(at)
+                .parse::<i64>()
+                .unwrap_or_else(|_| panic!("{line}: word {at} is no number"))
+        };
+        let option = |name: &str| {
+            words
+                .iter()
+                .position(|word| *word == name)
+                .and_then(|at| words.get(at + 1))
+                .copied()
+        };
         let command = match verb {
             "create" => Command::CreateInstance(CreateInstance {
                 tenant: DEFAULT_TENANT.into(),
-                process: ProcessSelector::Latest { process_id: option("process").unwrap_or("process").into() },
+                process: ProcessSelector::Latest {
+                    process_id: option("process").unwrap_or("process").into(),
+                },
                 variables: values,
                 await_result: words.contains(&"await").then(Vec::new),
                 tags: Vec::new(),
                 business_id: None,
                 idempotency_key: option("request").map(Arc::from),
             }),
-            "cancel" => Command::CancelInstance { instance: *self.instances.last().unwrap_or(&ProcessInstanceKey(1)) },
-            "complete" => Command::CompleteJob { job: self.job(word(0)), variables: values },
+            "cancel" => Command::CancelInstance {
+                instance: *self.instances.last().unwrap_or(&ProcessInstanceKey(1)),
+            },
+            "complete" => Command::CompleteJob {
+                job: self.job(word(0)),
+                variables: values,
+            },
             "fail" => Command::FailJob(FailJob {
                 job: self.job(word(0)),
                 retries: number(1) as i32,
@@ -283,9 +373,19 @@ impl World {
                 max_jobs: words.get(1).map_or(1, |max| max.parse().unwrap()),
                 fetch_variables: Vec::new(),
             }),
-            "retries" => Command::UpdateJob { job: self.job(word(0)), retries: Some(number(1) as i32), timeout_ms: None },
-            "timeout" => Command::UpdateJob { job: self.job(word(0)), retries: None, timeout_ms: Some(number(1)) },
-            "yield" => Command::YieldJob { job: self.job(word(0)) },
+            "retries" => Command::UpdateJob {
+                job: self.job(word(0)),
+                retries: Some(number(1) as i32),
+                timeout_ms: None,
+            },
+            "timeout" => Command::UpdateJob {
+                job: self.job(word(0)),
+                retries: None,
+                timeout_ms: Some(number(1)),
+            },
+            "yield" => Command::YieldJob {
+                job: self.job(word(0)),
+            },
             "publish" => Command::PublishMessage(PublishMessage {
                 tenant: DEFAULT_TENANT.into(),
                 name: key(word(0)),
@@ -300,8 +400,16 @@ impl World {
                 correlation_key: key(word(1)),
                 variables: values,
             }),
-            "event" => self.ingest(word(0), word(1), option("subject"), option("expires"), &values),
-            "resolve" => Command::ResolveIncident { incident: self.incidents.first().copied().unwrap_or(IncidentKey(1)) },
+            "event" => self.ingest(
+                word(0),
+                word(1),
+                option("subject"),
+                option("expires"),
+                &values,
+            ),
+            "resolve" => Command::ResolveIncident {
+                incident: self.incidents.first().copied().unwrap_or(IncidentKey(1)),
+            },
             "set" | "setlocal" => Command::SetVariables(SetVariables {
                 scope: self.scope(word(0)),
                 variables: values,
@@ -309,14 +417,34 @@ impl World {
             }),
             "setkey" => {
                 let (scope, local) = (ElementInstanceKey(number(0) as u64), true);
-                let answer = self.submit(Command::SetVariables(SetVariables { scope, variables: values, local }));
-                assert!(answer.is_ok(), "{scope} is alive, but {answer:?} after\n{}", self.log);
+                let answer = self.submit(Command::SetVariables(SetVariables {
+                    scope,
+                    variables: values,
+                    local,
+                }));
+                assert!(
+                    answer.is_ok(),
+                    "{scope} is alive, but {answer:?} after\n{}",
+                    self.log
+                );
                 return;
             }
-            "leader" => Command::AnnounceLeader { epoch: number(0) as u64, incarnation: number(0) as u64 },
-            "quarantine" => Command::QuarantineInstance { instance: *self.instances.last().unwrap(), reason: "test".into() },
-            "ack" => Command::AckOutbox { entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)) },
-            "bury" => Command::BuryOutbox { entry: *self.outbox.first().unwrap(), attempts: 3, error: "unreachable".into() },
+            "leader" => Command::AnnounceLeader {
+                epoch: number(0) as u64,
+                incarnation: number(0) as u64,
+            },
+            "quarantine" => Command::QuarantineInstance {
+                instance: *self.instances.last().unwrap(),
+                reason: "test".into(),
+            },
+            "ack" => Command::AckOutbox {
+                entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)),
+            },
+            "bury" => Command::BuryOutbox {
+                entry: *self.outbox.first().unwrap(),
+                attempts: 3,
+                error: "unreachable".into(),
+            },
             "stream" => {
                 *self.streams.0.entry(word(0).to_owned()).or_default() += number(1) as u32;
                 return;
@@ -334,16 +462,33 @@ impl World {
             Ok(Response::JobsActivated(jobs)) => {
                 for job in jobs {
                     let variables = json::from_msgpack(&job.variables.0);
-                    let headers: Vec<String> = job.headers.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                    let headers = if headers.is_empty() { String::new() } else { format!(" [{}]", headers.join(", ")) };
-                    self.log.push_str(&format!("=> {} {variables}{headers}\n", job.job_type));
+                    let headers: Vec<String> = job
+                        .headers
+                        .iter()
+                        .map(|(key, value)| format!("{key}={value}"))
+                        .collect();
+                    let headers = if headers.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" [{}]", headers.join(", "))
+                    };
+                    self.log
+                        .push_str(&format!("=> {} {variables}{headers}\n", job.job_type));
                 }
             }
             Ok(Response::Ingested(results)) => {
-                for EventResult { outcome, matches, .. } in results {
+                for EventResult {
+                    outcome, matches, ..
+                } in results
+                {
                     self.log.push_str(&format!("=> {}\n", outcome.as_str()));
                     for found in matches.iter().skip(1) {
-                        self.log.push_str(&format!("   {} {}: {}\n", found.process_id, found.outcome.as_str(), found.reason));
+                        self.log.push_str(&format!(
+                            "   {} {}: {}\n",
+                            found.process_id,
+                            found.outcome.as_str(),
+                            found.reason
+                        ));
                     }
                 }
             }
@@ -351,7 +496,14 @@ impl World {
         }
     }
 
-    fn ingest(&self, id: &str, event_type: &str, subject: Option<&str>, expires: Option<&str>, values: &Document) -> Command {
+    fn ingest(
+        &self,
+        id: &str,
+        event_type: &str,
+        subject: Option<&str>,
+        expires: Option<&str>,
+        values: &Document,
+    ) -> Command {
         let mut builder = CloudEvent::builder(id, "/test", event_type);
         if let Some(subject) = subject {
             builder = builder.subject(subject);
@@ -365,7 +517,11 @@ impl World {
         }
         let event = Arc::new(builder.build().unwrap());
         let arrivals = vec![Arrival::Event(event)];
-        Command::IngestEvents(IngestEvents { tenant: DEFAULT_TENANT.into(), source_name: "http".into(), arrivals })
+        Command::IngestEvents(IngestEvents {
+            tenant: DEFAULT_TENANT.into(),
+            source_name: "http".into(),
+            arrivals,
+        })
     }
 
     fn job(&self, job_type: &str) -> JobKey {
@@ -376,9 +532,16 @@ impl World {
     /// An element that rests, by its id; `process` is the newest instance's root.
     fn scope(&self, id: &str) -> ElementInstanceKey {
         if id == "process" {
-            return self.instances.last().unwrap_or_else(|| panic!("no instance lives after\n{}", self.log)).root();
+            return self
+                .instances
+                .last()
+                .unwrap_or_else(|| panic!("no instance lives after\n{}", self.log))
+                .root();
         }
-        let found = self.resting.iter().find(|(_, (_, element))| self.element_ids.get(element).is_some_and(|own| own == id));
+        let found = self
+            .resting
+            .iter()
+            .find(|(_, (_, element))| self.element_ids.get(element).is_some_and(|own| own == id));
         found.map_or(ElementInstanceKey(1), |(key, _)| *key)
     }
 }
@@ -388,7 +551,8 @@ fn key(word: &str) -> Arc<str> {
 }
 
 fn is_value(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| !name.is_empty())
+    word.split_once('=')
+        .is_some_and(|(name, _)| !name.is_empty())
 }
 
 /// Words, where a JSON value may hold spaces between quotes or brackets.
@@ -421,7 +585,11 @@ fn variables(words: &[String]) -> Document {
         .filter(|word| is_value(word))
         .map(|word| {
             let (name, value) = word.split_once('=').unwrap();
-            (name, json::to_msgpack(value.as_bytes()).unwrap_or_else(|error| panic!("{word}: {error}")))
+            (
+                name,
+                json::to_msgpack(value.as_bytes())
+                    .unwrap_or_else(|error| panic!("{word}: {error}")),
+            )
         })
         .collect();
     let entries = values.iter().map(|(name, value)| (*name, value.as_slice()));
@@ -446,18 +614,26 @@ pub(crate) fn difference(left: &Memory, right: &Memory) -> Option<String> {
         }
         let mut bytes = Vec::new();
         encode::encode_partition(state.partition(), &mut bytes);
-        assert_eq!(encode::decode_partition(&bytes).unwrap(), *state.partition());
+        assert_eq!(
+            encode::decode_partition(&bytes).unwrap(),
+            *state.partition()
+        );
         all.insert(b"partition".to_vec(), bytes);
         all
     };
     let (left, right) = (entries(left), entries(right));
     let keys = left.keys().chain(right.keys());
-    let different = keys.into_iter().find(|key| left.get(*key) != right.get(*key))?;
+    let different = keys
+        .into_iter()
+        .find(|key| left.get(*key) != right.get(*key))?;
     Some(format!(
         "{}: {:?} and {:?}",
         different.escape_ascii(),
-        left.get(different).map(|bytes| bytes.escape_ascii().to_string()),
-        right.get(different).map(|bytes| bytes.escape_ascii().to_string())
+        left.get(different)
+            .map(|bytes| bytes.escape_ascii().to_string()),
+        right
+            .get(different)
+            .map(|bytes| bytes.escape_ascii().to_string())
     ))
 }
 

@@ -1,0 +1,38 @@
+//! CloudEvents on their way out, and what is kept among the dead letters.
+
+use crate::encode::Record;
+use crate::event::Event;
+use crate::ids::{Sequence, Timestamp};
+use crate::keep::Keep;
+use crate::state::outbox::{BuriedEntry, RejectedEntry};
+use crate::state::tables;
+
+pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp) {
+    match event {
+        Event::OutboxAdded(added) => {
+            keep.insert(&tables::outbox(added.entry), &added.to_bytes());
+            keep.insert(&tables::outbox_pending(added.entry), &[]);
+        }
+        Event::OutboxAcked { entry } => {
+            keep.delete(&tables::outbox(*entry));
+            keep.delete(&tables::outbox_pending(*entry));
+        }
+        Event::OutboxBuried { entry, attempts, error } => {
+            let buried = BuriedEntry { attempts: *attempts, error: error.clone(), at };
+            keep.put(&tables::outbox_buried(*entry), &buried.to_bytes());
+            keep.delete(&tables::outbox_pending(*entry));
+        }
+        Event::RecordRejected { tenant, source_name, raw, content_type, reason } => {
+            let entry = RejectedEntry {
+                tenant: tenant.clone(),
+                source_name: source_name.clone(),
+                raw: raw.clone(),
+                content_type: content_type.clone(),
+                reason: reason.clone(),
+                at,
+            };
+            keep.insert(&tables::record_rejected(sequence), &entry.to_bytes());
+        }
+        _ => unreachable!("dispatched by family"),
+    }
+}
