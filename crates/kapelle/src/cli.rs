@@ -37,7 +37,7 @@ pub(crate) use events::{brief, clock, explanation, line as event_line, subject};
 pub(crate) use exit::Exit;
 pub(crate) use failure::Failure;
 pub(crate) use output::{Output, Style, table};
-pub(crate) use remote::interrupted;
+pub(crate) use serve::one_signal;
 
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {

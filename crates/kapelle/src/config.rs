@@ -7,7 +7,6 @@
 //! and line, the variable or the flag it stands in. No secret is ever rendered.
 //! Deliberately absent: reloading, and any meaning that needs the outside world (whether a port is free, a broker there).
 
-mod bounds;
 mod error;
 mod layers;
 mod reference;
@@ -66,7 +65,6 @@ impl Config {
         let mut config = Self::default();
         let mut reader = Reader::default();
         config.take(&tree, &mut reader);
-        config.check_bounds(&tree, &mut reader);
         if reader.problems.is_empty() {
             Ok(Loaded { config, tree })
         } else {

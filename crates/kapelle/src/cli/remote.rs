@@ -51,7 +51,7 @@ pub(crate) fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<
 }
 
 /// Resolves on Ctrl-C. A handler that cannot be installed leaves it to the system, which ends us as well.
-pub(crate) async fn interrupted() {
+async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -108,7 +108,8 @@ pub(crate) async fn stop_signal(output: Output) {
     });
 }
 
-async fn one_signal() {
+/// Resolves on the first Ctrl-C or SIGTERM.
+pub(crate) async fn one_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,3 +1,5 @@
+//! The builder, the reader, and a server that is not there.
+
 use expect_test::expect;
 
 use super::*;

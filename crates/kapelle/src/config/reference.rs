@@ -124,13 +124,15 @@ is `rest-address` of the section `server`. Flags go over both. A key that does n
 fn describe<S: Section>(page: &mut String, title: &str) {
     _ = write!(page, "\n## `[{title}]`\n\n{}\n", paragraph(S::DOC));
     page.push_str("| key | value | default | |\n|---|---|---|---|\n");
-    for Field {
-        key,
-        kind,
-        value,
-        doc,
-    } in S::default().fields()
-    {
+    for field in S::default().fields() {
+        let Field {
+            key,
+            kind,
+            value,
+            bounds,
+            doc,
+        } = field;
+        let kind = bounds.map_or_else(|| kind.to_owned(), |bounds| format!("{kind}, {bounds}"));
         let value = match value.as_deref() {
             None | Some("\"\"") => "—".to_owned(),
             Some(value) => format!("`{value}`"),

@@ -1,7 +1,10 @@
 //! How a section is declared and read: one macro, so that a field, its key, its default and its manual entry cannot
 //! drift apart.
 
+use std::ops::RangeInclusive;
+
 use super::error::Problem;
+use super::setting::Setting;
 use super::suggest::closest;
 use super::tree::{Node, Origin, Raw};
 
@@ -14,6 +17,8 @@ pub(crate) struct Field {
     pub(crate) kind: &'static str,
     /// As it would be written in a file; `None` where there is none.
     pub(crate) value: Option<String>,
+    /// `between … and …`, where a value outside would start a server that cannot work.
+    pub(crate) bounds: Option<String>,
     pub(crate) doc: &'static str,
 }
 
@@ -81,12 +86,20 @@ impl Reader {
     }
 }
 
-/// Declares a section: a struct whose fields are settings with defaults, kebab-case keys and documentation.
+/// How bounds are told.
+pub(super) fn between<T: Setting>(bounds: &RangeInclusive<T>) -> String {
+    let [least, most] =
+        [bounds.start(), bounds.end()].map(|bound| bound.show().unwrap_or_default());
+    format!("between {least} and {most}")
+}
+
+/// Declares a section: a struct whose fields are settings with defaults, kebab-case keys and documentation, and, behind a
+/// semicolon, the bounds of those that have some.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
         pub(crate) struct $name:ident in $key:literal {
-            $( $(#[doc = $field_doc:literal])* $field:ident: $type:ty = $default:expr, )*
+            $( $(#[doc = $field_doc:literal])* $field:ident: $type:ty = $default:expr $(; $bounds:expr)?, )*
         }
     ) => {
         $(#[doc = $doc])*
@@ -118,6 +131,9 @@ macro_rules! section {
                 for (key, node) in table.entries() {
                     $( if key == $field {
                         reader.at(key, |reader| match $crate::config::setting::Setting::read(node) {
+                            $( Ok(value) if !($bounds).contains(&value) => {
+                                reader.wrong(node, format!("must be {}", $crate::config::section::between(&$bounds)));
+                            } )?
                             Ok(value) => self.$field = value,
                             Err(message) => reader.wrong(node, message),
                         });
@@ -132,6 +148,7 @@ macro_rules! section {
                     key: stringify!($field).replace('_', "-"),
                     kind: <$type as $crate::config::setting::Setting>::KIND,
                     value: $crate::config::setting::Setting::show(&self.$field),
+                    bounds: [$( $crate::config::section::between(&$bounds) )?].into_iter().next(),
                     doc: concat!($($field_doc, "\n",)*),
                 }, )*]
             }

@@ -16,7 +16,7 @@ section! {
         /// Probes and metrics. Since 0.1.
         management_address: Address = Address::loopback(9600),
         /// Threads that serve the network; 0 = one for each core, at most 4. The partition has threads of its own. Since 0.1.
-        network_threads: u64 = 0,
+        network_threads: u64 = 0; 0..=256,
         /// How long a stopping server waits for requests in flight. Since 0.1.
         shutdown_timeout: Span = Span::seconds(10),
     }
@@ -28,11 +28,11 @@ section! {
         /// The data directory: journal, checkpoints, history. One process at a time. Since 0.1.
         dir: PathBuf = PathBuf::from("kapelle-data"),
         /// Size of a journal segment. Since 0.1.
-        segment_size: Bytes = Bytes::mib(64),
+        segment_size: Bytes = Bytes::mib(64); Bytes::mib(4)..=Bytes::mib(1024),
         /// Memory for blocks of the checkpoint store. Since 0.1.
-        store_cache: Bytes = Bytes::mib(64),
+        store_cache: Bytes = Bytes::mib(64); Bytes::mib(1)..=Bytes::TIB,
         /// New work is refused when less than this is free on the disk; what runs goes on. Since 0.1.
-        disk_reserve: Bytes = Bytes::mib(512),
+        disk_reserve: Bytes = Bytes::mib(512); Bytes::mib(64)..=Bytes::TIB,
         /// Takes over a clock that jumped by more than an hour, once, at this start. Since 0.1.
         accept_clock_jump: bool = false,
     }
@@ -42,15 +42,15 @@ section! {
     /// What may be in memory or on the way at once. Reaching a limit is a normal answer: RESOURCE_EXHAUSTED or 503.
     pub(crate) struct Limits in "limits" {
         /// Memory for instances; idle ones beyond it wait on disk. Since 0.1.
-        instance_cache: Bytes = Bytes::mib(256),
+        instance_cache: Bytes = Bytes::mib(256); Bytes::mib(16)..=Bytes::TIB,
         /// Commands accepted and not yet answered. Since 0.1.
-        commands_in_flight: u64 = 4096,
+        commands_in_flight: u64 = 4096; 16..=1 << 20,
         /// Largest request body and gRPC message. Since 0.1.
-        message_size: Bytes = Bytes::mib(4),
+        message_size: Bytes = Bytes::mib(4); Bytes::mib(1)..=Bytes::mib(16),
         /// Largest request of `POST /events`. Since 0.1.
-        event_batch_size: Bytes = Bytes::mib(4),
+        event_batch_size: Bytes = Bytes::mib(4); Bytes::mib(1)..=Bytes::mib(16),
         /// CloudEvents in one request of `POST /events`. Since 0.1.
-        event_batch_count: u64 = 1000,
+        event_batch_count: u64 = 1000; 1..=10_000,
     }
 }
 
@@ -58,11 +58,11 @@ section! {
     /// How arriving CloudEvents are recognised and kept for a late receiver.
     pub(crate) struct Events in "events" {
         /// How long a CloudEvent with the same source and id counts as a repeat. Since 0.1.
-        dedup_window: Span = Span::hours(24),
+        dedup_window: Span = Span::hours(24); Span::seconds(60)..=Span::hours(24 * 366),
         /// How many identities are remembered at most; the window ends with whichever comes first. Since 0.1.
-        dedup_count: u64 = 10_000_000,
+        dedup_count: u64 = 10_000_000; 1_000..=1_000_000_000,
         /// How long a CloudEvent waits for a receiver where its binding does not say. Since 0.1.
-        time_to_live: Span = Span::hours(1),
+        time_to_live: Span = Span::hours(1); Span::seconds(0)..=Span::hours(24 * 366),
     }
 }
 
@@ -70,13 +70,13 @@ section! {
     /// Delivery of the CloudEvents that processes publish.
     pub(crate) struct Outbox in "outbox" {
         /// Attempts before a CloudEvent goes to the dead letters. Since 0.1.
-        attempts: u64 = 12,
+        attempts: u64 = 12; 1..=1_000,
         /// Wait after the first failure; doubles with each further one. Since 0.1.
-        backoff: Span = Span::millis(500),
+        backoff: Span = Span::millis(500); Span::millis(1)..=Span::hours(24),
         /// Longest wait between two attempts. Since 0.1.
-        backoff_limit: Span = Span::seconds(300),
+        backoff_limit: Span = Span::seconds(300); Span::millis(1)..=Span::hours(24 * 7),
         /// Deliveries on the way at once, over all sinks. Since 0.1.
-        concurrency: u64 = 64,
+        concurrency: u64 = 64; 1..=4_096,
     }
 }
 
@@ -86,7 +86,7 @@ section! {
         /// Keeps a searchable copy of instances, jobs, incidents, variables and events. Since 0.1.
         enabled: bool = true,
         /// How long ended instances and routed events stay searchable. Since 0.1.
-        retention: Span = Span::hours(24 * 7),
+        retention: Span = Span::hours(24 * 7); Span::seconds(60)..=Span::hours(24 * 3_660),
         /// How long a search waits until it sees what was committed when it began. Since 0.1.
         read_your_writes_timeout: Span = Span::seconds(5),
     }
@@ -125,7 +125,7 @@ section! {
         /// The queue to read; it must exist, and be a quorum queue to survive the loss of a broker. Since 0.1.
         queue: String = String::new(),
         /// Deliveries on the way at once; the broker holds back the rest. Since 0.1.
-        prefetch: u64 = 256,
+        prefetch: u64 = 256; 1..=65_535,
         /// The tenant of the CloudEvents. Since 0.1.
         tenant: String = String::from("<default>"),
     }

@@ -191,6 +191,9 @@ impl Setting for Address {
 pub(crate) struct Bytes(pub(crate) u64);
 
 impl Bytes {
+    /// More than any one server has: a bound for what has no other.
+    pub(crate) const TIB: Self = Self(1 << 40);
+
     pub(crate) const fn mib(count: u64) -> Self {
         Self(count << 20)
     }

@@ -1,3 +1,5 @@
+//! One `check`: a file, an environment and flags in; what is not a default, or what is wrong, out.
+
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect, expect_file};
@@ -129,9 +131,9 @@ fn values_that_no_server_could_work_with_are_refused() {
         expect![[r#"
             KAP-1003: accept the configuration:
               kapelle.toml:2: `data.segment-size` must be between "4 MiB" and "1 GiB"
+              kapelle.toml:6: `events.dedup-window` must be between "1m" and "366d"
               kapelle.toml:4: `limits.commands-in-flight` must be between 16 and 1048576
               environment KAPELLE_OUTBOX__ATTEMPTS: `outbox.attempts` must be between 1 and 1000
-              kapelle.toml:6: `events.dedup-window` must be between "1m" and "366d"
         "#]],
     );
 }

@@ -6,7 +6,7 @@ use super::Wish;
 use super::board::Board;
 use super::host::Host;
 use super::shop::{Shop, pause};
-use crate::cli::{Failure, Output, event_line};
+use crate::cli::{Failure, Output, event_line, one_signal};
 
 /// How often the server is asked for news.
 const EVERY_MS: u64 = 100;
@@ -23,8 +23,8 @@ pub(super) async fn run(
     output.message(&banner(host, shop));
     let end = wish.lasting.map(|lasting| Instant::now() + lasting);
     let mut told = Instant::now();
-    let interrupted = crate::cli::interrupted();
-    tokio::pin!(interrupted);
+    let stop = one_signal();
+    tokio::pin!(stop);
     while end.is_none_or(|end| Instant::now() < end) && !host.has_ended() {
         match board.read_events().await {
             Ok(news) => {
@@ -42,7 +42,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = pause(EVERY_MS) => {}
-            () = &mut interrupted => break,
+            () = &mut stop => break,
         }
     }
     Ok(())

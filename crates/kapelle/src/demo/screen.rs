@@ -10,7 +10,7 @@ use super::Wish;
 use super::board::Board;
 use super::host::Host;
 use super::shop::Shop;
-use crate::cli::{Failure, Style, explanation};
+use crate::cli::{Failure, Style, explanation, one_signal};
 use keys::{Action, Keys};
 use state::{Popup, State};
 
@@ -35,6 +35,9 @@ pub(super) async fn run(
     let mut keys = Keys::start();
     let mut instances_read = None;
     let mut frames = tokio::time::interval(FRAME);
+    // In a terminal Ctrl-C is a key; this is for `kill`.
+    let stop = one_signal();
+    tokio::pin!(stop);
     let result = loop {
         // Cancel-safe: a key stays in the channel, a tick that is lost is followed by the next.
         tokio::select! {
@@ -43,6 +46,7 @@ pub(super) async fn run(
                     break Ok(());
                 }
             }
+            () = &mut stop => break Ok(()),
             _ = frames.tick() => refresh(shop, board, &mut state, &mut instances_read).await,
         }
         if wish

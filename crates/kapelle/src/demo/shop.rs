@@ -260,7 +260,11 @@ impl Shop {
     }
 
     async fn send_poison(&self) {
-        let id = format!("poison-{}", self.diary(|diary| diary.latencies.len()));
+        let id = format!(
+            "poison-{}.{}",
+            self.0.first,
+            self.diary(|diary| diary.latencies.len())
+        );
         let data = Object::new()
             .text("customer", "nobody")
             .number("total", 1)

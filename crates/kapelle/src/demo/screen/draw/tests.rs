@@ -1,3 +1,5 @@
+//! Pictures of the screen on a terminal in memory.
+
 use expect_test::{Expect, expect};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
