@@ -35,18 +35,20 @@ pub(crate) struct Machine<'a, 'm, 'e> {
     variables: &'a dyn Variables,
     captured: &'a [Value],
     locals: Vec<Val<'a>>,
-    cache: Vec<Cached<'a>>,
+    cache: Vec<Option<Cached<'a>>>,
     meter: &'m mut Meter<'e>,
 }
 
-/// A variable that is read more than once.
+/// A variable that is read more than once, and how often it was.
 #[derive(Clone)]
-enum Cached<'a> {
-    Unread,
-    /// Read once: still stored. Whoever reads it again gets it decoded, so a loop does not walk its bytes every time.
-    Once(&'a [u8]),
-    Known(Val<'a>),
+struct Cached<'a> {
+    value: Val<'a>,
+    reads: u32,
 }
+
+/// From the so manieth read on a variable is decoded, so that a loop does not walk its bytes every time. Two or three
+/// paths of a condition do read in place: decoding all of it costs as much as some dozens of them.
+const READS_IN_PLACE: u32 = 16;
 
 type Outcome<'a> = Result<Val<'a>, Stop>;
 
@@ -61,7 +63,7 @@ pub(crate) fn evaluate(
         variables,
         captured: &[],
         locals: vec![Val::NULL; program.local_slots as usize],
-        cache: vec![Cached::Unread; program.cache_slots as usize],
+        cache: vec![None; program.cache_slots as usize],
         meter,
     };
     let value = machine.eval(program.root())?;
@@ -89,8 +91,8 @@ impl<'a> Machine<'a, '_, '_> {
     fn compound(&mut self, node: Node) -> Outcome<'a> {
         match node {
             Node::Constant(_) | Node::Local(_) | Node::Captured(_) | Node::Global(_) => {
-                Ok(Val::NULL)
-            } // Not reached.
+                unreachable!("leaves are evaluated where they are met")
+            }
             Node::ItemEntry {
                 name,
                 items,
@@ -168,11 +170,10 @@ impl<'a> Machine<'a, '_, '_> {
     }
 
     fn constant(&self, at: u32) -> Val<'a> {
-        match self.program.constants.get(at as usize) {
-            Some(Value::String(text)) => Val::Str(text),
-            Some(value) => Val::Value(value.clone()),
-            None => Val::NULL,
-        }
+        self.program
+            .constants
+            .get(at as usize)
+            .map_or(Val::NULL, Val::of)
     }
 
     fn local(&self, slot: Slot) -> Val<'a> {
@@ -202,26 +203,34 @@ impl<'a> Machine<'a, '_, '_> {
             .globals
             .get(at as usize)
             .expect("invariant: globals are numbered by the parser");
-        let Some(place) = global.cache else {
+        let Some(place) = global.cache.map(|place| place as usize) else {
             return self.load(&global.name);
         };
-        let found = match self
-            .cache
-            .get(place as usize)
-            .cloned()
-            .unwrap_or(Cached::Unread)
-        {
-            Cached::Known(value) => return Ok(value),
-            Cached::Once(bytes) => Val::Value(Val::Stored(bytes).into_value(self.meter)?),
-            Cached::Unread => self.load(&global.name)?,
+        let cached = match self.cache.get_mut(place).and_then(Option::take) {
+            Some(Cached {
+                value,
+                reads: READS_IN_PLACE,
+            }) => {
+                let value = value.kept(self.meter)?;
+                Cached {
+                    value,
+                    reads: READS_IN_PLACE + 1,
+                }
+            }
+            Some(Cached { value, reads }) => Cached {
+                value,
+                reads: reads.saturating_add(1),
+            },
+            None => Cached {
+                value: self.load(&global.name)?,
+                reads: 1,
+            },
         };
-        if let Some(cached) = self.cache.get_mut(place as usize) {
-            *cached = match (&found, &cached) {
-                (Val::Stored(bytes), _) => Cached::Once(bytes),
-                _ => Cached::Known(found.clone()),
-            };
+        let value = cached.value.clone();
+        if let Some(slot) = self.cache.get_mut(place) {
+            *slot = Some(cached);
         }
-        Ok(found)
+        Ok(value)
     }
 
     fn load(&mut self, name: &str) -> Outcome<'a> {

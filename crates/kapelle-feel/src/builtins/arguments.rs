@@ -22,9 +22,14 @@ impl Call<'_, '_> {
             .ok_or(Failure::Illegal)
     }
 
-    pub(super) fn text(&self, at: usize) -> Result<Text, Failure> {
+    /// A text. Whatever is done with it takes time in proportion to its length, which is paid here.
+    pub(super) fn text(&mut self, at: usize) -> Result<Text, Failure> {
         match self.value(at) {
-            Value::String(text) => Ok(text.clone()),
+            Value::String(text) => {
+                let text = text.clone();
+                self.meter.steps(text.len() as u64 / 32)?;
+                Ok(text)
+            }
             _ => Err(Failure::Illegal),
         }
     }
@@ -37,26 +42,25 @@ impl Call<'_, '_> {
         self.value(at).as_context().cloned().ok_or(Failure::Illegal)
     }
 
-    /// The only argument if it is a list, else all of them.
-    pub(super) fn items(&self) -> Vec<Value> {
-        match self.arguments.as_slice() {
+    /// The only argument if it is a list, else all of them. The walk over them is paid here.
+    pub(super) fn items(&mut self) -> Result<Vec<Value>, Failure> {
+        let items = match self.arguments.as_slice() {
             [Value::List(list)] => list.as_slice().to_vec(),
             arguments => arguments.to_vec(),
-        }
+        };
+        self.meter.steps(items.len() as u64)?;
+        Ok(items)
     }
 
     /// All as numbers.
-    pub(super) fn numbers(&self) -> Result<Vec<Number>, Failure> {
+    pub(super) fn numbers(&mut self) -> Result<Vec<Number>, Failure> {
         let number = |value: &Value| value.as_number().ok_or(Failure::Illegal);
-        match self.arguments.as_slice() {
-            [Value::List(list)] => list.iter().map(number).collect(),
-            arguments => arguments.iter().map(number).collect(),
-        }
-    }
-
-    /// Pays for work over so many bytes of text.
-    pub(super) fn scan(&mut self, bytes: usize) -> Result<(), Failure> {
-        Ok(self.meter.steps(bytes as u64 / 32)?)
+        let numbers: Vec<Number> = match self.arguments.as_slice() {
+            [Value::List(list)] => list.iter().map(number).collect::<Result<_, _>>()?,
+            arguments => arguments.iter().map(number).collect::<Result<_, _>>()?,
+        };
+        self.meter.steps(numbers.len() as u64)?;
+        Ok(numbers)
     }
 }
 

@@ -104,7 +104,7 @@ fn put_at(context: &Context, path: &[Text], value: Value) -> Context {
 
 fn merge(call: &mut Call<'_, '_>) -> Outcome {
     let mut entries: Vec<(Text, Value)> = Vec::new();
-    for item in call.items() {
+    for item in call.items()? {
         let Value::Context(context) = item else {
             return Err(Failure::Illegal);
         };

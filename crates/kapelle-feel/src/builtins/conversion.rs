@@ -219,7 +219,7 @@ fn years_and_months(call: &mut Call<'_, '_>) -> Outcome {
 /// A range of literals, as text.
 fn range(call: &mut Call<'_, '_>) -> Outcome {
     let text = call.text(0)?;
-    call.scan(text.len() * 32)?;
+    call.meter.steps(text.len() as u64)?; // Parsing takes longer than reading.
     let range = parse_range(&text).ok_or_else(|| invalid("range", &text))?;
     if let (Some(low), Some(high)) = (range.start.value(), range.end.value())
         && order(low, high, call.meter)? == Order::Is(Ordering::Greater)
@@ -251,7 +251,6 @@ fn context(call: &mut Call<'_, '_>) -> Outcome {
 
 fn from_json(call: &mut Call<'_, '_>) -> Outcome {
     let text = call.text(0)?;
-    call.scan(text.len())?;
     // Each value takes at least two characters, its separator included.
     call.meter
         .bytes(text.len() as u64 / 2 * crate::value::Shape::BASE)?;

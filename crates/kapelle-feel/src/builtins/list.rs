@@ -92,7 +92,7 @@ fn index_of(call: &mut Call<'_, '_>) -> Outcome {
 
 /// `and`, `or` over a list: the absorbing value decides; else what is no truth value makes the answer null.
 fn connective(call: &mut Call<'_, '_>, absorbing: bool) -> Outcome {
-    let items = call.items();
+    let items = call.items()?;
     if items.iter().any(|item| item.as_bool() == Some(absorbing)) {
         return Ok(Value::Bool(absorbing));
     }

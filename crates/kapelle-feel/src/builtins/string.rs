@@ -62,7 +62,6 @@ pub(super) const FUNCTIONS: &[Overload] = &[
 fn substring(call: &mut Call<'_, '_>) -> Outcome {
     let text = call.text(0)?;
     let start = call.integer(1)?;
-    call.scan(text.len())?;
     let skip = match start {
         1.. => usize::try_from(start - 1).unwrap_or(usize::MAX),
         0 => return Err(Failure::Illegal),
@@ -82,13 +81,11 @@ fn substring(call: &mut Call<'_, '_>) -> Outcome {
 
 fn search(call: &mut Call<'_, '_>, found: fn(&str, &str) -> bool) -> Outcome {
     let (text, part) = (call.text(0)?, call.text(1)?);
-    call.scan(text.len())?;
     Ok(Value::Bool(found(&text, &part)))
 }
 
 fn substring_before(call: &mut Call<'_, '_>) -> Outcome {
     let (text, part) = (call.text(0)?, call.text(1)?);
-    call.scan(text.len())?;
     Ok(Value::from(
         text.split_once(part.as_str())
             .map_or("", |(before, _)| before),
@@ -97,7 +94,6 @@ fn substring_before(call: &mut Call<'_, '_>) -> Outcome {
 
 fn substring_after(call: &mut Call<'_, '_>) -> Outcome {
     let (text, part) = (call.text(0)?, call.text(1)?);
-    call.scan(text.len())?;
     Ok(Value::from(
         text.split_once(part.as_str())
             .map_or("", |(_, after)| after),
@@ -111,7 +107,7 @@ fn search_cost(call: &mut Call<'_, '_>, text: &str, pattern: &str) -> Result<(),
         .steps(text.len() as u64 * (1 + pattern.len() as u64 / 16) / 8)?)
 }
 
-fn flags(call: &Call<'_, '_>, at: usize) -> Result<String, Failure> {
+fn flags(call: &mut Call<'_, '_>, at: usize) -> Result<String, Failure> {
     match call.value(at) {
         Value::Null => Ok(String::new()),
         _ => Ok(call.text(at)?.to_string()),
@@ -173,7 +169,6 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 fn to_base64(call: &mut Call<'_, '_>) -> Outcome {
     let text = call.text(0)?;
-    call.scan(text.len())?;
     let mut out = String::with_capacity(text.len().div_ceil(3) * 4);
     for chunk in text.as_bytes().chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
@@ -195,7 +190,6 @@ fn to_base64(call: &mut Call<'_, '_>) -> Outcome {
 
 fn from_base64(call: &mut Call<'_, '_>) -> Outcome {
     let text = call.text(0)?;
-    call.scan(text.len())?;
     let digits = text.trim_end_matches('=');
     if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return Err(Failure::Illegal);
@@ -232,6 +226,7 @@ fn string_join(call: &mut Call<'_, '_>) -> Outcome {
         .iter()
         .filter(|item| !item.is_null())
         .map(|item| item.as_str().ok_or(Failure::Illegal));
+    call.meter.steps(list.len() as u64)?;
     let texts: Vec<&str> = texts.collect::<Result<_, _>>()?;
     let parts: usize = texts.iter().map(|text| text.len()).sum();
     let delimiters = delimiter

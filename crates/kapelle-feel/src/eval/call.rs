@@ -44,6 +44,9 @@ impl<'a> Machine<'a, '_, '_> {
         for node in nodes {
             values.push(self.whole(*node)?);
         }
+        // Whatever a function does with a text, it takes time to read it.
+        let texts: usize = values.iter().filter_map(Value::as_str).map(str::len).sum();
+        self.meter.steps(texts as u64 / 256)?;
         Ok(values)
     }
 

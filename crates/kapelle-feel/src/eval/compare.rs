@@ -36,7 +36,10 @@ impl<'a> Machine<'a, '_, '_> {
         let order = match (left.as_number(), right.as_number()) {
             (Some(a), Some(b)) => Order::Is(a.cmp(&b)),
             _ => match (left.as_str(), right.as_str()) {
-                (Some(a), Some(b)) => Order::Is(a.cmp(b)),
+                (Some(a), Some(b)) => {
+                    self.meter.steps(text_steps(a, b))?;
+                    Order::Is(a.cmp(b))
+                }
                 _ => return self.compare_values(operator, left, right),
             },
         };
@@ -128,6 +131,11 @@ fn answer(operator: Comparison, order: Order) -> Option<bool> {
     }
 }
 
+/// What comparing texts costs beyond the step of the comparison: nothing but for long ones.
+fn text_steps(left: &str, right: &str) -> u64 {
+    left.len().min(right.len()) as u64 / 256
+}
+
 /// How two values relate.
 pub(crate) fn order(left: &Value, right: &Value, meter: &mut Meter<'_>) -> Result<Order, Stop> {
     let zoned = |(zoned, a): (bool, i128), (other, b): (bool, i128)| {
@@ -146,7 +154,10 @@ pub(crate) fn order(left: &Value, right: &Value, meter: &mut Meter<'_>) -> Resul
     };
     Ok(match (left, right) {
         (Value::Number(a), Value::Number(b)) => Order::Is(a.cmp(b)),
-        (Value::String(a), Value::String(b)) => Order::Is(a.cmp(b)),
+        (Value::String(a), Value::String(b)) => {
+            meter.steps(text_steps(a, b))?;
+            Order::Is(a.cmp(b))
+        }
         (Value::Date(a), Value::Date(b)) => Order::Is(a.cmp(b)),
         (Value::Time(a), Value::Time(b)) => zoned(a.comparable(), b.comparable()),
         (Value::DateTime(a), Value::DateTime(b)) => zoned(a.comparable(), b.comparable()),

@@ -28,12 +28,26 @@ impl<'a> Val<'a> {
         Val::Value(Value::Bool(value))
     }
 
-    /// Borrows what is long, shares the rest.
+    /// Borrows a short text, shares everything else: making a value of it again then costs no allocation.
     #[inline]
     pub(crate) fn of(value: &'a Value) -> Val<'a> {
         match value {
-            Value::String(text) => Val::Str(text),
+            Value::String(text) if !text.is_heap_allocated() => Val::Str(text),
             other => Val::Value(other.clone()),
+        }
+    }
+
+    /// The same value in a form that is cheap to read over and over, if the meter can afford it.
+    pub(crate) fn kept(self, meter: &mut Meter<'_>) -> Result<Val<'a>, Stop> {
+        let affordable = match &self {
+            Val::Stored(bytes) => decoded_size(bytes) <= meter.env.limits.bytes / 4,
+            Val::Str(_) => true,
+            Val::Value(_) | Val::Items(_) => false,
+        };
+        if affordable {
+            self.into_value(meter).map(Val::Value)
+        } else {
+            Ok(self)
         }
     }
 
@@ -102,9 +116,9 @@ impl<'a> Val<'a> {
                 Ok(Value::from(text))
             }
             Val::Stored(bytes) => {
-                let elements = count_elements(bytes);
-                meter.steps(elements / 4)?;
-                meter.bytes(elements * Shape::BASE + bytes.len() as u64)?;
+                let size = decoded_size(bytes);
+                meter.steps(size / 128)?;
+                meter.bytes(size)?;
                 Ok(from_msgpack(bytes).unwrap_or(Value::Null))
             }
             Val::Items(items) => {
@@ -132,6 +146,11 @@ impl<'a> Val<'a> {
             other => Err(other),
         }
     }
+}
+
+/// Bytes that a stored value takes when it is decoded, about.
+fn decoded_size(bytes: &[u8]) -> u64 {
+    count_elements(bytes) * Shape::BASE + bytes.len() as u64
 }
 
 /// Values inside of a stored one, keys too.

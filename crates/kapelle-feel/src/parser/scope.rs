@@ -125,9 +125,9 @@ impl Frame {
 
 /// The node that reads a name, as seen from the innermost of the frames.
 pub(super) fn resolve(program: &mut Program, frames: &mut [Frame], name: &str) -> NodeId {
-    let Some((frame, outer)) = frames.split_last_mut() else {
-        return program.add(Node::Global(0)); // Not reached: there is always the outermost frame.
-    };
+    let (frame, outer) = frames
+        .split_last_mut()
+        .expect("invariant: the outermost frame stays");
     let (slot, items) = frame.find(name);
     let base = match slot {
         Some(slot) => program.add(Node::Local(slot)),

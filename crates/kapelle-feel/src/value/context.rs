@@ -24,6 +24,9 @@ struct Inner {
 impl Context {
     /// A context of these entries; of a name that comes twice the first keeps its place and the last its value.
     pub fn new(entries: Vec<(Text, Value)>) -> Context {
+        if entries.len() < INDEX_FROM && !repeats_among_few(&entries) {
+            return Self::of_parts(entries, Vec::new());
+        }
         let mut entries = entries;
         let mut index = sorted(&entries);
         if has_repeat(&entries, &index) {
@@ -33,6 +36,10 @@ impl Context {
         if entries.len() < INDEX_FROM {
             index = Vec::new();
         }
+        Self::of_parts(entries, index)
+    }
+
+    fn of_parts(entries: Vec<(Text, Value)>, index: Vec<u32>) -> Context {
         let parts = entries.iter().map(|(name, value)| {
             let shape = value.shape();
             Shape {
@@ -93,6 +100,15 @@ impl Context {
     pub(crate) fn shape(&self) -> Shape {
         self.0.shape
     }
+}
+
+/// Each compared with each, without an allocation.
+fn repeats_among_few(entries: &[(Text, Value)]) -> bool {
+    let later = |at: usize| entries.get(at + 1..).unwrap_or_default();
+    entries
+        .iter()
+        .enumerate()
+        .any(|(at, (name, _))| later(at).iter().any(|(other, _)| other == name))
 }
 
 /// Positions ordered by name, then by position.

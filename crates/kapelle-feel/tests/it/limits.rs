@@ -115,6 +115,7 @@ fn endless_work_ends_with_the_steps() {
         "count(for x in 1..100000 return x)",
         "sum((for x in 1..2000 return x)[item > 5])",
         "matches(\"x\", \"y\")",
+        "count(for x in 1..500 return string join([\"\", \"\", \"\", \"\"]))",
     ] {
         assert_eq!(outcome(text, &(), &few), message, "{text}");
     }
@@ -225,4 +226,76 @@ fn a_deep_variable_is_only_read_where_it_is_needed() {
             "failed: the expression was given up: it made a value nested more than 200 deep";
         assert_eq!(outcome("[[x]]", &deep, &Env::default()), message);
     });
+}
+
+#[test]
+fn long_texts_and_lists_are_paid_for_wherever_they_are_read() {
+    let text = "x".repeat(100_000);
+    let variables = Value::from_iter([
+        ("a", Value::from(text.clone())),
+        ("b", Value::from(text)),
+        ("xs", (0..5_000i64).map(Value::from).collect()),
+    ]);
+    let few = Env {
+        limits: Limits {
+            steps: 100_000,
+            ..Limits::default()
+        },
+        ..Env::default()
+    };
+    let bodies = [
+        "a = b",
+        "a < b",
+        "is blank(a)",
+        "string length(a)",
+        "contains(a, \"y\")",
+        "number(a)",
+        "[a] = [b]",
+        "date(a)",
+        "median(xs)",
+        "max(xs)",
+        "list contains(xs, -1)",
+        "any(xs)",
+    ];
+    for body in bodies {
+        let once = format!("({body}) != 5 or true");
+        assert_eq!(
+            outcome(&once, &variables, &few).lines().next(),
+            Some("true"),
+            "{body}"
+        );
+        let often = format!("count(for i in 1..1000 return {body})");
+        let message = "failed: the expression was given up after 100000 steps";
+        assert_eq!(outcome(&often, &variables, &few), message, "{body}");
+    }
+}
+
+#[test]
+fn a_large_variable_is_decoded_once_in_a_loop_and_not_at_all_in_a_condition() {
+    let lines: String = (0..2_000)
+        .map(|n| format!("{{\"n\":{n},\"text\":\"some text that is long enough\"}},"))
+        .collect();
+    let document = format!(
+        "{{\"order\":{{\"lines\":[{}],\"total\":7}}}}",
+        lines.trim_end_matches(',')
+    );
+    let stored = kapelle_feel::json::to_msgpack(document.as_bytes()).unwrap();
+    let env = Env {
+        limits: Limits {
+            steps: 400_000,
+            bytes: 4_000_000,
+            ..Limits::default()
+        },
+        ..Env::default()
+    };
+    let shown = |text: &str| outcome(text, &kapelle_feel::StoredMap(&stored), &env);
+    assert_eq!(
+        shown("order.total > 5 and order.total < 9 and order.lines[1].n = 0"),
+        "true"
+    );
+    assert_eq!(shown("sum(for i in 1..2000 return order.total)"), "14000");
+    assert_eq!(
+        shown("count(for i in 1..2000 return order.lines[i].text)"),
+        "2000"
+    );
 }

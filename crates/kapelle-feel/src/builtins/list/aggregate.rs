@@ -10,14 +10,13 @@ use crate::value::Value;
 
 /// The least or the greatest.
 pub(super) fn extreme(call: &mut Call<'_, '_>, wanted: Ordering) -> Outcome {
-    let items = call.items();
+    let items = call.items()?;
     let Some((first, rest)) = items.split_first() else {
         return Ok(Value::Null);
     };
     // Even a single one must be of a type with an order.
     let mut best = first;
     for item in std::iter::once(first).chain(rest) {
-        call.meter.step()?;
         match order(item, best, call.meter)? {
             Order::Is(ordering) if ordering == wanted => best = item,
             Order::Is(_) => {}
@@ -32,7 +31,6 @@ fn fold(call: &mut Call<'_, '_>, operation: fn(Number, Number) -> Option<Number>
     let Some((first, rest)) = numbers.split_first() else {
         return Ok(Value::Null);
     };
-    call.meter.steps(numbers.len() as u64 / 4)?;
     number(
         rest.iter()
             .try_fold(*first, |sum, number| operation(sum, *number)),
