@@ -6,12 +6,14 @@
 //! **Frozen**: once released, what an event does never changes. New behaviour is a new event or a new field whose absence
 //! means the old.
 
-mod cloud_event;
+mod dedup;
 mod definition;
 mod element;
 mod instance;
 mod job;
 mod message;
+mod outbox;
+mod request;
 mod timer;
 
 use crate::event::{Event, Targets};
@@ -145,14 +147,15 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
             timer::to_indexes(keep, event);
         }
         Event::CloudEventRouted { .. }
-        | Event::RecordRejected { .. }
         | Event::DedupBucketDropped { .. }
-        | Event::DedupForgotten { .. }
-        | Event::OutboxAdded(_)
+        | Event::DedupForgotten { .. } => dedup::to_indexes(keep, event, at),
+        Event::OutboxAdded(_)
         | Event::OutboxAcked { .. }
         | Event::OutboxBuried { .. }
-        | Event::RequestRemembered { .. }
-        | Event::RequestForgotten { .. } => cloud_event::to_indexes(keep, event, sequence, at),
+        | Event::RecordRejected { .. } => outbox::to_indexes(keep, event, sequence, at),
+        Event::RequestRemembered { .. } | Event::RequestForgotten { .. } => {
+            request::to_indexes(keep, event)
+        }
         _ => {
             unreachable!("an event does not have the indexes for a target that it does not change")
         }

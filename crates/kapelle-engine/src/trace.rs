@@ -132,7 +132,7 @@ impl Trace {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "a dispatch table: one arm per event")]
+    // A dispatch table: one arm per event.
     fn write(&self, out: &mut String, event: &Event) -> std::fmt::Result {
         match event {
             Event::LeaderAnnounced { epoch, incarnation } => write!(

@@ -10,9 +10,21 @@ use crate::state::tables;
 
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, at: Timestamp) {
     match event {
-        Event::CloudEventRouted { position, outcome, identity, content, bucket, .. } => {
+        Event::CloudEventRouted {
+            position,
+            outcome,
+            identity,
+            content,
+            bucket,
+            ..
+        } => {
             let (bucket, first, outcome, content) = (*bucket, *position, *outcome, *content);
-            let entry = DedupEntry { bucket, first, outcome, content };
+            let entry = DedupEntry {
+                bucket,
+                first,
+                outcome,
+                content,
+            };
             keep.put(&tables::dedup(*identity), &entry.to_bytes());
             keep.put(&tables::dedup_bucket(bucket, *identity), &[]);
             admit(&mut keep.partition_mut().dedup, bucket, at);
@@ -22,7 +34,12 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, at: Timestamp) {
             window.lower = bucket + 1;
             window.buckets.retain(|kept| kept.number > *bucket);
         }
-        Event::DedupForgotten { bucket, identities, renewed, last } => {
+        Event::DedupForgotten {
+            bucket,
+            identities,
+            renewed,
+            last,
+        } => {
             for identity in identities {
                 keep.delete(&tables::dedup(*identity));
             }
@@ -40,6 +57,10 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, at: Timestamp) {
 fn admit(window: &mut DedupWindow, bucket: u64, at: Timestamp) {
     match window.buckets.last_mut() {
         Some(last) if last.number == bucket => last.count += 1,
-        _ => window.buckets.push(DedupBucket { number: bucket, started: at, count: 1 }),
+        _ => window.buckets.push(DedupBucket {
+            number: bucket,
+            started: at,
+            count: 1,
+        }),
     }
 }

@@ -17,12 +17,26 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
             keep.delete(&tables::outbox(*entry));
             keep.delete(&tables::outbox_pending(*entry));
         }
-        Event::OutboxBuried { entry, attempts, error } => {
-            let buried = BuriedEntry { attempts: *attempts, error: error.clone(), at };
+        Event::OutboxBuried {
+            entry,
+            attempts,
+            error,
+        } => {
+            let buried = BuriedEntry {
+                attempts: *attempts,
+                error: error.clone(),
+                at,
+            };
             keep.put(&tables::outbox_buried(*entry), &buried.to_bytes());
             keep.delete(&tables::outbox_pending(*entry));
         }
-        Event::RecordRejected { tenant, source_name, raw, content_type, reason } => {
+        Event::RecordRejected {
+            tenant,
+            source_name,
+            raw,
+            content_type,
+            reason,
+        } => {
             let entry = RejectedEntry {
                 tenant: tenant.clone(),
                 source_name: source_name.clone(),

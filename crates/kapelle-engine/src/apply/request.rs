@@ -10,14 +10,32 @@ use crate::state::tables;
 
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
     match event {
-        Event::RequestRemembered { tenant, request, instance, definition, until } => {
+        Event::RequestRemembered {
+            tenant,
+            request,
+            instance,
+            definition,
+            until,
+        } => {
             let (instance, definition, until) = (*instance, *definition, *until);
-            let entry = RequestEntry { instance, definition, until };
+            let entry = RequestEntry {
+                instance,
+                definition,
+                until,
+            };
             keep.put(&tables::request(tenant, request), &entry.to_bytes());
-            let owner = DueOwner::Request { tenant: tenant.clone(), request: request.clone() };
+            let owner = DueOwner::Request {
+                tenant: tenant.clone(),
+                request: request.clone(),
+            };
             keep.insert(&tables::due(expiry(instance, until)), &owner.to_bytes());
         }
-        Event::RequestForgotten { tenant, request, instance, until } => {
+        Event::RequestForgotten {
+            tenant,
+            request,
+            instance,
+            until,
+        } => {
             keep.delete(&tables::request(tenant, request));
             keep.delete(&tables::due(expiry(*instance, *until)));
         }
@@ -26,5 +44,9 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
 }
 
 fn expiry(instance: ProcessInstanceKey, at: Timestamp) -> Due {
-    Due { at, what: DueKind::IdempotencyExpiry, key: instance.0 }
+    Due {
+        at,
+        what: DueKind::IdempotencyExpiry,
+        key: instance.0,
+    }
 }

@@ -303,6 +303,7 @@ impl World {
         }
     }
 
+    // A dispatch table: one arm per verb of the script.
     pub(crate) fn step(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         if verb == "deploy" {
