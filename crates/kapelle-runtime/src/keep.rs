@@ -6,13 +6,13 @@
 //! - A failed load never shows as "absent" to anyone outside: it is remembered, and the partition stops before anything
 //!   that was decided on it can leave ([`StoreKeep::failure`]).
 
+mod bytes;
 mod cache;
 mod overlay;
 mod tables;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
 use kapelle_engine::encode;
@@ -189,19 +189,9 @@ impl<S: Store> StoreKeep<S> {
 
     /// What was frozen, as the store takes it; from here on the store answers for it.
     pub(crate) fn thaw(&mut self, position: Sequence) -> Cut {
-        let tables = &self.tables;
-        let changes: BTreeMap<_, _> = self
-            .overlay
-            .thaw()
-            .into_iter()
-            .map(|(key, word)| {
-                if word.value.is_some() {
-                    tables.put(&key);
-                }
-                (key.into_vec(), word.value.map(Vec::from))
-            })
-            .collect();
-        Cut::new(StoredSequence(position.0), changes)
+        let frozen = self.overlay.hand_over();
+        self.tables.put_all(&*frozen);
+        Cut::of(StoredSequence(position.0), frozen)
     }
 
     pub(crate) fn overlay_len(&self) -> usize {

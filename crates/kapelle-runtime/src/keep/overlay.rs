@@ -1,75 +1,88 @@
-//! What changed in the indexes since the last cut that the store has: `current` grows, `frozen` waits until the journal has
-//! made it durable.
+//! What changed in the indexes since the last cut that the store has, and what the last few cuts said.
 //!
-//! **Invariant**: a key's newest word is the first one found in `current`, `frozen`, store, in this order. An entry put by
-//! `insert` has never been anywhere else, so deleting it before the freeze leaves nothing behind: what lives shorter than
-//! a checkpoint costs the disk nothing.
+//! ```text
+//! current ─ freeze ─► frozen ─ the journal is durable: hand_over ─► known ─► forgotten
+//!                                          └─► store
+//! ```
+//!
+//! **Invariants**
+//! - A key's newest word is the first one found in `current`, `frozen`, `known` (newest first), store.
+//! - An entry put by `insert` has never been anywhere else, so deleting it before the freeze leaves nothing behind: what
+//!   lives shorter than a checkpoint costs the disk nothing.
+//! - `known` is only a cache: the store has all of it, or has it in its queue. The two share one memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
-/// One key's word in the overlay.
+use kapelle_storage::store::{Change, Changes, is_empty_range};
+
+use super::bytes::Bytes;
+
+/// What the last cuts said is kept for reads: the job that is completed now was made a few cuts ago, and the tree here
+/// answers ten times sooner than the store. More of them would make every miss slower.
+const KNOWN_MAX: usize = 3;
+
+/// What a word takes in the tree, near enough for limits.
+const WORD_BYTES: usize = 96;
+
+/// One key's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Word {
+struct Word {
     /// `None` = deleted.
-    pub(crate) value: Option<Box<[u8]>>,
+    value: Option<Bytes>,
     /// Nobody below has ever heard of the key.
     fresh: bool,
 }
 
 /// The net change between two cuts.
-pub(crate) type Delta = BTreeMap<Box<[u8]>, Word>;
-
-/// Both halves.
 #[derive(Debug, Default)]
-pub(crate) struct Overlay {
-    current: Delta,
-    frozen: Option<Delta>,
+pub(crate) struct Delta {
+    words: BTreeMap<Bytes, Word>,
+    /// Of words that are too long to be in place; those that were replaced count too.
+    heap_bytes: usize,
 }
 
-impl Overlay {
-    /// `None` = ask the store; `Some(None)` = deleted.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        let word = self
-            .current
-            .get(key)
-            .or_else(|| self.frozen.as_ref()?.get(key))?;
-        Some(word.value.as_deref())
-    }
-
-    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
-        if let Some(word) = self.current.get_mut(key) {
+impl Delta {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        let value = Bytes::from(value);
+        self.heap_bytes += value.heap_bytes();
+        if let Some(word) = self.words.get_mut(key) {
             // A fresh entry stays fresh: the store still knows nothing of it.
-            word.value = Some(value.into());
+            word.value = Some(value);
         } else {
-            self.current.insert(
-                key.into(),
+            self.add(
+                key,
                 Word {
-                    value: Some(value.into()),
+                    value: Some(value),
                     fresh: false,
                 },
             );
         }
     }
 
-    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        let fresh = Word {
-            value: Some(value.into()),
-            fresh: true,
-        };
-        let before = self.current.insert(key.into(), fresh);
+    fn insert(&mut self, key: &[u8], value: &[u8]) {
+        let value = Bytes::from(value);
+        self.heap_bytes += value.heap_bytes();
+        let before = self.add(
+            key,
+            Word {
+                value: Some(value),
+                fresh: true,
+            },
+        );
         debug_assert!(before.is_none(), "insert is for keys that never were there");
     }
 
-    pub(crate) fn delete(&mut self, key: &[u8]) {
-        match self.current.get_mut(key) {
+    fn delete(&mut self, key: &[u8]) {
+        match self.words.get_mut(key) {
             Some(word) if word.fresh => {
-                self.current.remove(key);
+                self.words.remove(key);
             }
             Some(word) => word.value = None,
             None => {
-                self.current.insert(
-                    key.into(),
+                self.add(
+                    key,
                     Word {
                         value: None,
                         fresh: false,
@@ -79,48 +92,110 @@ impl Overlay {
         }
     }
 
-    /// Ends `current` at a batch boundary. There is at most one frozen half.
+    fn add(&mut self, key: &[u8], word: Word) -> Option<Word> {
+        let key = Bytes::from(key);
+        self.heap_bytes += key.heap_bytes();
+        self.words.insert(key, word)
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> impl Iterator<Item = Change<'a>> + use<'a> {
+        let words = (!is_empty_range(from, to)).then(|| self.words.range::<[u8], _>((from, to)));
+        words
+            .into_iter()
+            .flatten()
+            .map(|(key, word)| (&**key, word.value.as_deref()))
+    }
+}
+
+impl Changes for Delta {
+    fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.words.len() * WORD_BYTES + self.heap_bytes
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.words.get(key).map(|word| word.value.as_deref())
+    }
+
+    fn first(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<Change<'_>> {
+        self.range(from, to).next()
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Change<'_>)) {
+        for (key, word) in &self.words {
+            visit((key, word.value.as_deref()));
+        }
+    }
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    current: Delta,
+    frozen: Option<Arc<Delta>>,
+    known: VecDeque<Arc<Delta>>,
+}
+
+impl Overlay {
+    /// `None` = ask the store; `Some(None)` = deleted.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        let older = self.frozen.iter().chain(&self.known);
+        self.current
+            .get(key)
+            .or_else(|| older.into_iter().find_map(|delta| delta.get(key)))
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.current.put(key, value);
+    }
+
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
+        self.current.insert(key, value);
+    }
+
+    pub(crate) fn delete(&mut self, key: &[u8]) {
+        self.current.delete(key);
+    }
+
+    /// Ends `current` at a batch boundary. There is at most one frozen delta.
     pub(crate) fn freeze(&mut self) {
         assert!(self.frozen.is_none(), "one cut at a time");
-        self.frozen = Some(std::mem::take(&mut self.current));
+        self.frozen = Some(Arc::new(std::mem::take(&mut self.current)));
     }
 
     /// What was frozen: the store takes it, and answers for it from now on.
-    pub(crate) fn thaw(&mut self) -> Delta {
-        self.frozen
+    pub(crate) fn hand_over(&mut self) -> Arc<Delta> {
+        let frozen = self
+            .frozen
             .take()
-            .expect("invariant: thawed once after it was frozen")
+            .expect("invariant: handed over once after it was frozen");
+        self.known.push_front(Arc::clone(&frozen));
+        self.known.truncate(KNOWN_MAX);
+        frozen
     }
 
+    /// Words that the store does not have yet.
     pub(crate) fn len(&self) -> usize {
-        self.current.len() + self.frozen.as_ref().map_or(0, BTreeMap::len)
+        self.current.len() + self.frozen.as_ref().map_or(0, |frozen| frozen.len())
     }
 
-    /// Both halves merged, in order; deleted keys are there too, so that they hide what the store has.
+    /// Everything that the store does not have yet, in order; deleted keys are there too, so that they hide what the store
+    /// has.
     pub(crate) fn range<'a>(
         &'a self,
-        from: &'a [u8],
-        to: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-        let bounds = (Bound::Included(from), Bound::Excluded(to));
-        let part = |delta: &'a Delta| {
-            delta
-                .range::<[u8], _>(bounds)
-                .map(|(key, word)| (key.as_ref(), word.value.as_deref()))
-        };
-        // `range` panics on an empty interval.
-        let some = from < to;
-        let current = some.then(|| part(&self.current)).into_iter().flatten();
-        let frozen = some
-            .then_some(self.frozen.as_ref())
-            .flatten()
-            .map(part)
-            .into_iter()
-            .flatten();
-        Merge {
-            newer: current.peekable(),
-            older: frozen.peekable(),
-        }
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = Change<'a>> + use<'a> {
+        let (from, to) = (Bound::Included(from), Bound::Excluded(to));
+        let frozen = self.frozen.as_ref().map(|frozen| frozen.range(from, to));
+        Merge::new(self.current.range(from, to), frozen.into_iter().flatten())
     }
 }
 
@@ -181,7 +256,7 @@ mod tests {
         overlay.delete(b"b");
         assert_eq!(text(&overlay), "");
         overlay.freeze();
-        assert_eq!(overlay.thaw().len(), 0);
+        assert_eq!(overlay.hand_over().len(), 0);
     }
 
     #[test]
@@ -194,7 +269,7 @@ mod tests {
         overlay.delete(b"c");
         assert_eq!(text(&overlay), "b=- c=-");
         assert_eq!(overlay.get(b"b"), Some(None));
-        assert_eq!(overlay.thaw().len(), 1);
+        assert_eq!(overlay.hand_over().len(), 1);
         assert_eq!(text(&overlay), "b=- c=-");
         assert_eq!(overlay.get(b"d"), None);
     }
@@ -211,5 +286,24 @@ mod tests {
         overlay.delete(b"d");
         assert_eq!(text(&overlay), "a=old b=new c=new d=-");
         assert_eq!(overlay.range(b"z", b"a").count(), 0);
+    }
+
+    #[test]
+    fn what_the_last_cuts_said_is_still_known_and_the_newest_word_counts() {
+        let mut overlay = Overlay::default();
+        for round in [b"1", b"2", b"3", b"4"] {
+            overlay.put(b"every", round);
+            overlay.put(round, b"here");
+            overlay.freeze();
+            overlay.hand_over();
+        }
+        assert_eq!(overlay.get(b"every"), Some(Some(b"4".as_slice())));
+        assert_eq!(overlay.get(b"2"), Some(Some(b"here".as_slice())));
+        assert_eq!(overlay.get(b"1"), None, "only the last three");
+        assert_eq!(
+            (text(&overlay).as_str(), overlay.len()),
+            ("", 0),
+            "the store has all of it"
+        );
     }
 }

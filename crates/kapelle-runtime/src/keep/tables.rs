@@ -7,6 +7,9 @@
 //! anything into since. Deletes do not count: a table that became empty is seen to be so at the next start.
 
 use std::cell::Cell;
+use std::ops::Bound;
+
+use kapelle_storage::store::Changes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
@@ -16,9 +19,12 @@ pub(super) enum Known {
     Some,
 }
 
+/// The engine numbers its tables below this; of any other the store is always asked.
+const TABLES: usize = 128;
+
 /// One entry for each table.
 #[derive(Debug)]
-pub(super) struct Tables([Cell<Known>; 256]);
+pub(super) struct Tables([Cell<Known>; TABLES]);
 
 impl Tables {
     pub(super) fn new() -> Self {
@@ -45,17 +51,25 @@ impl Tables {
         Ok(known.get() == Known::Some)
     }
 
-    /// A cut puts this key.
-    pub(super) fn put(&self, key: &[u8]) {
-        let table = key.first().copied().unwrap_or(0);
-        if let Some(known) = self.0.get(usize::from(table)) {
-            known.set(Known::Some);
+    /// A cut goes to the store: looks once for each table that was empty.
+    pub(super) fn put_all(&self, changes: &impl Changes) {
+        for (table, known) in (0_u8..).zip(&self.0) {
+            let (from, to) = ([table], [table.saturating_add(1)]);
+            if known.get() != Known::Some
+                && changes
+                    .first(Bound::Included(&from), Bound::Excluded(&to))
+                    .is_some()
+            {
+                known.set(Known::Some);
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -71,7 +85,10 @@ mod tests {
         };
         assert_eq!((may_have(), may_have()), (Ok(false), Ok(false)));
         assert_eq!(looks.get(), 1);
-        tables.put(&[7, 2]);
+        let other = BTreeMap::from([(vec![6, 2], Some(vec![])), (vec![8, 2], Some(vec![]))]);
+        tables.put_all(&other);
+        assert_eq!(may_have(), Ok(false));
+        tables.put_all(&BTreeMap::from([(vec![7, 2], Some(vec![]))]));
         assert_eq!(may_have(), Ok(true));
         assert_eq!(looks.get(), 1);
     }
