@@ -16,6 +16,7 @@ use kapelle_connectors::{CancellationToken, SinkError};
 use kapelle_engine::command::{Command, CommandMeta};
 use kapelle_engine::event::OutboxAdded;
 use kapelle_engine::ids::{OutboxKey, Timestamp};
+use kapelle_engine::pending;
 use kapelle_runtime::delivery::{Attempt, Backoff, Failure, Policy};
 use kapelle_runtime::{PartitionHandle, Reply};
 use tokio::sync::mpsc;
@@ -87,7 +88,7 @@ fn policy(config: &Outbox) -> Policy {
 /// What comes back from the partition. Unbounded, but there is at most one for each entry that the machine holds.
 enum News {
     /// Entries of the outbox; `None` when the partition could not say.
-    Read(Option<Vec<Arc<OutboxAdded>>>),
+    Read(Option<Vec<OutboxAdded>>),
     /// The entry is out of the outbox.
     Settled(OutboxKey),
 }
@@ -177,9 +178,8 @@ impl Carrier {
         };
         let news = self.news.clone();
         let asked = self.partition.read(
-            move |keep| kapelle_engine::pending::outbox(keep, Some(after), max),
+            move |keep| pending::outbox(keep, Some(after), max),
             move |entries: Option<Vec<OutboxAdded>>| {
-                let entries = entries.map(|entries| entries.into_iter().map(Arc::new).collect());
                 news.send(News::Read(entries)).ok();
             },
         );
@@ -188,13 +188,13 @@ impl Carrier {
         self.may_have_more = false;
     }
 
-    fn offer(&mut self, entries: Option<Vec<Arc<OutboxAdded>>>) {
+    fn offer(&mut self, entries: Option<Vec<OutboxAdded>>) {
         self.is_reading = false;
         let now = self.now();
         for entry in entries.unwrap_or_default() {
             // As many may be left as were read: the next read finds none and ends it.
             self.may_have_more = true;
-            self.machine.offer(entry, now);
+            self.machine.offer(Arc::new(entry), now);
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) const FAIL_JOB: Target = Target {
 };
 pub(crate) const THROW_ERROR: Target = Target {
     intent: "THROW_ERROR",
-    purpose: "throw error for job",
+    purpose: "throw an error for job",
     thing: "job",
 };
 pub(crate) const UPDATE_RETRIES: Target = Target {
@@ -48,7 +48,7 @@ pub(crate) const UPDATE_RETRIES: Target = Target {
 };
 pub(crate) const UPDATE_TIMEOUT: Target = Target {
     intent: "UPDATE_TIMEOUT",
-    purpose: "update timeout for job",
+    purpose: "update the timeout of job",
     thing: "job",
 };
 pub(crate) const UPDATE_JOB: Target = Target {

@@ -12,12 +12,14 @@
 pub(crate) mod body;
 mod cluster;
 mod deployments;
+mod events;
 mod incidents;
 mod instances;
 mod jobs;
 pub(crate) mod json;
 mod messages;
 pub(crate) mod problem;
+pub(crate) mod search;
 
 use std::sync::Arc;
 

@@ -1,0 +1,106 @@
+//! Starting and stopping: probes, metrics, ports and data directories that cannot be used.
+
+use std::net::TcpListener;
+
+use expect_test::expect;
+
+use crate::http;
+use crate::models;
+use crate::server::{Server, TempDir, kapelle};
+
+#[test]
+fn probes_and_metrics_answer_on_every_path_that_charts_know() {
+    let server = Server::start();
+    let mut seen = String::new();
+    for path in [
+        "/livez",
+        "/readyz",
+        "/startupz",
+        "/health",
+        "/ready",
+        "/startup",
+        "/actuator/health",
+        "/actuator/health/liveness",
+        "/actuator/health/readiness",
+        "/actuator/health/startup",
+    ] {
+        seen.push_str(&format!("{path} {}\n", http::get(&server.management, path).line()));
+    }
+    expect![[r#"
+        /livez 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /readyz 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /startupz 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /health 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /ready 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /startup 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /actuator/health 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /actuator/health/liveness 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /actuator/health/readiness 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+        /actuator/health/startup 200 application/json {"status":"UP","checks":{"server":"ready","partition":"ready"}}
+    "#]].assert_eq(&seen);
+    for path in ["/metrics", "/actuator/prometheus"] {
+        let metrics = http::get(&server.management, path);
+        assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        assert!(metrics.body.contains("\nkapelle_commands_total "), "{}", metrics.body);
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_stop_and_a_kill() {
+    let dir = TempDir::new();
+    let server = Server::start_in(dir.path(), "");
+    http::must_deploy(&server.rest, "one.bpmn", &models::one_task("one", "work"));
+    let create = r#"{"processDefinitionId":"one"}"#;
+    let first = http::post(&server.rest, "/v2/process-instances", create).member("processInstanceKey");
+    assert!(server.stop().success());
+    let server = Server::start_in(dir.path(), "");
+    let second = http::post(&server.rest, "/v2/process-instances", create).member("processInstanceKey");
+    server.kill();
+    let server = Server::start_in(dir.path(), "");
+    let activation = r#"{"type":"work","timeout":60000,"maxJobsToActivate":10,"requestTimeout":5000}"#;
+    let jobs = http::post(&server.rest, "/v2/jobs/activation", activation).body;
+    assert!(jobs.contains(&first) && jobs.contains(&second), "{jobs}");
+    assert_eq!(jobs.matches("\"jobKey\"").count(), 2, "{jobs}");
+}
+
+/// What a server that must not start says, without what differs from run to run.
+fn refusal(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = kapelle().arg("serve").args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = TempDir::new();
+    let data = dir.path().join("data");
+    let (code, told) =
+        refusal(&["--port", "auto", "--grpc-address", &address, "--data", data.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("KAP-3001") && told.contains(&taken.local_addr().unwrap().port().to_string()), "{told}");
+    assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+    assert!(!data.exists(), "no data directory is made before the ports are known to be free");
+}
+
+#[test]
+fn addresses_beyond_loopback_are_refused() {
+    let dir = TempDir::new();
+    let data = dir.path().join("data");
+    let (code, told) =
+        refusal(&["--port", "auto", "--rest-address", "0.0.0.0:auto", "--data", data.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("KAP-3003"), "{told}");
+}
+
+#[test]
+fn a_data_directory_in_use_or_of_a_newer_version_is_refused() {
+    let dir = TempDir::new();
+    let server = Server::start_in(dir.path(), "");
+    let data = dir.path().join("data");
+    let arguments = ["--port", "auto", "--data", data.to_str().unwrap()];
+    let (code, told) = refusal(&arguments);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("KAP-STO-02") && told.contains("in use by process"), "{told}");
+    assert!(server.stop().success());
+}
