@@ -78,6 +78,7 @@ fn main() {
         "{id: customer.name, total: orderValue * 1.19}",
         "orderValue + 1 + 2 * 3 - 4 / 5",
         "contains(lower case(customer.name), \"nn\")",
+        "matches(customer.name, \"^[A-Z][a-z]+$\")",
         "some i in hundred satisfies i.qty > 10",
     ];
     for others in [10, 100] {

@@ -20,9 +20,11 @@ mod string;
 mod temporal;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::eval::{Meter, Stop};
 use crate::value::Value;
+pub(crate) use regex::Pattern;
 
 /// One way to call a function.
 pub(crate) struct Overload {
@@ -37,6 +39,8 @@ pub(crate) struct Overload {
 /// A call on its way.
 pub(crate) struct Call<'m, 'e> {
     pub(crate) arguments: Vec<Value>,
+    /// Where this call keeps its regular expression.
+    pub(crate) pattern: &'m OnceLock<Pattern>,
     pub(crate) meter: &'m mut Meter<'e>,
 }
 

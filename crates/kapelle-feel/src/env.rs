@@ -80,7 +80,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         // 10 million steps hold the partition's writer for half a second at worst, 64 MiB is what a machine of 1 GiB
-        // can spare. Depth: a debug build takes about 2 KiB of stack a level and threads have 2 MiB.
+        // can spare, and 400 levels of a debug build fit the 2 MiB of a usual thread (tests/it/limits.rs).
         Limits {
             steps: 10_000_000,
             bytes: 64 << 20,

@@ -135,10 +135,7 @@ impl<'a> Machine<'a, '_, '_> {
                 item,
                 predicate,
             } => self.filter(target, body, item, predicate),
-            Node::Call {
-                overload,
-                arguments,
-            } => self.built_in(overload, arguments),
+            Node::Call { site, arguments } => self.built_in(site, arguments),
             Node::Invoke {
                 callee,
                 fallback,

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::builtins::Overload;
+use crate::builtins::{Overload, Pattern};
 use crate::value::{Text, Value};
 
 /// A node's number.
@@ -122,9 +122,9 @@ pub(crate) enum Node {
         item: Slot,
         predicate: bool,
     },
-    /// A built-in; the overload is in `calls`.
+    /// A built-in; which one is in `calls`.
     Call {
-        overload: u32,
+        site: u32,
         arguments: Run,
     },
     /// A function value, with arguments that are positional or named.
@@ -211,6 +211,13 @@ pub(crate) struct Entry {
     pub(crate) slot: Option<Slot>,
 }
 
+/// A place where a built-in is called.
+pub(crate) struct CallSite {
+    pub(crate) overload: &'static Overload,
+    /// The regular expression that was first compiled here; nearly always it is a literal and the only one.
+    pub(crate) pattern: OnceLock<Pattern>,
+}
+
 /// `x in domain`.
 #[derive(Clone, Copy)]
 pub(crate) struct Iteration {
@@ -265,7 +272,7 @@ pub(crate) struct Program {
     pub(crate) constants: Vec<Value>,
     pub(crate) names: Vec<Text>,
     pub(crate) globals: Vec<Global>,
-    pub(crate) calls: Vec<&'static Overload>,
+    pub(crate) calls: Vec<CallSite>,
     pub(crate) lambdas: Vec<Lambda>,
     pub(crate) types: Vec<Type>,
     /// Slots of the outermost frame.

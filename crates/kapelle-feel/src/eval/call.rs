@@ -11,22 +11,23 @@ use crate::value::Value;
 use crate::warning::WarningKind;
 
 impl<'a> Machine<'a, '_, '_> {
-    pub(super) fn built_in(&mut self, overload: u32, arguments: Run) -> Outcome<'a> {
+    pub(super) fn built_in(&mut self, site: u32, arguments: Run) -> Outcome<'a> {
         let program = self.program;
-        let overload = program
+        let site = program
             .calls
-            .get(overload as usize)
+            .get(site as usize)
             .expect("invariant: calls are numbered by the parser");
         let arguments = self.arguments(arguments)?;
         let mut call = Call {
             arguments,
+            pattern: &site.pattern,
             meter: self.meter,
         };
-        match (overload.run)(&mut call) {
+        match (site.overload.run)(&mut call) {
             Ok(value) => self.meter.made(value).map(Val::Value),
             Err(Failure::Stop(stop)) => Err(stop),
             Err(failure) => {
-                let (name, arguments) = (overload.name, &call.arguments);
+                let (name, arguments) = (site.overload.name, &call.arguments);
                 call.meter.warn(WarningKind::FunctionInvocationFailure, || {
                     format!(
                         "Failed to invoke function '{name}': {}",

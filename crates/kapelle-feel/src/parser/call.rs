@@ -1,10 +1,12 @@
 //! Calls: which words before a parenthesis are a function's name, and which function they mean.
 
+use std::sync::OnceLock;
+
 use super::operator::Precedence;
 use super::{Parser, Step, is_reserved, scope};
 use crate::builtins::{self, Overload};
 use crate::lexer::{Spanned, Token};
-use crate::program::{Node, NodeId, push_run};
+use crate::program::{CallSite, Node, NodeId, push_run};
 use crate::temporal;
 use crate::value::Value;
 
@@ -150,11 +152,14 @@ impl Parser<'_> {
             None => arguments.nodes.clone(),
             Some(names) => self.in_order(overload, names, &arguments.nodes),
         };
-        self.program.calls.push(overload);
+        self.program.calls.push(CallSite {
+            overload,
+            pattern: OnceLock::new(),
+        });
         let number = self.program.calls.len() as u32 - 1;
         let arguments = self.program.link(&nodes);
         self.program.add(Node::Call {
-            overload: number,
+            site: number,
             arguments,
         })
     }

@@ -440,6 +440,17 @@ fn lists_and_texts_have_their_functions() {
 }
 
 #[test]
+fn a_pattern_is_kept_for_its_call_only() {
+    let text = "for p in [\"a+\", \"b+\", \"a+\"], s in [\"aa\", \"bb\"] return matches(s, p)";
+    assert_eq!(
+        outcome(text, &(), &Env::default()),
+        "[true, false, false, true, true, false]"
+    );
+    let flags = "for f in [\"\", \"i\", \"\"] return matches(\"A\", \"a\", f)";
+    assert_eq!(outcome(flags, &(), &Env::default()), "[false, true, false]");
+}
+
+#[test]
 fn time_and_chance_come_with_the_record() {
     let env = Env {
         now_ms: 1_711_846_800_123,
