@@ -30,7 +30,8 @@ pub(super) fn check(file: &str, source: &str, findings: &mut Vec<Finding>) {
     for (number, line) in source.lines().enumerate() {
         let text = line.trim();
         // A statement of its own begins behind one that has ended.
-        let begins = before.ends_with([';', '{', '}']) || before.is_empty();
+        let begins =
+            before.is_empty() || before.starts_with("//") || before.ends_with([';', '{', '}']);
         before = text;
         if own {
             continue;
