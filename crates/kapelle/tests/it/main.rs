@@ -2,6 +2,7 @@
 
 mod client_commands;
 mod command_line;
+mod crash;
 mod demo;
 mod events;
 mod grpc;
