@@ -13,8 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kapelle_bench::{Arguments, resident_mib, say, time};
-use kapelle_engine::command::{Command, CommandMeta, CreateInstance, Deploy, ProcessSelector, Resource};
+use kapelle_bench::{Arguments, process_cpu, resident_mib, say, thread_cpu, time};
+use kapelle_engine::command::{
+    Command, CommandMeta, CreateInstance, Deploy, ProcessSelector, Resource,
+};
 use kapelle_engine::document::Document;
 use kapelle_engine::effect::Effect;
 use kapelle_engine::ids::{JobKey, Sequence};
@@ -32,7 +34,17 @@ const USAGE: &str = "engine [--mode transitions|waiting] [--dir DIR]
 const TENANT: &str = "<default>";
 
 fn main() {
-    let known = ["mode", "dir", "instances", "seconds", "batch", "payload", "cache-mib", "tail", "keep"];
+    let known = [
+        "mode",
+        "dir",
+        "instances",
+        "seconds",
+        "batch",
+        "payload",
+        "cache-mib",
+        "tail",
+        "keep",
+    ];
     let arguments = Arguments::read(USAGE, &known);
     match arguments.get("mode", "transitions".to_owned()).as_str() {
         "transitions" => transitions(&arguments),
@@ -72,12 +84,20 @@ impl Driver {
                 sender.send(job.job).unwrap_or(());
             }
         });
-        Self { partition, effects, jobs, waited: Duration::ZERO }
+        Self {
+            partition,
+            effects,
+            jobs,
+            waited: Duration::ZERO,
+        }
     }
 
     /// One step, and if it came to nothing a wait for the disk.
     fn step(&mut self, mut next: impl FnMut() -> Option<Request>) {
-        let step = self.partition.step(&mut next, &mut self.effects).expect("the partition works");
+        let step = self
+            .partition
+            .step(&mut next, &mut self.effects)
+            .expect("the partition works");
         if !step.progressed && step.in_flight {
             let started = Instant::now();
             let end = self.partition.journal().end().sequence;
@@ -87,18 +107,30 @@ impl Driver {
     }
 
     fn finish(&mut self) {
-        self.partition.finish(&mut self.effects).expect("the partition works");
+        self.partition
+            .finish(&mut self.effects)
+            .expect("the partition works");
     }
 }
 
 fn ask(command: Command) -> Request {
     let reply = Box::new(|reply: kapelle_runtime::Reply| drop(reply.expect("accepted")));
-    Request::Command { command, meta: CommandMeta::default(), reply }
+    Request::Command {
+        command,
+        meta: CommandMeta::default(),
+        reply,
+    }
 }
 
 fn deploy(driver: &mut Driver, process: &str) {
-    let resource = Resource { name: "bench.bpmn".into(), bytes: notation::xml(process).into_bytes().into() };
-    let mut requests = vec![ask(Command::Deploy(Deploy { tenant: TENANT.into(), resources: vec![resource] }))];
+    let resource = Resource {
+        name: "bench.bpmn".into(),
+        bytes: notation::xml(process).into_bytes().into(),
+    };
+    let mut requests = vec![ask(Command::Deploy(Deploy {
+        tenant: TENANT.into(),
+        resources: vec![resource],
+    }))];
     driver.step(|| requests.pop());
     driver.finish();
 }
@@ -106,7 +138,9 @@ fn deploy(driver: &mut Driver, process: &str) {
 fn create(number: u64, payload: usize) -> Command {
     Command::CreateInstance(CreateInstance {
         tenant: TENANT.into(),
-        process: ProcessSelector::Latest { process_id: "process".into() },
+        process: ProcessSelector::Latest {
+            process_id: "process".into(),
+        },
         variables: variables(&format!("order-{number}"), payload),
         await_result: None,
         tags: Vec::new(),
@@ -117,10 +151,21 @@ fn create(number: u64, payload: usize) -> Command {
 
 /// `{"id": id, "data": "xxx…"}`.
 fn variables(id: &str, payload: usize) -> Document {
-    let mut bytes = vec![0x82, 0xa2, b'i', b'd', 0xd9, u8::try_from(id.len()).expect("a short id")];
+    let mut bytes = vec![
+        0x82,
+        0xa2,
+        b'i',
+        b'd',
+        0xd9,
+        u8::try_from(id.len()).expect("a short id"),
+    ];
     bytes.extend_from_slice(id.as_bytes());
     bytes.extend_from_slice(&[0xa4, b'd', b'a', b't', b'a', 0xda]);
-    bytes.extend_from_slice(&u16::try_from(payload).expect("a small payload").to_be_bytes());
+    bytes.extend_from_slice(
+        &u16::try_from(payload)
+            .expect("a small payload")
+            .to_be_bytes(),
+    );
     bytes.resize(bytes.len() + payload, b'x');
     Document(Arc::from(bytes))
 }
@@ -142,7 +187,10 @@ fn create_all(driver: &mut Driver, instances: u64, payload: usize) {
 
 fn transitions(arguments: &Arguments) {
     let path = arguments.directory("engine");
-    let (instances, payload) = (arguments.get("instances", 100_000_u64), arguments.get("payload", 100));
+    let (instances, payload) = (
+        arguments.get("instances", 100_000_u64),
+        arguments.get("payload", 100),
+    );
     let length = Duration::from_secs_f64(arguments.get("seconds", 10.0));
     let recovered = recover(&path, options(arguments)).expect("an empty directory opens");
     let mut driver = Driver::new(recovered.partition);
@@ -157,51 +205,110 @@ fn transitions(arguments: &Arguments) {
     deploy(&mut driver, "start -> merge -> work -> merge");
     let started = Instant::now();
     create_all(&mut driver, instances, payload);
-    say("instances created/s", format!("{:.0}", instances as f64 / started.elapsed().as_secs_f64()));
+    say(
+        "instances created/s",
+        format!("{:.0}", instances as f64 / started.elapsed().as_secs_f64()),
+    );
 
     let mut jobs: VecDeque<JobKey> = driver.jobs.try_iter().collect();
     say("live instances", jobs.len());
     let metrics = Arc::clone(driver.partition.metrics());
     let before: Vec<_> = metrics.snapshot();
     driver.waited = Duration::ZERO;
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), [thread_cpu(), process_cpu()]);
     while started.elapsed() < length {
         jobs.extend(driver.jobs.try_iter());
         driver.step(|| {
             let job = jobs.pop_front()?;
-            Some(ask(Command::CompleteJob { job, variables: Document::empty() }))
+            Some(ask(Command::CompleteJob {
+                job,
+                variables: Document::empty(),
+            }))
         });
     }
     let spent = started.elapsed();
+    let cpu = [thread_cpu() - cpu[0], process_cpu() - cpu[1]];
     driver.finish();
-    report(&mut driver, &before, spent);
+    report(&mut driver, &before, spent, cpu);
     drop(driver);
     std::fs::remove_dir_all(&path).ok();
 }
 
-fn report(driver: &mut Driver, before: &[(&'static str, u64)], spent: Duration) {
+fn report(
+    driver: &mut Driver,
+    before: &[(&'static str, u64)],
+    spent: Duration,
+    cpu: [Duration; 2],
+) {
     let after = driver.partition.metrics().snapshot();
     let grown = |name: &str| {
-        let of = |all: &[(&'static str, u64)]| all.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value);
+        let of = |all: &[(&'static str, u64)]| {
+            all.iter()
+                .find(|(other, _)| *other == name)
+                .map_or(0, |(_, value)| *value)
+        };
         of(&after) - of(before)
     };
     let rate = |name: &str| grown(name) as f64 / spent.as_secs_f64();
     say("transitions/s", format!("{:.0}", rate("commands")));
+    let [writer, all] = cpu.map(|cpu| cpu.as_secs_f64() / grown("commands").max(1) as f64);
+    say(
+        "writer's CPU a transition",
+        format!(
+            "{:.1} µs: {:.0}/s on a core of its own",
+            writer * 1e6,
+            1.0 / writer
+        ),
+    );
+    say(
+        "all threads' CPU a transition",
+        format!("{:.1} µs: {:.0}/s on two cores", all * 1e6, 2.0 / all),
+    );
     say("events/s", format!("{:.0}", rate("events")));
-    say("journal MiB/s", format!("{:.1}", rate("journal_bytes") / 1_048_576.0));
-    say("commands a batch", format!("{:.0}", grown("commands") as f64 / grown("batches").max(1) as f64));
-    say("share of time waiting for the disk", format!("{:.0} %", 100.0 * driver.waited.as_secs_f64() / spent.as_secs_f64()));
+    say(
+        "journal MiB/s",
+        format!("{:.1}", rate("journal_bytes") / 1_048_576.0),
+    );
+    say(
+        "commands a batch",
+        format!(
+            "{:.0}",
+            grown("commands") as f64 / grown("batches").max(1) as f64
+        ),
+    );
+    say(
+        "share of time waiting for the disk",
+        format!(
+            "{:.0} %",
+            100.0 * driver.waited.as_secs_f64() / spent.as_secs_f64()
+        ),
+    );
     let deciding = Duration::from_nanos(grown("decide_ns")).as_secs_f64() / spent.as_secs_f64();
-    say("share of time deciding", format!("{:.0} %", 100.0 * deciding));
+    say(
+        "share of time deciding",
+        format!("{:.0} %", 100.0 * deciding),
+    );
     let figures = driver.partition.journal().figures();
     let syncs = figures.sync_time;
     say(
         "write and sync: p50, p99, max",
-        [syncs.quantile(0.5), syncs.quantile(0.99), syncs.max].map(time).join(", "),
+        [syncs.quantile(0.5), syncs.quantile(0.99), syncs.max]
+            .map(time)
+            .join(", "),
     );
     say("resident MiB", resident_mib());
-    for name in ["checkpoints", "evictions", "loads", "tail_records", "hot_instances", "overlay_entries"] {
-        let value = after.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value);
+    for name in [
+        "checkpoints",
+        "evictions",
+        "loads",
+        "tail_records",
+        "hot_instances",
+        "overlay_entries",
+    ] {
+        let value = after
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or(0, |(_, value)| *value);
         say(&format!("  {name}"), value);
     }
 }
@@ -217,10 +324,22 @@ fn fill(arguments: &Arguments) {
     deploy(&mut driver, WAITING);
     let started = Instant::now();
     create_all(&mut driver, instances, arguments.get("payload", 100));
-    say("waiting instances created/s", format!("{:.0}", instances as f64 / started.elapsed().as_secs_f64()));
+    say(
+        "waiting instances created/s",
+        format!("{:.0}", instances as f64 / started.elapsed().as_secs_f64()),
+    );
     say("resident MiB with all of them", resident_mib());
     for (name, value) in driver.partition.metrics().snapshot() {
-        if ["checkpoints", "evictions", "tail_records", "hot_instances", "hot_bytes", "dirty_instances"].contains(&name) {
+        if [
+            "checkpoints",
+            "evictions",
+            "tail_records",
+            "hot_instances",
+            "hot_bytes",
+            "dirty_instances",
+        ]
+        .contains(&name)
+        {
             say(&format!("  {name}"), value);
         }
     }
@@ -236,8 +355,14 @@ fn waiting(arguments: &Arguments) {
     let mut child = Process::new(program)
         .args(["--mode", "fill", "--keep"])
         .arg(&path)
-        .args(["--instances", &arguments.get("instances", 1_000_000_u64).to_string()])
-        .args(["--cache-mib", &(options(arguments).cache_bytes_max >> 20).to_string()])
+        .args([
+            "--instances",
+            &arguments.get("instances", 1_000_000_u64).to_string(),
+        ])
+        .args([
+            "--cache-mib",
+            &(options(arguments).cache_bytes_max >> 20).to_string(),
+        ])
         .args(["--tail", &options(arguments).tail_records_max.to_string()])
         .stdout(Stdio::piped())
         .spawn()
@@ -262,7 +387,15 @@ fn reopen(path: &Path, options: Options, what: &str) {
     let mut driver = Driver::new(recovered.partition);
     driver.finish();
     say(what, time(started.elapsed()));
-    say("  records replayed", driver.partition.metrics().recovery_records.get());
-    say("  of that, replay", time(Duration::from_nanos(driver.partition.metrics().recovery_ns.get())));
+    say(
+        "  records replayed",
+        driver.partition.metrics().recovery_records.get(),
+    );
+    say(
+        "  of that, replay",
+        time(Duration::from_nanos(
+            driver.partition.metrics().recovery_ns.get(),
+        )),
+    );
     say("  resident MiB", resident_mib());
 }

@@ -18,7 +18,8 @@ fn main() {
 
 fn measure(arguments: &Arguments, kib: usize, length: Duration) {
     let path = arguments.directory("journal");
-    let opened = journal::open(OsFiles::shared(), &path, journal::Options::default(), None).expect("the journal opens");
+    let opened = journal::open(OsFiles::shared(), &path, journal::Options::default(), None)
+        .expect("the journal opens");
     let announced = opened.announce(1, &[]).expect("the leader is announced");
     let mut journal = ThreadedJournal::start(announced, Box::new(|| ())).expect("threads start");
     let record = [7_u8; 200];
@@ -38,13 +39,18 @@ fn measure(arguments: &Arguments, kib: usize, length: Duration) {
     let rate = batches as f64 / started.elapsed().as_secs_f64();
     let figures = journal.figures();
     let syncs = &figures.sync_time;
-    say(&format!("{kib} KiB a batch: batches/s"), format!("{rate:.0}"));
+    say(
+        &format!("{kib} KiB a batch: batches/s"),
+        format!("{rate:.0}"),
+    );
     say("  records/s", format!("{:.0}", rate * per_batch as f64));
     say("  MiB/s", format!("{:.0}", rate * kib as f64 / 1024.0));
     let mean = syncs.sum / u32::try_from(syncs.count().max(1)).unwrap_or(u32::MAX);
     say(
         "  write and sync: mean, p50, p99, max",
-        [mean, syncs.quantile(0.5), syncs.quantile(0.99), syncs.max].map(time).join(", "),
+        [mean, syncs.quantile(0.5), syncs.quantile(0.99), syncs.max]
+            .map(time)
+            .join(", "),
     );
     drop(journal);
     std::fs::remove_dir_all(&path).ok();
