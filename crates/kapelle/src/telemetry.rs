@@ -5,7 +5,10 @@
 
 pub(crate) mod metrics;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogLevel};
 
@@ -22,7 +25,30 @@ pub(crate) fn start_log(log: &Log, is_terminal: bool) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(is_terminal);
+        .with_ansi(is_terminal)
+        .finish()
+        .with(targets(level));
     // Fails only if there is a subscriber already, which then goes on.
     subscriber.try_init().ok();
+}
+
+/// lapin warns of unroutable messages with their whole payload, which is somebody's data; what matters of it is in the
+/// errors of the connectors.
+fn targets(level: tracing::Level) -> Targets {
+    Targets::new()
+        .with_default(level)
+        .with_target("lapin", LevelFilter::OFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_amqp_client_never_logs_and_all_others_do() {
+        let targets = targets(tracing::Level::TRACE);
+        let would = |target: &str| targets.would_enable(target, &tracing::Level::ERROR);
+        assert!(!would("lapin") && !would("lapin::channel"));
+        assert!(would("kapelle::delivery"));
+    }
 }

@@ -122,12 +122,13 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
-        /// The queue to read; it must exist, and be a quorum queue to survive the loss of a broker. Since 0.1.
+        /// The queue to read; it must exist unless `declare` is on, and be a quorum queue to survive the loss of a broker.
+        /// Since 0.1.
         queue: String = String::new(),
+        /// Makes the queue where it does not exist: durable, a quorum queue. Since 0.1.
+        declare: bool = false,
         /// Deliveries on the way at once; the broker holds back the rest. Since 0.1.
         prefetch: u64 = 256; 1..=65_535,
-        /// The tenant of the CloudEvents. Since 0.1.
-        tenant: String = String::from("<default>"),
     }
 }
 
@@ -170,6 +171,10 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// The environment variable that holds the value of the `authorization` header, such as `Bearer …`. Since 0.1.
+        authorization_env: Option<String> = None,
+        /// The file that holds it; at most one of the two. It is never written in the configuration itself. Since 0.1.
+        authorization_file: Option<PathBuf> = None,
         /// Attributes as headers, or all in one JSON document. Since 0.1.
         mode: DeliveryMode = DeliveryMode::Binary,
         /// How long to wait for the answer. Since 0.1.
@@ -237,6 +242,10 @@ impl SinkConfig {
                     sink.url_env.is_some(),
                     sink.url_file.is_some(),
                 );
+                if sink.authorization_env.is_some() && sink.authorization_file.is_some() {
+                    let both = "has both `authorization-env` and `authorization-file`; give one";
+                    reader.wrong(node, both.to_owned());
+                }
                 Some(Self::Webhook(sink))
             }
             _ => None,

@@ -154,13 +154,15 @@ fn a_syntax_error_has_line_and_column() {
 fn sources_and_sinks_need_their_kind_and_one_url() {
     check(
         "[sources.a]\nqueue = \"q\"\n[sources.b]\nkind = \"kafka\"\n[sinks.c]\nkind = \"webhook\"\nurl = \"http://x\"\nurl-env = \"X\"\n\
-         [sinks.d]\nkind = \"rabbitmq\"\nurl = \"amqp://x\"\n",
+         [sinks.d]\nkind = \"rabbitmq\"\nurl = \"amqp://x\"\n\
+         [sinks.e]\nkind = \"webhook\"\nurl = \"http://x\"\nauthorization-env = \"X\"\nauthorization-file = \"x\"\n",
         &[],
         Vec::new(),
         expect![[r#"
             KAP-1003: accept the configuration:
               kapelle.toml:5: `sinks.c` needs exactly one of `url`, `url-env` and `url-file`
               kapelle.toml:9: `sinks.d` needs `exchange`
+              kapelle.toml:12: `sinks.e` has both `authorization-env` and `authorization-file`; give one
               kapelle.toml:1: `sources.a` needs `kind`; known are rabbitmq
               kapelle.toml:3: `sources.b` has the unknown kind "kafka"; known are rabbitmq
         "#]],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kapelle_connectors::rabbitmq::{self, Publisher};
 use kapelle_connectors::webhook::{self, Poster};
-use kapelle_connectors::{Publication, Sink as _, SinkError, SinkErrorKind};
+use kapelle_connectors::{Publication, Secret, Sink as _, SinkError, SinkErrorKind};
 use kapelle_engine::event::OutboxAdded;
 
 use crate::config::{Config, DeliveryMode, RabbitmqSink, SinkConfig, WebhookSink};
@@ -107,6 +107,12 @@ fn poster_config(sink: &WebhookSink) -> webhook::Config {
             DeliveryMode::Structured => webhook::Mode::Structured,
         },
         timeout: sink.timeout.0,
-        authorization: None,
+        authorization: authorization(sink),
     }
+}
+
+/// The configuration has at most one of the two.
+fn authorization(sink: &WebhookSink) -> Option<Secret> {
+    let env = sink.authorization_env.clone().map(Secret::Env);
+    env.or_else(|| sink.authorization_file.clone().map(Secret::File))
 }

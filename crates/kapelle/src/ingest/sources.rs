@@ -7,6 +7,7 @@ use kapelle_connectors::rabbitmq::{self, Consumer};
 use kapelle_connectors::{CancellationToken, Delivery, IngestError, Outcome, Secret, Source as _};
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
+use kapelle_runtime::Refusal;
 use tokio::task::JoinSet;
 
 use super::Ingest;
@@ -16,6 +17,12 @@ use crate::telemetry::metrics::Edge;
 
 /// How long a source waits at least before it offers again what was refused for overload.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// The code in the reason of a delivery that is a CloudEvent and yet was refused by the engine.
+const REFUSED: &str = "KAP-3101";
+
+/// How much is kept of a refused delivery that is too large as a whole: enough to see what it was.
+const RAW_BYTES_KEPT: usize = 64 * 1024;
 
 /// Starts all configured sources; the future ends when all have ended after `cancel`.
 pub(crate) fn start(
@@ -46,6 +53,7 @@ fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::Source
         source.url_file.as_deref(),
     );
     rabbitmq::SourceConfig {
+        declare: source.declare,
         prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
         limits: ingest.limits,
         ..rabbitmq::SourceConfig::new(url, source.queue.clone())
@@ -67,6 +75,9 @@ pub(crate) fn secret(
 }
 
 /// The door as a source sees it.
+///
+/// **Invariant**: an error means "later". What the engine refuses for good is put on record as rejected, alone and with
+/// the reason, so that its broker can forget it: offered again and again it would keep its queue from moving.
 struct Door {
     ingest: Arc<Ingest>,
     name: Arc<str>,
@@ -74,15 +85,85 @@ struct Door {
 
 impl kapelle_connectors::Ingest for Door {
     async fn submit(&self, batch: Vec<Delivery>) -> Result<Vec<Outcome>, IngestError> {
-        let arrivals = batch.into_iter().map(arrival).collect();
-        match self
-            .ingest
-            .submit(&self.name, arrivals, CommandMeta::default())
-            .await
-        {
-            Ok(results) => Ok(results.iter().map(outcome).collect()),
-            Err(failure) => Err(refusal(&failure)),
+        let arrivals: Vec<Arrival> = batch.into_iter().map(arrival).collect();
+        match self.offer(arrivals.clone()).await? {
+            Ok(outcomes) => Ok(outcomes),
+            Err(refusal) if arrivals.len() == 1 => self.keep_refused(arrivals, &refusal).await,
+            Err(_) => self.one_by_one(arrivals).await,
         }
+    }
+}
+
+/// The engine's word that the same arrivals will never be taken.
+struct Final(String);
+
+impl Door {
+    async fn offer(
+        &self,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Result<Vec<Outcome>, Final>, IngestError> {
+        let submitted = self
+            .ingest
+            .submit(&self.name, arrivals, CommandMeta::default());
+        match submitted.await {
+            Ok(results) => Ok(Ok(results.iter().map(outcome).collect())),
+            Err(Failure::Refused(Refusal::Rejected(rejection))) => Ok(Err(Final(rejection.reason))),
+            Err(failure) => Err(later(&failure)),
+        }
+    }
+
+    /// A batch is taken as a whole or not at all, so one that can never be taken would stop the others. An error on the
+    /// way has the batch offered again; what was taken is then a duplicate.
+    async fn one_by_one(&self, arrivals: Vec<Arrival>) -> Result<Vec<Outcome>, IngestError> {
+        let mut outcomes = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let alone = vec![arrival];
+            outcomes.extend(match self.offer(alone.clone()).await? {
+                Ok(outcomes) => outcomes,
+                Err(refusal) => self.keep_refused(alone, &refusal).await?,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn keep_refused(
+        &self,
+        arrivals: Vec<Arrival>,
+        Final(why): &Final,
+    ) -> Result<Vec<Outcome>, IngestError> {
+        let reason: Arc<str> = format!("{REFUSED}: {why}").into();
+        tracing::warn!(source = %self.name, %reason, "a delivery was rejected");
+        let mut refused = String::new();
+        // What is too large even raw is kept in part.
+        for bytes_max in [usize::MAX, RAW_BYTES_KEPT] {
+            let kept = arrivals
+                .iter()
+                .map(|arrival| as_refused(arrival, &reason, bytes_max))
+                .collect();
+            match self.offer(kept).await? {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(Final(why)) => refused = why,
+            }
+        }
+        Err(IngestError::Unavailable { why: refused })
+    }
+}
+
+/// The same delivery as something that is only kept.
+fn as_refused(arrival: &Arrival, reason: &Arc<str>, bytes_max: usize) -> Arrival {
+    let (raw, content_type): (Arc<[u8]>, _) = match arrival {
+        Arrival::Event(event) => (
+            kapelle_events::json::encode(event).into(),
+            Some(Arc::from("application/cloudevents+json")),
+        ),
+        Arrival::Malformed {
+            raw, content_type, ..
+        } => (Arc::clone(raw), content_type.clone()),
+    };
+    Arrival::Malformed {
+        raw: raw.get(..bytes_max).map_or(Arc::clone(&raw), Arc::from),
+        content_type,
+        reason: Arc::clone(reason),
     }
 }
 
@@ -115,8 +196,8 @@ fn outcome(result: &EventResult) -> Outcome {
     }
 }
 
-/// Nothing was taken; the source keeps its deliveries and tries again, whatever the reason.
-fn refusal(failure: &Failure) -> IngestError {
+/// Nothing was taken; the source keeps its deliveries and tries again.
+fn later(failure: &Failure) -> IngestError {
     match failure.class() {
         Class::ResourceExhausted => IngestError::Overloaded {
             retry_after: Some(RETRY_AFTER),
