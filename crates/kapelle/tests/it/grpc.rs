@@ -242,18 +242,15 @@ async fn bad_input_is_refused_with_zeebes_codes_and_changes_nothing() {
           InvalidArgument | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy at least one resource, but none given
         deploy a.bpmn "hello"
           InvalidArgument | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:
-        'a.bpmn': 
-        - Line 1 column 1
+        'a.bpmn': - Line 1 column 1
             - ERROR: there is text outside the root element [KAP-BPMN-0002] Open the file in a BPMN modeler or an XML editor and save it again.
         deploy a.bpmn "<!DOCTYPE a><a/>"
           InvalidArgument | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:
-        'a.bpmn': 
-        - Line 1 column 1
+        'a.bpmn': - Line 1 column 1
             - ERROR: the document has a DOCTYPE declaration [KAP-BPMN-0003] Remove the DOCTYPE and write entities as characters; BPMN needs neither.
         deploy a.bpmn ""
           InvalidArgument | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:
-        'a.bpmn': 
-        - Line 1 column 1
+        'a.bpmn': - Line 1 column 1
             - ERROR: the document has no element [KAP-BPMN-0002] Open the file in a BPMN modeler or an XML editor and save it again.
         deploy a.txt "x"
           InvalidArgument | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:

@@ -105,16 +105,16 @@ async fn jobs_of_a_stream_whose_client_is_gone_are_available_at_once() {
     let (server, mut client) = started().await;
     let mut gone = connect(&server).await;
     let jobs = gone.stream_activated_jobs(stream("work")).await.unwrap().into_inner();
-    // Far more than flow control lets into the connection of a client that does not read.
-    let ballast = format!(r#"{{"ballast":"{}"}}"#, "x".repeat(20_000));
-    for _ in 0..100 {
+    // 7 MB: flow control lets 2 MB into the stream of a client that does not read.
+    let ballast = format!(r#"{{"ballast":"{}"}}"#, "x".repeat(60_000));
+    for _ in 0..120 {
         client.create_process_instance(create("one", &ballast)).await.unwrap();
     }
     drop(jobs);
     drop(gone);
     // The stream's job time-out is ten minutes: what comes now was given back.
     let mut count = 0;
-    while count < 50 {
+    while count < 60 {
         let jobs = timeout(SOON, poll(&mut client, activate("work"))).await.expect("they are given back").unwrap();
         count += jobs.len();
     }

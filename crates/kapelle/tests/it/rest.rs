@@ -129,14 +129,14 @@ fn messages_are_published_and_correlated() {
     let instance = start("A-1");
     let correlated = http::post(rest, "/v2/messages/correlation", r#"{"name":"paid","correlationKey":"A-1"}"#);
     assert_eq!(correlated.member("processInstanceKey"), instance);
-    expect![[r#""#]].assert_eq(&line(&correlated));
+    expect![[r##"200 application/json {"tenantId":"<default>","messageKey":"#1","processInstanceKey":"#2"}"##]].assert_eq(&line(&correlated));
     let nobody = http::post(rest, "/v2/messages/correlation", r#"{"name":"paid","correlationKey":"A-1"}"#);
-    expect![[r#""#]].assert_eq(&line(&nobody));
+    expect![[r#"404 application/problem+json {"type":"about:blank","title":"NOT_FOUND","status":404,"detail":"Command 'CORRELATE' rejected with code 'NOT_FOUND': Expected to find subscription for message with name 'paid' and correlation key 'A-1', but none was found.","instance":"/v2/messages/correlation"}"#]].assert_eq(&line(&nobody));
     let message = r#"{"name":"paid","correlationKey":"A-2","timeToLive":60000,"messageId":"m","variables":{"x":1}}"#;
     let published = http::post(rest, "/v2/messages/publication", message);
-    expect![[r#""#]].assert_eq(&line(&published));
+    expect![[r##"200 application/json {"tenantId":"<default>","messageKey":"#1"}"##]].assert_eq(&line(&published));
     let twice = http::post(rest, "/v2/messages/publication", message);
-    expect![[r#""#]].assert_eq(&line(&twice));
+    expect![[r#"409 application/problem+json {"type":"about:blank","title":"ALREADY_EXISTS","status":409,"detail":"Command 'PUBLISH' rejected with code 'ALREADY_EXISTS': Expected to publish a new message with id 'm', but a message with that id was already published","instance":"/v2/messages/publication"}"#]].assert_eq(&line(&twice));
 }
 
 #[test]
@@ -346,11 +346,11 @@ fn bad_deployments_say_what_is_wrong_with_which_file() {
         no file
           400 INVALID_ARGUMENT | No resources provided.
         no XML
-          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': \n- Line 1 column 1\n    - ERROR: there is text outside the root element [KAP-BPMN-0002] Open the file in a BPMN modeler or an XML editor and save it again.
+          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 1\n    - ERROR: there is text outside the root element [KAP-BPMN-0002] Open the file in a BPMN modeler or an XML editor and save it again.
         DOCTYPE
-          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': \n- Line 1 column 1\n    - ERROR: the document has a DOCTYPE declaration [KAP-BPMN-0003] Remove the DOCTYPE and write entities as characters; BPMN needs neither.
+          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 1\n    - ERROR: the document has a DOCTYPE declaration [KAP-BPMN-0003] Remove the DOCTYPE and write entities as characters; BPMN needs neither.
         nesting bomb
-          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': \n- Line 1 column 790\n    - ERROR: elements are nested deeper than 256 [KAP-BPMN-0004] Split the model into several processes, or raise the limit in the configuration.
+          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 790\n    - ERROR: elements are nested deeper than 256 [KAP-BPMN-0004] Split the model into several processes, or raise the limit in the configuration.
         unknown ending
           400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.txt': unknown resource type: expected a name that ends with .bpmn
         the same process twice
