@@ -240,14 +240,11 @@ impl<S: Store> Replay<'_, S> {
             }
             for (sequence, bytes) in batch.records() {
                 let sequence = Sequence(sequence.0);
-                if sequence >= self.from {
-                    self.records += 1;
-                    self.record(sequence, bytes)
-                        .map_err(|why| StartError::Record {
-                            sequence: sequence.0,
-                            why,
-                        })?;
-                }
+                self.record(sequence, bytes)
+                    .map_err(|why| StartError::Record {
+                        sequence: sequence.0,
+                        why,
+                    })?;
             }
         }
         Ok(())
@@ -264,7 +261,10 @@ impl<S: Store> Replay<'_, S> {
                 self.command = Some((sequence, header));
                 Ok(())
             }
+            // The tail may begin with a follow-up, in the middle of its command, whose header is in the same batch.
+            _ if sequence < self.from => Ok(()),
             Record::Event(bytes) => {
+                self.records += 1;
                 let event = encode::decode_event(bytes).map_err(|error| error.to_string())?;
                 self.event(sequence, &event)
             }

@@ -137,15 +137,14 @@ fn run(seed: u64) -> Exercised {
 
 /// Up to a few hundred random things, some of them only half done when it ends.
 fn live(world: &mut World, notes: &mut Notes, random: &mut Random) {
+    let mut requests = Vec::new();
     for _ in 0..40 + random.below(200) {
-        let mut requests = Vec::new();
         for _ in 0..random.below(4) {
             let (asked, command) = notes.next_command(random);
             let (request, slot) = request(command);
             notes.waiting.push((asked, slot));
             requests.push(request);
         }
-        // What is not taken in this step is dropped: to its client that is a lost connection.
         world.step(&mut requests).expect("nothing fails here");
         if random.below(3) > 0 {
             world

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod crashes;
+mod leftovers;
 mod limits;
 mod panics;
 mod readers;

@@ -139,8 +139,13 @@ impl<B: Backend + Clone> World<B> {
         world
     }
 
-    /// Starts a process on what the disks hold.
+    /// Starts a process on what the disks hold, and lets it do what there is to do.
     pub(crate) fn start(&mut self) -> Result<(), String> {
+        self.start_without_finishing()?;
+        self.finish().map_err(|stopped| stopped.to_string())
+    }
+
+    pub(crate) fn start_without_finishing(&mut self) -> Result<(), String> {
         let text = |error: journal::Error| error.to_string();
         self.partition = None;
         self.starts += 1;
@@ -171,7 +176,7 @@ impl<B: Backend + Clone> World<B> {
                 .expect("nothing was trimmed");
         }
         self.partition = Some(partition);
-        self.finish().map_err(|stopped| stopped.to_string())
+        Ok(())
     }
 
     pub(crate) fn partition(&mut self) -> &mut Running<B> {
@@ -216,9 +221,13 @@ impl<B: Backend + Clone> World<B> {
     }
 
     pub(crate) fn deploy(&mut self) {
+        self.deploy_xml(ORDER);
+    }
+
+    pub(crate) fn deploy_xml(&mut self, xml: &str) {
         let resource = Resource {
             name: Arc::from("order.bpmn"),
-            bytes: Arc::from(ORDER.as_bytes()),
+            bytes: Arc::from(xml.as_bytes()),
         };
         let deploy = Deploy {
             tenant: Arc::from(TENANT),
