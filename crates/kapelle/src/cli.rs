@@ -31,7 +31,7 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 // What the demo shares with the commands.
-pub(crate) use args::Demo as DemoArgs;
+pub(crate) use args::{Demo as DemoArgs, Format};
 pub(crate) use deploy::send as deploy_files;
 pub(crate) use events::{brief, clock, explanation, line as event_line, subject};
 pub(crate) use exit::Exit;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use error::{Error, Problem};
 pub(crate) use layers::{Flag, Layers};
-pub(crate) use reference::{reference_page, show};
+pub(crate) use reference::{Effective, effective, reference_page, show};
 pub(crate) use sections::{
     Data, DeliveryMode, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
     RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,

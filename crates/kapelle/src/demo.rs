@@ -21,11 +21,12 @@ mod workers;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use crate::cli::{DemoArgs, Exit, Failure, Output};
+use crate::cli::{DemoArgs, Exit, Failure, Format, Output};
 use crate::client::Client;
 use board::Board;
 use host::Host;
 use shop::Shop;
+use summary::Summary;
 
 /// The models of the story, as they lie in `examples/models`.
 const MODELS: [(&str, &[u8]); 2] = [
@@ -56,7 +57,10 @@ pub(crate) fn run(args: &DemoArgs, output: Output) -> Result<Exit, Failure> {
         lasting: args.lasting()?,
         rate: args.rate,
         seed: args.seed,
-        plain: args.plain || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal(),
+        plain: args.plain
+            || output.format != Format::Table
+            || !std::io::stdout().is_terminal()
+            || !std::io::stdin().is_terminal(),
     };
     if !(wish.rate > 0.0 && wish.rate <= RATE_MAX) {
         return Err(Failure::usage(format!(
@@ -109,5 +113,9 @@ async fn with_server(
         screen::run(host, &shop, &mut board, wish).await?;
     }
     shop.close();
-    summary::text(&shop, &mut board, output.style).await
+    let summary = Summary::take(&shop, &mut board).await?;
+    Ok(match output.format {
+        Format::Json => summary.json(),
+        Format::Table | Format::Name => summary.text(output.style),
+    })
 }

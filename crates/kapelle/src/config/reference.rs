@@ -2,83 +2,93 @@
 
 use std::fmt::Write as _;
 
+use super::Loaded;
 use super::section::{Field, Section};
 use super::sections::{
     Data, Events, History, Limits, Log, Outbox, RabbitmqSink, RabbitmqSource, Server, SinkConfig,
     SourceConfig, WebhookSink,
 };
 use super::tree::Tree;
-use super::{Config, Loaded};
 
-/// The effective configuration as TOML; with `origin`, a comment says where each value comes from.
-pub(crate) fn show(loaded: &Loaded, origin: bool) -> String {
-    let Config {
-        server,
-        data,
-        limits,
-        events,
-        outbox,
-        history,
-        log,
-        sources,
-        sinks,
-    } = &loaded.config;
-    let mut page = Page {
-        text: String::new(),
+/// A setting as it is in effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    /// `server`, or `sinks` and the sink's name.
+    pub(crate) section: Vec<String>,
+    pub(crate) key: String,
+    /// As TOML and as JSON: they write texts, numbers and switches alike. Secrets as asterisks.
+    pub(crate) value: String,
+    pub(crate) origin: String,
+}
+
+/// Every setting that has a value, in the order of the manual.
+pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
+    let config = &loaded.config;
+    let mut all = List {
+        settings: Vec::new(),
         tree: &loaded.tree,
-        origin,
     };
-    page.section(&[Server::NAME], &server.fields());
-    page.section(&[Data::NAME], &data.fields());
-    page.section(&[Limits::NAME], &limits.fields());
-    page.section(&[Events::NAME], &events.fields());
-    page.section(&[Outbox::NAME], &outbox.fields());
-    page.section(&[History::NAME], &history.fields());
-    page.section(&[Log::NAME], &log.fields());
-    for (name, SourceConfig::Rabbitmq(source)) in sources {
-        page.section(&["sources", name], &source.fields());
+    all.section(&[Server::NAME], config.server.fields());
+    all.section(&[Data::NAME], config.data.fields());
+    all.section(&[Limits::NAME], config.limits.fields());
+    all.section(&[Events::NAME], config.events.fields());
+    all.section(&[Outbox::NAME], config.outbox.fields());
+    all.section(&[History::NAME], config.history.fields());
+    all.section(&[Log::NAME], config.log.fields());
+    for (name, SourceConfig::Rabbitmq(source)) in &config.sources {
+        all.section(&["sources", name], source.fields());
     }
-    for (name, sink) in sinks {
+    for (name, sink) in &config.sinks {
         let fields = match sink {
             SinkConfig::Rabbitmq(sink) => sink.fields(),
             SinkConfig::Webhook(sink) => sink.fields(),
         };
-        page.section(&["sinks", name], &fields);
+        all.section(&["sinks", name], fields);
     }
-    page.text
+    all.settings
 }
 
-struct Page<'a> {
-    text: String,
+struct List<'a> {
+    settings: Vec<Effective>,
     tree: &'a Tree,
-    origin: bool,
 }
 
-impl Page<'_> {
-    fn section(&mut self, path: &[&str], fields: &[Field]) {
-        if !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        let names: Vec<String> = path.iter().map(|name| key(name)).collect();
-        self.line(&format!("[{}]", names.join(".")), None);
-        for field in fields {
-            let Some(value) = &field.value else { continue };
-            let mut path = path.to_vec();
-            path.push(&field.key);
-            let origin = self
-                .tree
-                .find(&path)
-                .map_or_else(|| "default".to_owned(), |node| node.origin.to_string());
-            self.line(&format!("{} = {value}", field.key), Some(origin));
+impl List<'_> {
+    fn section(&mut self, section: &[&str], fields: Vec<Field>) {
+        for Field { key, value, .. } in fields {
+            let Some(value) = value else { continue };
+            let path = [section, &[key.as_str()]].concat();
+            let written = self.tree.find(&path).map(|node| node.origin.to_string());
+            let origin = written.unwrap_or_else(|| "default".to_owned());
+            let section = section.iter().map(|name| (*name).to_owned()).collect();
+            self.settings.push(Effective {
+                section,
+                key,
+                value,
+                origin,
+            });
         }
     }
+}
 
-    fn line(&mut self, text: &str, origin: Option<String>) {
-        match origin.filter(|_| self.origin) {
-            Some(origin) => _ = writeln!(self.text, "{text:<44} # {origin}"),
-            None => _ = writeln!(self.text, "{text}"),
+/// The effective configuration as TOML; with `origin`, a comment says where each value comes from.
+pub(crate) fn show(loaded: &Loaded, origin: bool) -> String {
+    let mut text = String::new();
+    let mut section = Vec::new();
+    for setting in effective(loaded) {
+        if setting.section != section {
+            let names: Vec<String> = setting.section.iter().map(|name| key(name)).collect();
+            let gap = if text.is_empty() { "" } else { "\n" };
+            _ = writeln!(text, "{gap}[{}]", names.join("."));
+            section = setting.section;
+        }
+        let line = format!("{} = {}", setting.key, setting.value);
+        match origin {
+            true => _ = writeln!(text, "{line:<44} # {}", setting.origin),
+            false => _ = writeln!(text, "{line}"),
         }
     }
+    text
 }
 
 /// A key, quoted where TOML wants it.

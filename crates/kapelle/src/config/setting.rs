@@ -26,9 +26,11 @@ fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, String> {
     }
 }
 
-/// A TOML basic string.
+/// A TOML basic string: JSON writes them alike.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut quoted = String::new();
+    kapelle_feel::json::write_string(&mut quoted, text);
+    quoted
 }
 
 impl Setting for String {

@@ -6,7 +6,8 @@ use super::Wish;
 use super::board::Board;
 use super::host::Host;
 use super::shop::{Shop, pause};
-use crate::cli::{Failure, Output, event_line, one_signal};
+use crate::cli::{Failure, Format, Output, event_line, one_signal};
+use crate::client::Document;
 
 /// How often the server is asked for news.
 const EVERY_MS: u64 = 100;
@@ -29,7 +30,7 @@ pub(super) async fn run(
         match board.read_events().await {
             Ok(news) => {
                 for event in &news {
-                    output.data(&event_line(event, output.style))?;
+                    output.data(&shown(event, output))?;
                 }
             }
             Err(error) => shop.note_trouble(&error),
@@ -48,7 +49,15 @@ pub(super) async fn run(
     Ok(())
 }
 
-pub(super) fn banner(host: &Host, shop: &Shop) -> String {
+fn shown(event: &Document, output: Output) -> String {
+    match output.format {
+        Format::Json => event.to_json(),
+        Format::Name => event.text("position").unwrap_or_default().to_owned(),
+        Format::Table => event_line(event, output.style),
+    }
+}
+
+fn banner(host: &Host, shop: &Shop) -> String {
     let bound = &host.bound;
     let fate = if host.is_kept() {
         "kept"

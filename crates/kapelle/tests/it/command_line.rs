@@ -268,6 +268,23 @@ fn the_configuration_in_effect_says_where_it_comes_from() {
 }
 
 #[test]
+fn the_configuration_is_json_for_programs_and_secrets_are_not_in_it() {
+    let place = Place::new();
+    place.write(
+        "kapelle.toml",
+        "[sinks.shop]\nkind = \"webhook\"\nurl = \"http://user:password@shop\"\n",
+    );
+    let ended = place.run(&["config", "show", "--output", "json"]);
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stdout.contains("\"sinks.shop.url\"") && ended.stdout.contains("\"***\""),
+        "{}",
+        ended.stdout
+    );
+    assert!(!ended.stdout.contains("password"), "{}", ended.stdout);
+}
+
+#[test]
 fn feel_prints_its_result_as_json() {
     check(
         &[

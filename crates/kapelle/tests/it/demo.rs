@@ -61,6 +61,28 @@ fn the_first_event_is_there_within_a_second_and_the_data_goes_away() {
 }
 
 #[test]
+fn it_speaks_json_to_programs() {
+    let ended = Place::new().run(&["demo", "--port", "auto", "--for", "2s", "--output", "json"]);
+    assert_eq!(ended.code, 0, "{}", ended.text());
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.starts_with('{') && line.ends_with('}')),
+        "{}",
+        ended.text()
+    );
+    assert!(
+        lines
+            .last()
+            .unwrap()
+            .contains("\"instances\":{\"started\":"),
+        "{}",
+        ended.text()
+    );
+}
+
+#[test]
 fn a_port_in_use_is_told_with_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
