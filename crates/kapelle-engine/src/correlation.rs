@@ -8,7 +8,6 @@
 //! A message that a CloudEvent became differs in three things: it reaches only the process of its binding, a number and
 //! its text never match, and the binding may switch the start lock off.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use kapelle_model::graph::{ElementIndex, ElementKind};
@@ -23,7 +22,7 @@ use crate::event::{
 };
 use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey};
 use crate::state::definitions;
-use crate::state::messages::{self, MessageEntry, StartSubscriptionEntry, SubscriptionEntry};
+use crate::state::messages::{self, MessageEntry, StartSubscriptionEntry};
 
 /// A message to publish.
 #[derive(Clone, Debug)]
@@ -38,10 +37,18 @@ pub(crate) struct Publication {
     pub(crate) binding: Option<FromBinding>,
 }
 
+/// An instance that waits.
+#[derive(Debug)]
+struct Waiting {
+    process_id: Arc<str>,
+    subscription: SubscriptionKey,
+    instance: ProcessInstanceKey,
+}
+
 /// Whom a message would wake.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
-    subscriptions: Vec<(SubscriptionKey, SubscriptionEntry)>,
+    subscriptions: Vec<Waiting>,
     starts: Vec<StartSubscriptionEntry>,
     /// Processes that it would start were their key not locked, each with who holds the lock.
     pub(crate) locked: Vec<(Arc<str>, ProcessInstanceKey)>,
@@ -83,7 +90,7 @@ pub(crate) fn candidates(ctx: &mut Ctx<'_>, publication: &Publication) -> Candid
         let is_met = found
             .subscriptions
             .iter()
-            .any(|(_, met)| met.process_id == start.process_id)
+            .any(|met| met.process_id == start.process_id)
             || found
                 .starts
                 .iter()
@@ -100,34 +107,37 @@ pub(crate) fn candidates(ctx: &mut Ctx<'_>, publication: &Publication) -> Candid
 }
 
 fn find_subscriptions(ctx: &mut Ctx<'_>, publication: &Publication, found: &mut Candidates) {
-    let mut waiting = Vec::new();
-    messages::subscriptions(
-        ctx.keep(),
-        &publication.tenant,
-        &publication.name,
-        &publication.correlation_key,
-        &mut |key, entry| {
-            waiting.push((key, entry));
-            ControlFlow::Continue(())
-        },
-    );
-    for (subscription, entry) in waiting {
+    let Publication {
+        tenant,
+        name,
+        correlation_key,
+        binding,
+        ..
+    } = publication;
+    let max = ctx.limits().subscriptions_per_process_max;
+    for (process_id, subscription, entry) in
+        messages::subscriptions(ctx.keep(), tenant, name, correlation_key, max)
+    {
         let is_met = found
             .subscriptions
             .iter()
-            .any(|(_, met)| met.process_id == entry.process_id);
-        let is_bound = publication
-            .binding
+            .any(|met| met.process_id == process_id);
+        let is_bound = binding
             .as_ref()
-            .is_none_or(|binding| binding.process_id == entry.process_id);
+            .is_none_or(|binding| binding.process_id == process_id);
         if is_met || !is_bound || find_waiting(ctx, entry.instance, subscription).is_none() {
             continue;
         }
-        if !is_of_kind(publication.binding.as_ref(), entry.key_kind) {
+        if !is_of_kind(binding.as_ref(), entry.key_kind) {
             found.other_kind = Some(entry.instance);
             continue;
         }
-        found.subscriptions.push((subscription, entry));
+        let instance = entry.instance;
+        found.subscriptions.push(Waiting {
+            process_id,
+            subscription,
+            instance,
+        });
     }
 }
 
@@ -218,10 +228,15 @@ pub(crate) fn publish(
         binding,
     };
     let mut met = Vec::new();
-    for (subscription, waiting) in candidates.subscriptions {
-        if meet(ctx, message, &entry, waiting.instance, subscription) {
+    for Waiting {
+        subscription,
+        instance,
+        ..
+    } in candidates.subscriptions
+    {
+        if meet(ctx, message, &entry, instance, subscription) {
             met.push(Met {
-                instance: waiting.instance,
+                instance,
                 started: false,
             });
         }

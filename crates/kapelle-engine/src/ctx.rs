@@ -138,8 +138,9 @@ impl<'a> Ctx<'a> {
     }
 
     pub(crate) fn effect(&mut self, effect: Effect) {
-        // One hint for a type is as good as many; a decision has few effects.
-        if matches!(effect, Effect::JobsAvailable { .. }) && self.effects.contains(&effect) {
+        // One hint for a type is as good as many. Those of one kind come together, so the last few are enough to look at.
+        let mut last = self.effects.iter().rev().take(8);
+        if matches!(effect, Effect::JobsAvailable { .. }) && last.any(|other| *other == effect) {
             return;
         }
         self.effects.push(effect);
@@ -153,6 +154,11 @@ impl<'a> Ctx<'a> {
     pub(crate) fn next_step(&mut self) -> Option<Step> {
         self.steps_taken += 1;
         self.steps.pop_front()
+    }
+
+    /// The command is a list, and its next entry begins: it has a share of its own.
+    pub(crate) fn next_entry(&mut self) {
+        self.steps_taken = 0;
     }
 
     /// Whether this command may still take steps of its own.

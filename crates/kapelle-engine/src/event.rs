@@ -526,6 +526,7 @@ pub struct SubscriptionClosed {
     pub subscription: SubscriptionKey,
     pub instance: ProcessInstanceKey,
     pub tenant: Arc<str>,
+    pub process_id: Arc<str>,
     pub name: Arc<str>,
     pub correlation_key: Arc<str>,
     pub reason: CloseReason,

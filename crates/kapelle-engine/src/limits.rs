@@ -27,6 +27,9 @@ pub struct Limits {
     pub index_text_bytes_max: usize,
     /// Bytes of an incident's text.
     pub incident_text_bytes_max: usize,
+    /// Subscriptions of one process that a message looks at, the oldest first. It wakes one of them: only those that
+    /// can't be met now make it look further.
+    pub subscriptions_per_process_max: usize,
     /// CloudEvents in one command (design §7).
     pub arrivals_per_command_max: usize,
     /// Identities kept in the dedup window, whatever their age.
@@ -63,6 +66,7 @@ impl Limits {
         jobs_per_activation_max: 1_000,
         index_text_bytes_max: 8 * 1024,
         incident_text_bytes_max: 8 * 1024,
+        subscriptions_per_process_max: 100,
         arrivals_per_command_max: 1_000,
         dedup_ids_max: 10_000_000,
         dedup_window_ms: 24 * HOUR_MS,

@@ -108,12 +108,8 @@ pub fn job_types(
     max: usize,
 ) -> Vec<(Arc<str>, Arc<str>)> {
     let all = tables::jobs_available_all();
-    let behind = |tenant: &str, job_type: &str| {
-        // Behind the last job that a type could have.
-        let mut key = tables::jobs_available(tenant, job_type);
-        key.extend_from_slice(&[u8::MAX; 9]);
-        key
-    };
+    let behind =
+        |tenant: &str, job_type: &str| tables::behind_all(tables::jobs_available(tenant, job_type));
     let mut from = after.map(|(tenant, job_type)| behind(tenant, job_type));
     let mut types = Vec::new();
     while types.len() < max {

@@ -166,7 +166,11 @@ fn trigger(target: &mut Instance, triggered: &BpmnEventTriggered) {
     });
     target.run_length = 0;
     if triggered.cause.event_id.is_some() || triggered.cause.traceparent.is_some() {
+        // A conversation goes on although what moves it now does not name it.
+        let known = target.cause.correlation_id.take();
         target.cause = triggered.cause.clone();
+        let correlation_id = &mut target.cause.correlation_id;
+        *correlation_id = correlation_id.take().or(known);
     }
 }
 

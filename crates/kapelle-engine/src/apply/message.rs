@@ -2,7 +2,9 @@
 
 use crate::command::{Due, DueKind};
 use crate::encode::Record;
-use crate::event::{DueOwner, Event, MessageExpired, MessagePublished};
+use crate::event::{
+    DueOwner, Event, MessageExpired, MessagePublished, SubscriptionClosed, SubscriptionOpened,
+};
 use crate::ids::{MessageKey, Timestamp};
 use crate::keep::Keep;
 use crate::state::instance::{Instance, Subscription};
@@ -39,25 +41,37 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
         ),
         Event::MessageExpired(expired) => expire(keep, expired),
         Event::SubscriptionOpened(opened) => {
-            let key = tables::subscription(
-                &opened.tenant,
-                &opened.name,
-                &opened.correlation_key,
-                opened.subscription,
-            );
+            let SubscriptionOpened {
+                tenant,
+                name,
+                correlation_key,
+                process_id,
+                subscription,
+                ..
+            } = &**opened;
+            let key =
+                tables::subscription(tenant, name, correlation_key, process_id, *subscription);
             let entry = SubscriptionEntry {
                 instance: opened.instance,
-                process_id: opened.process_id.clone(),
                 key_kind: opened.key_kind,
             };
             keep.insert(&key, &entry.to_bytes());
         }
         Event::SubscriptionClosed(closed) => {
+            let SubscriptionClosed {
+                tenant,
+                name,
+                correlation_key,
+                process_id,
+                subscription,
+                ..
+            } = &**closed;
             keep.delete(&tables::subscription(
-                &closed.tenant,
-                &closed.name,
-                &closed.correlation_key,
-                closed.subscription,
+                tenant,
+                name,
+                correlation_key,
+                process_id,
+                *subscription,
             ));
         }
         _ => unreachable!("dispatched by family"),

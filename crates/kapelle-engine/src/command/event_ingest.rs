@@ -54,6 +54,7 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
     }
     let mut results = Vec::with_capacity(arrivals.len());
     for arrival in arrivals {
+        ctx.next_entry();
         results.push(match arrival {
             Arrival::Event(event) => take_in(ctx, &tenant, &source_name, event),
             Arrival::Malformed {

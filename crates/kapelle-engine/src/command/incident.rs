@@ -6,7 +6,7 @@ use crate::ids::{IncidentKey, JobKey, ProcessInstanceKey};
 use crate::jobs as job_work;
 use crate::rejection::Rejection;
 use crate::response::Response;
-use crate::state::instance::Incident;
+use crate::state::instance::{Incident, JobState};
 use crate::state::jobs;
 use crate::step::Step;
 
@@ -30,8 +30,7 @@ pub(super) fn resolve(ctx: &mut Ctx<'_>, key: IncidentKey) -> Result<Response, R
     });
     match incident.job {
         Some(job) => job_work::make_available(ctx, instance, job, AvailableCause::IncidentResolved),
-        // What waited while the instance was set aside comes by itself: it is due, or published again.
-        None if incident.kind == IncidentKind::Quarantined => {}
+        None if incident.kind == IncidentKind::Quarantined => take_up(ctx, instance),
         None => ctx.push(Step::Retry {
             instance,
             element: incident.element,
@@ -51,6 +50,30 @@ fn find(ctx: &mut Ctx<'_>, key: IncidentKey) -> Option<(ProcessInstanceKey, Inci
         .iter()
         .find(|incident| incident.key == key)?;
     Some((instance, *incident))
+}
+
+/// What the instance missed while it was set aside: messages in the buffer, workers. Timers are looked at again by themselves.
+fn take_up(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) {
+    let aggregate = ctx.instance(instance);
+    let subscriptions: Vec<_> = aggregate
+        .subscriptions
+        .iter()
+        .map(|open| open.key)
+        .collect();
+    let available = aggregate
+        .jobs
+        .iter()
+        .filter(|job| job.state == JobState::Activatable);
+    let jobs: Vec<JobKey> = available.map(|job| job.key).collect();
+    for subscription in subscriptions {
+        ctx.push(Step::MeetBuffered {
+            instance,
+            subscription,
+        });
+    }
+    for job in jobs {
+        job_work::offer(ctx, instance, job);
+    }
 }
 
 /// Resolving gives the job to a worker again, which needs a retry.

@@ -296,10 +296,10 @@ pub(super) fn update(
     Ok(Response::Done)
 }
 
-/// A push did not reach its worker.
+/// A push or the answer to a poll did not reach its worker.
 pub(super) fn yield_back(ctx: &mut Ctx<'_>, key: JobKey) -> Result<Response, Rejection> {
     let (instance, job) = find(ctx, YIELD, "yield", key)?;
-    if job.state != JobState::Activated || job.pushed_by.is_none() {
+    if job.state != JobState::Activated {
         let reason = format!(
             "Expected to yield job with key '{key}', but it is in state '{}'",
             state_name(job.state)

@@ -117,11 +117,9 @@ fn publish_event(ctx: &mut Ctx<'_>, at: &At, publish: &PublishEvent) -> Result<(
     if let Some(time) = Timestamp::from_unix_ms(ctx.now().0) {
         builder = builder.time(time);
     }
-    builder = builder.correlation_id(
-        cause
-            .correlation_id
-            .map_or_else(|| at.instance.to_string(), |id| id.to_string()),
-    );
+    if let Some(id) = cause.correlation_id {
+        builder = builder.correlation_id(&*id);
+    }
     if let Some(id) = cause.event_id {
         builder = builder.causation_id(&*id);
     }
@@ -143,9 +141,13 @@ fn publish_event(ctx: &mut Ctx<'_>, at: &At, publish: &PublishEvent) -> Result<(
     Ok(())
 }
 
-/// What moved the instance last, on the trace of whoever asked now.
+/// What moved the instance last, on the trace of whoever asked now. The conversation is the one it was part of, else the
+/// one that it begins.
 fn cause(ctx: &Ctx<'_>, at: &At) -> Cause {
     let mut cause = ctx.instance(at.instance).cause.clone();
+    cause
+        .correlation_id
+        .get_or_insert_with(|| at.instance.to_string().into());
     if let Some(traceparent) = &ctx.meta().traceparent {
         cause.traceparent = Some(traceparent.clone());
     }

@@ -249,6 +249,7 @@ pub(crate) fn close(
         subscription,
         instance: at.instance,
         tenant: at.definition.tenant.clone(),
+        process_id: at.definition.process.id.clone(),
         name: open.name.clone(),
         correlation_key: open.correlation_key.clone(),
         reason,

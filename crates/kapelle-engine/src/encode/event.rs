@@ -105,7 +105,7 @@ record! { FromBinding { 1 process_id, 2 key_kind, 3 lock } }
 record! { MessageCorrelated { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 process_id, 6 subscription, 7 instance, 8 element_instance } }
 record! { MessageStarted { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 process_id, 6 subscription, 7 instance } }
 record! { SubscriptionOpened { 1 subscription, 2 instance, 3 definition, 4 tenant, 5 process_id, 6 name, 7 correlation_key, 8 element_instance, 9 element, 10 once, 11 key_kind } }
-record! { SubscriptionClosed { 1 subscription, 2 instance, 3 tenant, 4 name, 5 correlation_key, 6 reason } }
+record! { SubscriptionClosed { 1 subscription, 2 instance, 3 tenant, 4 name, 5 correlation_key, 6 reason, 7 process_id } }
 record! { StartSubscription { 1 subscription, 2 definition, 3 tenant, 4 process_id, 5 name, 6 element } }
 record! { EventBindingOpened { 1 tenant, 2 event_type, 3 process_id, 4 message, 5 definition, 6 index } }
 record! { TimerEvent { 1 timer, 2 owner, 3 due, 4 repetitions } }

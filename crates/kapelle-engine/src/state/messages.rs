@@ -29,7 +29,6 @@ pub(crate) struct MessageEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SubscriptionEntry {
     pub(crate) instance: ProcessInstanceKey,
-    pub(crate) process_id: Arc<str>,
     pub(crate) key_kind: KeyKind,
 }
 
@@ -118,23 +117,39 @@ pub(crate) fn met_by(keep: &dyn Keep, message: MessageKey) -> Vec<Arc<str>> {
     process_ids
 }
 
-/// Open subscriptions of that name and key, the oldest first, until the visitor breaks.
+/// Open subscriptions of that name and key: of each process the oldest `per_process_max`.
+///
+/// Jumps from process to process: its cost is the number of processes, not of instances that wait.
 pub(crate) fn subscriptions(
     keep: &dyn Keep,
     tenant: &str,
     name: &str,
     correlation_key: &str,
-    visit: &mut dyn FnMut(SubscriptionKey, SubscriptionEntry) -> ControlFlow<()>,
-) {
-    scan_prefix(
-        keep,
-        &tables::subscriptions(tenant, name, correlation_key),
-        None,
-        &mut |key, value| {
+    per_process_max: usize,
+) -> Vec<(Arc<str>, SubscriptionKey, SubscriptionEntry)> {
+    let prefix = tables::subscriptions(tenant, name, correlation_key);
+    let mut found: Vec<(Arc<str>, SubscriptionKey, SubscriptionEntry)> = Vec::new();
+    let mut from: Option<Vec<u8>> = None;
+    loop {
+        let begun = found.len();
+        scan_prefix(keep, &prefix, from.as_deref(), &mut |key, value| {
+            let process_id = tables::process_id_behind(key, &prefix);
+            let is_next = found
+                .get(begun)
+                .is_some_and(|(first, ..)| *first != process_id);
+            if is_next || found.len() - begun == per_process_max {
+                return ControlFlow::Break(());
+            }
             let entry = SubscriptionEntry::read(value).expect("the engine wrote this entry");
-            visit(SubscriptionKey(tables::last_number(key)), entry)
-        },
-    );
+            found.push((process_id, SubscriptionKey(tables::last_number(key)), entry));
+            ControlFlow::Continue(())
+        });
+        let Some((process_id, ..)) = found.get(begun) else {
+            return found;
+        };
+        let of_process = tables::subscriptions_of(tenant, name, correlation_key, process_id);
+        from = Some(tables::behind_all(of_process));
+    }
 }
 
 pub(crate) fn start_subscriptions(

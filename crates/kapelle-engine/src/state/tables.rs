@@ -235,7 +235,7 @@ pub(crate) fn message_met(message: MessageKey, process_id: &str) -> Vec<u8> {
     Key::new(MESSAGE_MET).number(message.0).text(process_id).0
 }
 
-/// Open subscriptions of instances, the oldest first.
+/// Open subscriptions of instances, by process.
 pub(crate) fn subscriptions(tenant: &str, name: &str, correlation_key: &str) -> Vec<u8> {
     Key::new(SUBSCRIPTION)
         .text(tenant)
@@ -244,18 +244,46 @@ pub(crate) fn subscriptions(tenant: &str, name: &str, correlation_key: &str) -> 
         .0
 }
 
-pub(crate) fn subscription(
+/// Those of one process, the oldest first.
+pub(crate) fn subscriptions_of(
     tenant: &str,
     name: &str,
     correlation_key: &str,
-    subscription: SubscriptionKey,
+    process_id: &str,
 ) -> Vec<u8> {
     Key::new(SUBSCRIPTION)
         .text(tenant)
         .text(name)
         .text(correlation_key)
-        .number(subscription.0)
+        .text(process_id)
         .0
+}
+
+pub(crate) fn subscription(
+    tenant: &str,
+    name: &str,
+    correlation_key: &str,
+    process_id: &str,
+    subscription: SubscriptionKey,
+) -> Vec<u8> {
+    let mut key = subscriptions_of(tenant, name, correlation_key, process_id);
+    key.extend_from_slice(&subscription.0.to_be_bytes());
+    key
+}
+
+/// The process id in a key of `subscription`, behind what `subscriptions` gives.
+pub(crate) fn process_id_behind(key: &[u8], prefix: &[u8]) -> Arc<str> {
+    let (process_id, _) = key
+        .get(prefix.len()..)
+        .and_then(split_text)
+        .expect("the key has a process id");
+    process_id.into()
+}
+
+/// Where entries of a key's process (or job type) end: behind the highest number there could be.
+pub(crate) fn behind_all(mut prefix: Vec<u8>) -> Vec<u8> {
+    prefix.extend_from_slice(&[u8::MAX; 9]);
+    prefix
 }
 
 pub(crate) fn start_subscriptions(tenant: &str, name: &str) -> Vec<u8> {

@@ -1,8 +1,15 @@
 //! CloudEvents in and out.
 
-use expect_test::expect;
+use std::sync::Arc;
 
-use crate::world::check;
+use expect_test::expect;
+use kapelle_engine::command::{Arrival, Command, IngestEvents};
+use kapelle_engine::ids::DEFAULT_TENANT;
+use kapelle_engine::pending;
+use kapelle_engine::response::{Outcome, Response};
+use kapelle_events::CloudEvent;
+
+use crate::world::{World, check};
 
 #[test]
 fn a_type_that_no_message_is_bound_to_matches_nothing() {
@@ -434,4 +441,82 @@ fn an_event_that_cannot_be_made_is_an_incident() {
             instance completed #4
         "#]],
     );
+}
+
+#[test]
+fn what_is_published_names_its_conversation_and_its_cause() {
+    let mut world = World::with_process(
+        "s:start(message order) -> p:throw(publish one) -> c:catch(message paid, key \"k\") -> q:throw(publish two) -> t:send(message next) -> end",
+    );
+    world.deploy("process other ; s:start(message next) -> r:throw(publish three) -> end");
+    let event = |id: &str, kind: &str, correlation: Option<&str>| {
+        let mut builder = CloudEvent::builder(id, "/test", kind).trace_parent(format!("00-{id}"));
+        if let Some(correlation) = correlation {
+            builder = builder.correlation_id(correlation);
+        }
+        let event = builder.subject("k").build().unwrap();
+        let arrivals = vec![Arrival::Event(Arc::new(event))];
+        Command::IngestEvents(IngestEvents {
+            tenant: DEFAULT_TENANT.into(),
+            source_name: "http".into(),
+            arrivals,
+        })
+    };
+    world.submit(event("e1", "order", None)).unwrap();
+    world.submit(event("e2", "paid", Some("talk"))).unwrap();
+    let mut text = String::new();
+    for added in pending::outbox(&world.state, None, 10) {
+        let (out, entry) = (&added.event, added.entry);
+        assert_eq!(out.id(), entry.to_string());
+        let conversation = if out.correlation_id() == Some(&added.instance.to_string()) {
+            "own"
+        } else {
+            out.correlation_id().unwrap()
+        };
+        let (cause, trace) = (out.causation_id().unwrap(), out.trace_parent().unwrap());
+        text.push_str(&format!(
+            "{} {} {} {conversation} {cause} {trace}\n",
+            out.event_type(),
+            out.source(),
+            out.time().unwrap().as_str()
+        ));
+    }
+    expect![[r#"
+        one /kapelle/default/process 1970-01-01T00:16:40Z own e1 00-e1
+        two /kapelle/default/process 1970-01-01T00:16:40Z talk e2 00-e2
+        three /kapelle/default/other 1970-01-01T00:16:40Z talk e2 00-e2
+    "#]]
+    .assert_eq(&text);
+    let first = pending::outbox(&world.state, None, 1)[0].entry;
+    assert_eq!(pending::outbox(&world.state, Some(first), 10).len(), 2);
+    world.run("bury");
+    assert_eq!(
+        pending::dead_letters(&world.state, None, 10)[0].added.entry,
+        first
+    );
+    assert_eq!(pending::outbox(&world.state, None, 10).len(), 2);
+}
+
+#[test]
+fn a_record_that_is_no_event_is_kept_raw() {
+    let mut world = World::with_process("start -> end");
+    let raw = Arrival::Malformed {
+        raw: b"?".as_slice().into(),
+        content_type: None,
+        reason: "no CloudEvent".into(),
+    };
+    let ingest = IngestEvents {
+        tenant: DEFAULT_TENANT.into(),
+        source_name: "rabbit".into(),
+        arrivals: vec![raw],
+    };
+    let Response::Ingested(results) = world.submit(Command::IngestEvents(ingest)).unwrap() else {
+        panic!("not ingested")
+    };
+    let kept = pending::rejected_records(&world.state, None, 10);
+    assert_eq!(
+        (results[0].outcome, &*kept[0].raw, kept[0].position),
+        (Outcome::Rejected, b"?".as_slice(), results[0].position)
+    );
+    assert!(pending::rejected_records(&world.state, Some(kept[0].position), 10).is_empty());
 }

@@ -118,3 +118,35 @@ fn an_instance_that_is_set_aside_is_left_alone_until_it_is_resolved() {
         "#]],
     );
 }
+
+#[test]
+fn what_came_while_an_instance_was_set_aside_is_not_lost() {
+    check(
+        "start -> fork -> a -> enda ; fork -> d:catch(message m, key \"k\") -> endd",
+        "create\nquarantine\npublish m k ttl 1000 x=1\nstream a 1\nresolve",
+        expect![[r#"
+            > create
+            instance created #4 process version 1
+            start completed
+            fork completed
+            job #8 a created, retries 3
+            d waits for message m 'k'
+            > quarantine
+            instance #4 set aside: test
+            incident #11 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            > publish m k ttl 1000 x=1
+            message m 'k' published until 1001000 ms {"x":1}
+            > stream a 1
+            > resolve
+            incident #11 resolved
+            job #8 a pushed to streamer until 1005000 ms
+            message m 'k' met instance #4
+            no longer waits for message m 'k': met
+            d triggered {"x":1}
+            variable x = 1 in #4
+            d completed
+            endd completed
+            => push a {}
+        "#]],
+    );
+}

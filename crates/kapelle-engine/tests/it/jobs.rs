@@ -1,8 +1,10 @@
 //! Jobs: taken, done, failed, timed out, pushed.
 
 use expect_test::expect;
+use kapelle_engine::ids::DEFAULT_TENANT;
+use kapelle_engine::pending;
 
-use crate::world::check;
+use crate::world::{World, check};
 
 #[test]
 fn a_job_that_times_out_is_available_again_with_all_its_retries() {
@@ -332,4 +334,22 @@ fn a_job_is_refused_by_name() {
             REFUSED Command 'YIELD' rejected with code 'INVALID_STATE': Expected to yield job with key '2251799813685255', but it is in state 'ACTIVATABLE'
         "#]],
     );
+}
+
+#[test]
+fn types_of_waiting_jobs_are_found_without_looking_at_every_job() {
+    let mut world = World::with_process(
+        "start -> gate{a: x = 1, b: x = 2, c: default} ; a -> t1 -> end ; b -> t2 -> end ; c -> t3 -> end",
+    );
+    world.run("create x=1\ncreate x=1\ncreate x=2\ncreate x=3\nactivate t3");
+    let types = |after: Option<(&str, &str)>, max| {
+        let found = pending::job_types(&world.state, after, max);
+        found
+            .iter()
+            .map(|(_, job_type)| job_type.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types(None, 10), ["t1", "t2"]);
+    assert_eq!(types(None, 1), ["t1"]);
+    assert_eq!(types(Some((DEFAULT_TENANT, "t1")), 10), ["t2"]);
 }

@@ -448,3 +448,47 @@ fn a_message_needs_a_name() {
     "#]],
     );
 }
+
+#[test]
+fn a_message_meets_each_process_once() {
+    check(
+        CATCH,
+        "create id=\"o1\"\ncreate id=\"o1\"\ndeploy process other ; start -> d:catch(message paid, key id) -> end\ncreate process other id=\"o1\"\npublish paid o1",
+        expect![[r#"
+            > create id="o1"
+            instance created #4 process version 1
+            variable id = "o1" in #4
+            start completed
+            c waits for message paid 'o1'
+            > create id="o1"
+            instance created #9 process version 1
+            variable id = "o1" in #9
+            start completed
+            c waits for message paid 'o1'
+            > deploy process other ; start -> d:catch(message paid, key id) -> end
+            event paid becomes message paid of other
+            > create process other id="o1"
+            instance created #17 other version 1
+            variable id = "o1" in #17
+            start completed
+            d waits for message paid 'o1'
+            > publish paid o1
+            message paid 'o1' published until 1000000 ms
+            message paid 'o1' met instance #17
+            no longer waits for message paid 'o1': met
+            d triggered
+            d completed
+            message paid 'o1' met instance #4
+            no longer waits for message paid 'o1': met
+            c triggered
+            c completed
+            message paid 'o1' expired
+            end completed
+            end completed
+            other completed
+            instance completed #17
+            process completed
+            instance completed #4
+        "#]],
+    );
+}
