@@ -4,7 +4,8 @@
 //! has a bound per batch, so none starves the others.
 //!
 //! **Invariant**: the one place in the product that catches a panic is [`Partition::process`]. After one, nothing in
-//! memory is trusted: it is dropped and read again from journal and store before anything else is decided.
+//! memory is trusted: it is dropped and read again from journal and store before anything else is decided. A decision
+//! that is larger than a batch of the journal may be is taken back in the same way.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -77,6 +78,10 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         for command in due {
             if matches!(&command, Command::Due(due) if self.spoiled.contains(due)) {
                 continue;
+            }
+            // What is left is due again in the next batch.
+            if !self.has_room() {
+                break;
             }
             self.open_due += 1;
             self.process(command, None, Source::Internal, None)?;
@@ -167,10 +172,20 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                     leftovers: count(decision.leftover.len()),
                     traceparent: meta.traceparent,
                 };
-                self.record(header, decision, reply);
-                Ok(())
+                match self.record(header, decision, reply) {
+                    Ok(()) => Ok(()),
+                    Err(TooLarge {
+                        header,
+                        reply,
+                        bytes,
+                    }) => {
+                        self.spoiled.extend(due);
+                        self.undo(&self.too_large(bytes), header, reply)
+                    }
+                }
             }
             Err(panic) => {
+                self.metrics.panics.add(1);
                 self.spoiled.extend(due);
                 let header = Header {
                     at: meta.now,
@@ -180,24 +195,38 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                     leftovers: 0,
                     traceparent: meta.traceparent,
                 };
-                self.after_panic(&panic_text(&*panic), header, reply)
+                self.undo(&Fault::Panic(panic_text(&*panic)), header, reply)
             }
         }
     }
 
-    /// Writes what was decided into the open batch and queues what may leave later.
-    fn record(&mut self, header: Header, decision: Decision, reply: Option<ReplyTo>) {
+    /// Writes what was decided into the open batch and queues what may leave later. What does not fit into a batch leaves
+    /// no trace there; state has it already and must be read again.
+    fn record(
+        &mut self,
+        header: Header,
+        decision: Decision,
+        reply: Option<ReplyTo>,
+    ) -> Result<(), TooLarge> {
         let refused = decision.answer.is_err();
         debug_assert!(
             !refused || (decision.events.is_empty() && decision.leftover.is_empty()),
             "a refused command changes nothing"
         );
-        self.metrics.events.add(decision.events.len() as u64);
-        self.metrics.rejections.add(u64::from(refused));
         let silent = decision.events.is_empty() && decision.leftover.is_empty();
-        if !silent || matches!(header.source, Source::Leftover(_)) {
-            self.write_records(header, &decision.events, decision.leftover);
+        let events = decision.events.len() as u64;
+        if (!silent || matches!(header.source, Source::Leftover(_)))
+            && let Err((header, bytes)) =
+                self.write_records(header, &decision.events, decision.leftover)
+        {
+            return Err(TooLarge {
+                header,
+                reply,
+                bytes,
+            });
         }
+        self.metrics.events.add(events);
+        self.metrics.rejections.add(u64::from(refused));
         let needs = self.position();
         // The reply first: a deferred answer must have been given before its result arrives as an effect.
         if let Some(reply) = reply {
@@ -209,16 +238,20 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         for effect in decision.effects {
             self.waiting.push_back((needs, Outgoing::Effect(effect)));
         }
+        Ok(())
     }
 
+    /// The error is the header and how many bytes the records would have had.
     fn write_records(
         &mut self,
         header: Header,
         events: &[kapelle_engine::event::Event],
         leftover: Vec<Command>,
-    ) {
+    ) -> Result<(), (Header, usize)> {
+        let bytes_max = self.journal.capabilities().batch_bytes_max;
         let journal = &mut self.journal;
         let batch = self.open.get_or_insert_with(|| journal.batch());
+        let before = (batch.len(), batch.bytes());
         batch.push_with(|out| record::put_header(&header, out));
         for event in events {
             batch.push_with(|out| {
@@ -226,41 +259,46 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                 encode::encode_event(event, out);
             });
         }
+        let mut follow_ups = Vec::with_capacity(leftover.len());
         for command in leftover {
             let sequence = batch.push_with(|out| {
                 record::put_leftover(out);
                 encode::encode_command(&command, out);
             });
-            let traceparent = header.traceparent.clone();
-            self.leftovers.push_back(Leftover {
+            follow_ups.push(Leftover {
                 sequence: Sequence(sequence.0),
                 command,
-                traceparent,
+                traceparent: header.traceparent.clone(),
             });
         }
+        if batch.bytes() > bytes_max {
+            let bytes = batch.bytes() - before.1;
+            batch.rewind(before.0, before.1);
+            if batch.is_empty() {
+                self.open = None;
+            }
+            return Err((header, bytes));
+        }
+        self.leftovers.extend(follow_ups);
+        Ok(())
     }
 
-    /// Nothing in memory is trusted any more: read everything again, refuse the command, set its instance aside.
-    fn after_panic(
+    /// Nothing in memory is trusted any more, or it has what the journal will not: read everything again and refuse the
+    /// command. An instance that nobody would hear of otherwise is set aside.
+    fn undo(
         &mut self,
-        text: &str,
+        fault: &Fault,
         header: Header,
         reply: Option<ReplyTo>,
     ) -> Result<(), String> {
-        self.metrics.panics.add(1);
         let instance = self.keep.reached();
         self.reload()?;
-        let rejection = Rejection {
-            intent: "PROCESS",
-            code: RejectionCode::ProcessingError,
-            reason: format!("Expected to process the command, but the engine failed: {text}"),
-        };
         let leftover = header.source;
         if let Source::Leftover(sequence) = leftover {
             self.leftovers.retain(|other| other.sequence != sequence);
         }
         let refused = Decision {
-            answer: Err(rejection),
+            answer: Err(fault.rejection()),
             events: Vec::new(),
             effects: Vec::new(),
             leftover: Vec::new(),
@@ -276,11 +314,35 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         let was_vital = vital
             .iter()
             .any(|command| record::kind_of(command) == header.kind);
-        self.record(header, refused, reply);
+        // Who asked for too much is told and can do something about it; what is asked again by itself can not.
+        let is_told = matches!(fault, Fault::TooLarge { .. }) && reply.is_some();
+        let header = Header {
+            events: 0,
+            leftovers: 0,
+            ..header
+        };
+        self.record(header, refused, reply)
+            .map_err(|_| "a header alone is too large for the journal".to_owned())?;
         match instance {
-            _ if was_vital => Err(format!("a command of the partition's own failed: {text}")),
-            Some(instance) => self.decide_own(quarantine(instance, text)),
-            None => Ok(()),
+            _ if was_vital => Err(format!(
+                "a command of the partition's own failed: {}",
+                fault.text()
+            )),
+            Some(instance) if !is_told => self.decide_own(quarantine(instance, &fault.text())),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> Fault {
+        // A batch may hold other commands already, up to where it is closed; that is no fault of this one.
+        let room = self
+            .journal
+            .capabilities()
+            .batch_bytes_max
+            .saturating_sub(self.options.batch_bytes_max);
+        Fault::TooLarge {
+            bytes,
+            bytes_max: room,
         }
     }
 
@@ -301,6 +363,47 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         self.open
             .as_ref()
             .is_none_or(|batch: &Batch| batch.bytes() < self.options.batch_bytes_max)
+    }
+}
+
+/// A decision that the open batch cannot hold.
+struct TooLarge {
+    header: Header,
+    reply: Option<ReplyTo>,
+    bytes: usize,
+}
+
+/// Why a decision is taken back.
+enum Fault {
+    /// The engine failed; its message.
+    Panic(String),
+    /// What was decided is larger than a batch may be.
+    TooLarge { bytes: usize, bytes_max: usize },
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        match self {
+            Self::Panic(text) => text.clone(),
+            Self::TooLarge { bytes, bytes_max } => format!(
+                "what it comes to has {bytes} bytes, and one command may write {bytes_max} bytes to the journal"
+            ),
+        }
+    }
+
+    fn rejection(&self) -> Rejection {
+        let (code, why) = match self {
+            Self::Panic(text) => (
+                RejectionCode::ProcessingError,
+                format!("the engine failed: {text}"),
+            ),
+            Self::TooLarge { .. } => (RejectionCode::InvalidArgument, self.text()),
+        };
+        Rejection {
+            intent: "PROCESS",
+            code,
+            reason: format!("Expected to process the command, but {why}"),
+        }
     }
 }
 

@@ -1,5 +1,11 @@
 //! Reaching a limit is an ordinary answer.
 
+use std::sync::Arc;
+
+use kapelle_engine::command::{Command, CreateInstance};
+use kapelle_engine::document::Document;
+use kapelle_engine::event::Event;
+use kapelle_engine::rejection::RejectionCode;
 use kapelle_runtime::{Options, Refusal};
 
 use crate::world::*;
@@ -101,4 +107,76 @@ fn intake_waits_while_memory_is_full_of_what_is_not_stored() {
         world.finish().expect("nothing fails here");
     }
     assert_eq!(requests.len(), 0, "write-back makes room");
+}
+
+/// A new instance with a variable of so many bytes.
+fn create_large(bytes: u16) -> Command {
+    // A map of one: the text `x` to a text with its length in two bytes.
+    let mut document = vec![0x81, 0xa1, b'x', 0xda];
+    document.extend_from_slice(&bytes.to_be_bytes());
+    document.resize(document.len() + usize::from(bytes), b'y');
+    match create("order-1") {
+        Command::CreateInstance(create) => Command::CreateInstance(CreateInstance {
+            variables: Document(Arc::from(document)),
+            ..create
+        }),
+        other => other,
+    }
+}
+
+#[test]
+fn a_decision_larger_than_a_batch_is_refused_and_leaves_no_trace() {
+    let mut world = World::new(small());
+    world.deploy();
+    world.journal_options.batch_bytes_max = 16 * 1024;
+    world.options.batch_bytes_max = 4 * 1024;
+    world.start().expect("it starts again");
+    let ((before, before_slot), (large, large_slot), (after, after_slot)) = (
+        request(create("order-1")),
+        request(create_large(20_000)),
+        request(create_large(5_000)),
+    );
+    world
+        .offer(vec![before, large, after])
+        .expect("the partition lives on");
+    assert!(before_slot.get().is_some_and(|reply| reply.is_ok()));
+    assert!(after_slot.get().is_some_and(|reply| reply.is_ok()));
+    match large_slot.get() {
+        Some(Err(Refusal::Rejected(rejection))) => {
+            assert_eq!(rejection.code, RejectionCode::InvalidArgument);
+            assert!(
+                rejection.reason.contains("may write 12288 bytes"),
+                "{rejection}"
+            );
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+    let made = |event: &Event| matches!(event, Event::InstanceCreated(_));
+    let created = world
+        .events()
+        .iter()
+        .filter(|(.., event)| made(event))
+        .count();
+    assert_eq!(created, 2, "nothing of the large one is on record");
+    world.assert_equals_model();
+    world.start().expect("it starts again");
+    world.assert_equals_model();
+}
+
+#[test]
+fn an_instance_whose_timer_leads_to_too_much_is_set_aside() {
+    let mut world = World::new(small());
+    world.deploy();
+    let instance = world.create("order-1");
+    // Enough to set something aside, too little for what the timer does.
+    world.journal_options.batch_bytes_max = 360;
+    world.options.batch_bytes_max = 64;
+    world.start().expect("it starts again");
+    world.clock.advance(120_000);
+    world.finish().expect("the partition lives on");
+    let aside = world.events().into_iter().any(|(_, _, event)| {
+        matches!(event, Event::InstanceQuarantined { instance: key, .. } if key == instance)
+    });
+    assert!(aside);
+    world.assert_equals_model();
 }

@@ -62,6 +62,19 @@ impl Batch {
         self.first.plus(u64::from(self.count))
     }
 
+    /// Takes back the newest records, so that it holds `count` of them in `bytes` as it did before.
+    ///
+    /// # Panics
+    /// If it never did: then it would hold half a record.
+    pub fn rewind(&mut self, count: u32, bytes: usize) {
+        assert!(
+            bytes <= self.bytes() && well_formed(&self.payload()[..bytes], count),
+            "invariant: a batch is rewound to where it was"
+        );
+        self.buffer.truncate(BATCH_HEADER_BYTES + bytes);
+        self.count = count;
+    }
+
     #[must_use]
     pub fn len(&self) -> u32 {
         self.count
@@ -135,4 +148,31 @@ pub(crate) fn well_formed(payload: &[u8], count: u32) -> bool {
         seen += 1;
     }
     seen == u64::from(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewound_batch_is_as_it_was_and_goes_on() {
+        let mut batch = Batch::new(BatchKind::Records, Sequence(7), Vec::new());
+        batch.push(b"one");
+        let (count, bytes) = (batch.len(), batch.bytes());
+        let before = batch.payload().to_vec();
+        batch.push(b"two");
+        batch.push(b"three");
+        batch.rewind(count, bytes);
+        assert_eq!((batch.payload(), batch.next()), (&before[..], Sequence(8)));
+        assert_eq!(batch.push(b"four"), Sequence(8));
+        assert!(well_formed(batch.payload(), 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "rewound to where it was")]
+    fn a_batch_is_not_rewound_into_the_middle_of_a_record() {
+        let mut batch = Batch::new(BatchKind::Records, Sequence(1), Vec::new());
+        batch.push(b"one");
+        batch.rewind(1, batch.bytes() - 1);
+    }
 }
