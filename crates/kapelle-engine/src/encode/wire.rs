@@ -507,12 +507,21 @@ macro_rules! variants {
         }
 
         impl $type {
-            /// Its number and name; both are for ever.
+            /// Its number, which is for ever.
             #[must_use]
-            pub const fn code(&self) -> (u64, &'static str) {
+            pub const fn code(&self) -> u64 {
                 match self {
-                    $(Self::$variant { .. } => ($code, stringify!($variant)),)*
-                    $(Self::$record(_) => ($record_code, stringify!($record)),)*
+                    $(Self::$variant { .. } => $code,)*
+                    $(Self::$record(_) => $record_code,)*
+                }
+            }
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => stringify!($variant),)*
+                    $(Self::$record(_) => stringify!($record),)*
                 }
             }
         }

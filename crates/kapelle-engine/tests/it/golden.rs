@@ -78,7 +78,9 @@ fn the_first_release_writes_these_bytes() {
     for (event, ..) in &world.history {
         let mut bytes = Vec::new();
         encode::encode_event(event, &mut bytes);
-        first.entry(event.code()).or_insert_with(|| hex(&bytes));
+        first
+            .entry((event.code(), event.name()))
+            .or_insert_with(|| hex(&bytes));
     }
     let mut text = String::new();
     for ((code, name), bytes) in first {

@@ -378,7 +378,7 @@ fn a_replica_is_equal_and_nothing_is_left_behind() {
         let mut world = play(seed, 60, true, &mut |_| {});
         end(&mut world);
         for (event, ..) in &world.history {
-            *seen.entry(event.code().1).or_default() += 1;
+            *seen.entry(event.name()).or_default() += 1;
         }
         let mut left = Vec::new();
         world.state.scan(&[0], &[u8::MAX], &mut |key, _| {
