@@ -116,6 +116,12 @@ fn run(connection: &Connection, event: &EventRow) -> rusqlite::Result<String> {
             }
         }
     }
+    // Keys that only look alike are noise beside one that is the same but for its writing or the moment: numbered keys
+    // all look alike.
+    let is_close = |kind: Kind| !matches!(kind, Kind::KeySimilar | Kind::OtherMessage | Kind::OtherTenant);
+    if misses.iter().any(|(kind, ..)| is_close(*kind)) {
+        misses.retain(|(kind, ..)| *kind != Kind::KeySimilar);
+    }
     misses.sort_by_key(|(kind, candidate, _)| (*kind, (candidate.opened - event.position).abs()));
     misses.dedup_by_key(|(_, candidate, _)| (candidate.opened, candidate.instance));
     misses.truncate(SHOWN_MAX);
