@@ -1,9 +1,10 @@
 //! The licences of everything that ends up in the binary: permissive ones only, so that Apache-2.0 holds for the whole.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
+
+use crate::run;
 
 /// What may be linked into an Apache-2.0 program without further duties than naming it.
 const ALLOWED: [&str; 15] = [
@@ -25,16 +26,7 @@ const ALLOWED: [&str; 15] = [
 ];
 
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root)
-        .output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "cargo metadata failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let metadata = run::metadata(root, &["--locked"])?;
     let packages = metadata["packages"]
         .as_array()
         .context("metadata lists packages")?;

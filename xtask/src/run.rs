@@ -1,6 +1,7 @@
 //! Runs other programs, shows their output as it comes, and counts the tests they report.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -62,6 +63,22 @@ pub(crate) fn program(command: &mut Command) -> anyhow::Result<Tally> {
     let status = child.wait()?;
     anyhow::ensure!(status.success(), "`{shown}` ended with {status}");
     Ok(tally)
+}
+
+/// What cargo knows of the workspace.
+pub(crate) fn metadata(root: &Path, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+    let mut command = Command::new("cargo");
+    let output = command
+        .args(["metadata", "--format-version", "1"])
+        .args(arguments)
+        .current_dir(root)
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Whether a tool is there at all.

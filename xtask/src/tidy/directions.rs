@@ -1,11 +1,11 @@
 //! Which of our crates may depend on which (design §3), and what the pure ones never see.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context as _;
 
 use super::Finding;
+use crate::run;
 
 /// Allowed dependencies between our crates. A crate that is not here has none.
 const ALLOWED: [(&str, &[&str]); 7] = [
@@ -72,16 +72,7 @@ const IMPURE: [&str; 12] = [
 ];
 
 pub(super) fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(root)
-        .output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "cargo metadata failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let metadata = run::metadata(root, &["--no-deps"])?;
     let packages = metadata["packages"]
         .as_array()
         .context("metadata lists packages")?;
