@@ -85,8 +85,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// For after the commit.
     pub effects: Vec<Effect>,
-    /// Follow-ups beyond the limit of one command, to be written to the journal as commands and decided, in this order,
-    /// before anything that arrives later.
+    /// Follow-ups beyond the limit of one command, to be written to the journal as commands and decided in this order.
+    /// Other commands may come in between: each looks again whether it still makes sense.
     pub leftover: Vec<Command>,
 }
 

@@ -181,6 +181,17 @@ impl Instance {
         size_of::<Self>() + entries * LIST_ENTRY + self.payload_bytes
     }
 
+    /// Whether it lives although nothing could ever move it: no job, message, timer or incident, no token at a join. Between
+    /// two commands, with nothing left over, that is never so.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.jobs.is_empty()
+            && self.subscriptions.is_empty()
+            && self.timers.is_empty()
+            && self.incidents.is_empty()
+            && self.tokens.is_empty()
+    }
+
     pub(crate) fn element(&self, key: ElementInstanceKey) -> Option<&ElementInstance> {
         let at = self
             .elements
