@@ -27,8 +27,8 @@ section! {
     pub(crate) struct Data in "data" {
         /// The data directory: journal, checkpoints, history. One process at a time. Since 0.1.
         dir: PathBuf = PathBuf::from("kapelle-data"),
-        /// Size of a journal segment. Since 0.1.
-        segment_size: Bytes = Bytes::mib(64); Bytes::mib(4)..=Bytes::mib(1024),
+        /// Size of a journal segment; the largest request and all that it leads to must fit into one. Since 0.1.
+        segment_size: Bytes = Bytes::mib(64); Bytes::mib(32)..=Bytes::mib(1024),
         /// Memory for blocks of the checkpoint store. Since 0.1.
         store_cache: Bytes = Bytes::mib(64); Bytes::mib(1)..=Bytes::TIB,
         /// New work is refused when less than this is free on the disk; what runs goes on. Since 0.1.

@@ -130,7 +130,7 @@ fn values_that_no_server_could_work_with_are_refused() {
         Vec::new(),
         expect![[r#"
             KAP-1003: accept the configuration:
-              kapelle.toml:2: `data.segment-size` must be between "4 MiB" and "1 GiB"
+              kapelle.toml:2: `data.segment-size` must be between "32 MiB" and "1 GiB"
               kapelle.toml:6: `events.dedup-window` must be between "1m" and "366d"
               kapelle.toml:4: `limits.commands-in-flight` must be between 16 and 1048576
               environment KAPELLE_OUTBOX__ATTEMPTS: `outbox.attempts` must be between 1 and 1000
