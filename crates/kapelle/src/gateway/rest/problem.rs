@@ -122,3 +122,31 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kapelle_runtime::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn overload_is_told_as_such_with_the_time_to_come_again() {
+        for refusal in [Refusal::Overloaded, Refusal::DiskFull] {
+            let problem = Problem::from(Failure::Refused(refusal));
+            let response = problem.clone().into_response();
+            let response = problem.render("/v2/messages/publication", response);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
+            assert_eq!(
+                response.headers()[header::CONTENT_TYPE],
+                "application/problem+json"
+            );
+        }
+        assert_eq!(
+            Problem::from(Failure::Refused(Refusal::Overloaded)).title,
+            "RESOURCE_EXHAUSTED"
+        );
+        let stopped = Problem::from(Failure::stopped());
+        assert_eq!((stopped.status.as_u16(), stopped.title), (503, "UNAVAILABLE"));
+    }
+}
