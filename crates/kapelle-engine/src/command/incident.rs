@@ -1,5 +1,6 @@
 //! Incidents are resolved: what they interrupted is taken up again.
 
+use crate::command::check;
 use crate::ctx::Ctx;
 use crate::event::{AvailableCause, Event, IncidentKind};
 use crate::ids::{IncidentKey, JobKey, ProcessInstanceKey};
@@ -19,6 +20,9 @@ pub(super) fn resolve(ctx: &mut Ctx<'_>, key: IncidentKey) -> Result<Response, R
         );
         Rejection::not_found(RESOLVE, reason)
     })?;
+    if incident.kind != IncidentKind::Quarantined {
+        check::not_quarantined(ctx, RESOLVE, instance)?;
+    }
     if let Some(job) = incident.job {
         check_retries(ctx, instance, key, job)?;
     }

@@ -150,3 +150,25 @@ fn what_came_while_an_instance_was_set_aside_is_not_lost() {
         "#]],
     );
 }
+
+#[test]
+fn other_incidents_wait_while_an_instance_is_set_aside() {
+    check(
+        "start -> gate{a: x = 1, b: x = 2} ; a -> end ; b -> end2",
+        "create x=3\nquarantine\nset process x=1\nresolve",
+        expect![[r#"
+            > create x=3
+            instance created #4 process version 1
+            variable x = 3 in #4
+            start completed
+            incident #8 at gate: CONDITION_ERROR Expected at least one condition to evaluate to true, or to have a default flow
+            > quarantine
+            instance #4 set aside: test
+            incident #9 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            > set process x=1
+            variable x = 1 in #4
+            > resolve
+            REFUSED Command 'RESOLVE' rejected with code 'INVALID_STATE': The process instance with key '2251799813685252' was set aside: test; resolve its incident first
+        "#]],
+    );
+}

@@ -160,3 +160,12 @@ fn a_timer_of_an_element_that_left_is_never_due() {
     "#]],
     );
 }
+
+#[test]
+fn a_recurring_timer_that_can_no_longer_be_read_has_an_incident_and_its_host_goes_on() {
+    check(
+        "start -> a -> end ; tick(cycle =every) beside a -> end2",
+        "create every=\"R/PT1S\"\nset process every=\"never\"\nwait 2000\ncomplete a",
+        expect![[""]],
+    );
+}
