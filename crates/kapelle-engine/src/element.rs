@@ -1,8 +1,8 @@
 //! What each BPMN element does: dispatch by `match`, nothing else.
 //!
-//! An element's file says what it does when a token enters ([`activate`]), when its work is done ([`complete`]) and,
-//! where it is more than to stop waiting, when it is ended from outside ([`terminate`]). How tokens move between
-//! elements is in [`token`], what elements wait for in [`waiting`].
+//! An element's file says what it does when a token enters (`activate`), when its work is done (`complete`) and,
+//! where it is more than to stop waiting, when it is ended from outside (`terminate`). How tokens move between
+//! elements is in `token`, what elements wait for in `waiting`.
 
 mod action_task;
 mod boundary_event;

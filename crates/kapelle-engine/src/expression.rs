@@ -54,9 +54,15 @@ impl Variables for Visible<'_> {
 
 /// The surroundings of every expression of a decision.
 pub(crate) fn env(ctx: &Ctx<'_>) -> Env {
+    let steps = ctx.limits().expression_steps_max;
+    let limits = kapelle_feel::Limits {
+        steps,
+        ..kapelle_feel::Limits::default()
+    };
     Env {
         now_ms: ctx.now().0,
         seed: ctx.seed(),
+        limits,
         ..Env::default()
     }
 }

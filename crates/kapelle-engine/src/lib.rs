@@ -57,7 +57,6 @@ use crate::keep::Keep;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::response::Response;
-use crate::state::partition::DedupBucket;
 
 /// How one engine is set up. Part of decisions, never of replay.
 #[derive(Clone, Debug)]
@@ -146,7 +145,7 @@ impl Engine {
             steps,
         } = ctx.finish();
         for event in &events {
-            self.note_schedule(event);
+            self.note_schedule(event, meta.now);
         }
         Decision {
             answer,
@@ -169,12 +168,20 @@ impl Engine {
             keep.pin(instance);
         }
         apply::apply(keep, event, sequence, at, targets);
-        self.note_schedule(event);
+        self.note_schedule(event, at);
     }
 
-    fn note_schedule(&mut self, event: &Event) {
-        if let Some(at) = event.schedules() {
-            self.quiet_until = self.quiet_until.min(at);
+    fn note_schedule(&mut self, event: &Event, at: Timestamp) {
+        let next = match event {
+            Event::CloudEventRouted { .. } => Some(self.bucket_over(at)),
+            // There is something to sweep now.
+            Event::DedupBucketDropped { .. } | Event::DedupForgotten { .. } => {
+                Some(Timestamp(i64::MIN))
+            }
+            _ => event.schedules(),
+        };
+        if let Some(next) = next {
+            self.quiet_until = self.quiet_until.min(next);
         }
     }
 
@@ -210,7 +217,7 @@ impl Engine {
         let bucket = window
             .buckets
             .first()
-            .map(|oldest| self.bucket_over(oldest));
+            .map(|oldest| self.bucket_over(oldest.started));
         [state::due::first(keep), sweep, bucket]
             .into_iter()
             .flatten()
@@ -230,7 +237,7 @@ impl Engine {
         let oldest = window
             .buckets
             .first()
-            .filter(|oldest| self.bucket_over(oldest) <= now)?;
+            .filter(|oldest| self.bucket_over(oldest.started) <= now)?;
         Some(Due {
             at: now,
             what: DueKind::DedupBucket,
@@ -238,12 +245,11 @@ impl Engine {
         })
     }
 
-    /// When all that a bucket may hold is older than the window.
-    fn bucket_over(&self, bucket: &DedupBucket) -> Timestamp {
-        let window_ms = self.settings.limits.dedup_window_ms;
-        bucket
-            .started
-            .plus_ms(window_ms)
-            .plus_ms(command::bucket_ms(&self.settings.limits))
+    /// When all that a bucket of the dedup window may hold is older than the window.
+    fn bucket_over(&self, started: Timestamp) -> Timestamp {
+        let limits = &self.settings.limits;
+        started
+            .plus_ms(limits.dedup_window_ms)
+            .plus_ms(command::bucket_ms(limits))
     }
 }

@@ -16,6 +16,8 @@ pub struct Limits {
     pub run_length_max: u32,
     /// Bytes of all variables of one instance.
     pub instance_bytes_max: usize,
+    /// Steps of one expression; a step is about 50 ns, so the writer is held for 50 ms at worst.
+    pub expression_steps_max: u64,
     /// Bytes of one set of variables from outside, as in Zeebe (one record).
     pub document_bytes_max: usize,
     /// Bytes of one activation's answer; gRPC clients refuse messages over 4 MiB.
@@ -61,6 +63,7 @@ impl Limits {
         elements_per_instance_max: 20_000,
         run_length_max: 100_000,
         instance_bytes_max: 16 * MIB,
+        expression_steps_max: 1_000_000,
         document_bytes_max: 4 * MIB,
         activation_bytes_max: 4 * MIB - 64 * 1024,
         jobs_per_activation_max: 1_000,

@@ -143,10 +143,6 @@ impl Event {
             Self::MessagePublished(published) => Some(published.expires),
             Self::RequestRemembered { until, .. } => Some(*until),
             Self::DueMoved { to, .. } => *to,
-            // Buckets are asked for in the partition object, so any time will do that makes the engine look.
-            Self::CloudEventRouted { .. }
-            | Self::DedupBucketDropped { .. }
-            | Self::DedupForgotten { .. } => Some(Timestamp(i64::MIN)),
             _ => None,
         }
     }

@@ -2,6 +2,8 @@
 
 use expect_test::expect;
 use kapelle_engine::Settings;
+use kapelle_engine::command::{Arrival, Command, IngestEvents};
+use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_engine::limits::Limits;
 
 use crate::world::World;
@@ -262,4 +264,72 @@ fn what_an_earlier_leader_pushed_is_released_some_at_a_time() {
         .filter(|line| line.contains("leader changed"))
         .count();
     assert_eq!(released, 5, "{log}");
+}
+
+#[test]
+fn an_expression_has_room_for_so_many_steps() {
+    let log = limited(
+        "start -> gate{a: every x in 1..limit satisfies x > 0, b: default} ; a -> enda ; b -> endb",
+        |limits| limits.expression_steps_max = 1_000,
+        "create limit=10000\nset process limit=10\nresolve",
+    );
+    expect![[r#"
+        > create limit=10000
+        instance created #4 process version 1
+        variable limit = 10000 in #4
+        start completed
+        incident #8 at gate: EXTRACT_VALUE_ERROR Failed to evaluate expression 'every x in 1..limit satisfies x > 0': the expression was given up after 1000 steps
+        > set process limit=10
+        variable limit = 10 in #4
+        > resolve
+        incident #8 resolved
+        gate completed
+        enda completed
+        process completed
+        instance completed #4
+    "#]].assert_eq(&log);
+}
+
+#[test]
+fn an_old_waiting_instance_that_cannot_be_met_is_passed_over() {
+    let process = "start -> c:catch(message paid, key \"k\") -> end";
+    let script = "create\nquarantine\ncreate\npublish paid k";
+    let met = limited(
+        process,
+        |limits| limits.subscriptions_per_process_max = 2,
+        script,
+    );
+    assert!(met.contains("met instance"), "{met}");
+    let not = limited(
+        process,
+        |limits| limits.subscriptions_per_process_max = 1,
+        script,
+    );
+    assert!(!not.contains("met instance"), "{not}");
+}
+
+#[test]
+fn a_batch_of_events_has_room_for_so_many() {
+    let mut world = World::new(Settings {
+        limits: Limits {
+            arrivals_per_command_max: 1,
+            ..Limits::DEFAULT
+        },
+        ..Settings::default()
+    });
+    let raw = || Arrival::Malformed {
+        raw: b"?".as_slice().into(),
+        content_type: None,
+        reason: "?".into(),
+    };
+    let ingest = |arrivals| {
+        Command::IngestEvents(IngestEvents {
+            tenant: DEFAULT_TENANT.into(),
+            source_name: "s".into(),
+            arrivals,
+        })
+    };
+    world.submit(ingest(vec![raw()])).unwrap();
+    let refused = world.submit(ingest(vec![raw(), raw()])).unwrap_err();
+    expect!["Command 'INGEST' rejected with code 'INVALID_ARGUMENT': Expected at most 1 CloudEvents in one batch, but there are 2"].assert_eq(&refused.to_string());
 }

@@ -164,8 +164,30 @@ fn a_timer_of_an_element_that_left_is_never_due() {
 #[test]
 fn a_recurring_timer_that_can_no_longer_be_read_has_an_incident_and_its_host_goes_on() {
     check(
-        "start -> a -> end ; tick(cycle =every) beside a -> end2",
-        "create every=\"R/PT1S\"\nset process every=\"never\"\nwait 2000\ncomplete a",
-        expect![[""]],
+        "start -> a -> end ; tick(cycle =often) beside a -> end2",
+        "create often=\"R/PT1S\"\nset process often=\"never\"\nwait 2000\ncomplete a",
+        expect![[r#"
+            > create often="R/PT1S"
+            instance created #4 process version 1
+            variable often = "R/PT1S" in #4
+            start completed
+            tick waits until 1001000 ms
+            job #9 a created, retries 3
+            > set process often="never"
+            variable often = "never" in #4
+            > wait 2000
+            tick is due
+            incident #10 at a: EXTRACT_VALUE_ERROR Failed to read the timer 'never' that the expression 'often' gave: 'never' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
+            tick triggered
+            tick completed
+            end2 completed
+            > complete a
+            job #9 a completed
+            incident #10 resolved
+            a completed
+            end completed
+            process completed
+            instance completed #4
+        "#]],
     );
 }
