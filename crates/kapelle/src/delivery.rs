@@ -30,6 +30,12 @@ use sinks::Sinks;
 /// The outbox is looked into at least this often, in case a hint was lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// The code of an attempt that failed.
+const FAILED: &str = "KAP-3103";
+
+/// The code of a CloudEvent that is tried no more.
+const DEAD: &str = "KAP-3104";
+
 /// A running delivery.
 pub(crate) struct Delivery {
     task: JoinHandle<()>,
@@ -217,7 +223,7 @@ impl Carrier {
             }
             Err(error) => {
                 self.edge.count_delivery_failed();
-                tracing::warn!(entry = entry.get(), kind = error.kind.as_str(), %error, "delivery failed");
+                tracing::warn!(code = FAILED, entry = entry.get(), kind = error.kind.as_str(), %error, "delivery failed");
                 let error_text = format!("{}: {error}", error.kind.as_str());
                 self.machine.failed(
                     entry,
@@ -242,6 +248,11 @@ impl Carrier {
             let (news, edge) = (self.news.clone(), Arc::clone(&self.edge));
             let reply = Box::new(move |reply: Reply| {
                 if is_dead && reply.is_ok() {
+                    tracing::error!(
+                        code = DEAD,
+                        entry = entry.get(),
+                        "a CloudEvent went to the dead letters"
+                    );
                     edge.count_event_dead();
                 }
                 // A refusal by the engine says that the entry is gone already. After all others the machine asks again.

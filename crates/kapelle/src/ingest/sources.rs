@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kapelle_connectors::rabbitmq::{self, Consumer};
-use kapelle_connectors::{CancellationToken, Delivery, IngestError, Outcome, Secret, Source as _};
+use kapelle_connectors::{
+    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source as _, State,
+};
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
 use kapelle_runtime::Refusal;
@@ -17,6 +19,12 @@ use crate::telemetry::metrics::Edge;
 
 /// How long a source waits at least before it offers again what was refused for overload.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// The code of a source without its broker.
+const DISCONNECTED: &str = "KAP-3102";
+
+/// How often a source's state is looked at for the log.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The code in the reason of a delivery that is a CloudEvent and yet was refused by the engine.
 const REFUSED: &str = "KAP-3101";
@@ -41,9 +49,37 @@ pub(crate) fn start(
             name: Arc::from(name.as_str()),
         };
         tracing::info!(source = %name, queue = %source.queue, "source started");
+        running.spawn(tell(
+            Arc::clone(&door.name),
+            consumer.handle(),
+            cancel.clone(),
+        ));
         running.spawn(consumer.run(door, cancel.clone()));
     }
     async move { while running.join_next().await.is_some() {} }
+}
+
+/// Tells the log when a source has lost its broker, why, and when it is back. Each reason once: the source tries for ever.
+async fn tell(name: Arc<str>, handle: Handle, cancel: CancellationToken) {
+    let mut told = String::new();
+    // Cancel-safe: a token and a timer.
+    while tokio::select! {
+        () = cancel.cancelled() => false,
+        () = tokio::time::sleep(LOOK) => true,
+    } {
+        let status = handle.snapshot();
+        match (status.state, status.last_error) {
+            (State::Running, _) if !told.is_empty() => {
+                told.clear();
+                tracing::info!(source = %name, "source is connected again");
+            }
+            (State::BackingOff, Some(error)) if told != error.message => {
+                told = error.message;
+                tracing::warn!(code = DISCONNECTED, source = %name, error = %told, "source is not connected; it tries again");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::SourceConfig {

@@ -1,15 +1,22 @@
 //! Tests of the real binary, each in a data directory of its own. One test binary, because linking is what takes time.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail loudly, like tests"
+)]
+
 mod client_commands;
 mod command_line;
 mod crash;
 mod demo;
 mod events;
+mod found;
 mod grpc;
 mod http;
 mod jobs;
 mod models;
 mod program;
+mod rabbitmq;
 mod rest;
 mod server;
 mod start;

@@ -62,3 +62,15 @@ pub(crate) fn event_to_event(process_id: &str, to: &str) -> String {
 </bpmn:process>"#
     ))
 }
+
+/// Started by that message; ends at once.
+pub(crate) fn message_start(process_id: &str, message: &str) -> String {
+    definitions(&format!(
+        r#"<bpmn:message id="m1" name="{message}"/>
+<bpmn:process id="{process_id}" isExecutable="true">
+  <bpmn:startEvent id="start"><bpmn:messageEventDefinition id="d1" messageRef="m1"/></bpmn:startEvent>
+  <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="end"/>
+  <bpmn:endEvent id="end"/>
+</bpmn:process>"#
+    ))
+}
