@@ -72,6 +72,16 @@ impl<K: Ord + Clone, V> Keyspace<K, V> {
         self.undo.push(undo);
     }
 
+    fn fork(&self) -> Self
+    where
+        V: Clone,
+    {
+        Self {
+            entries: self.entries.clone(),
+            undo: Vec::new(),
+        }
+    }
+
     fn crash(&mut self, kept: usize) {
         while self.undo.len() > kept {
             for (key, before) in self.undo.pop().into_iter().flatten().rev() {
@@ -99,6 +109,20 @@ impl MemBackend {
         inner.index.crash(loss.cuts_kept);
         inner.fails_in = None;
         inner.failed = false;
+    }
+
+    /// Another store with the same content, all of it persistent.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let inner = self.inner();
+        Self(Arc::new(Mutex::new(Inner {
+            blobs: inner.blobs.fork(),
+            payloads: inner.payloads.fork(),
+            index: inner.index.fork(),
+            manifest: inner.manifest,
+            previous: inner.previous,
+            ..Inner::default()
+        })))
     }
 
     /// Lets the `n`th write from now fail, and every one after it (1 = the next one).

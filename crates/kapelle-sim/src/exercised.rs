@@ -1,0 +1,178 @@
+//! What a campaign did, and whether that was enough to mean anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident: $least:literal,)+) => {
+        /// Counts of a run or a campaign.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Exercised {
+            pub runs: u64,
+            $($(#[$doc])* pub $name: u64,)+
+            /// Events that were committed, by name.
+            pub events: BTreeMap<&'static str, u64>,
+        }
+
+        impl Exercised {
+            /// Adds another run's counts.
+            pub fn add(&mut self, other: &Self) {
+                self.runs += other.runs;
+                $(self.$name += other.$name;)+
+                for (name, count) in &other.events {
+                    *self.events.entry(name).or_default() += count;
+                }
+            }
+
+            fn rows(&self) -> Vec<(&'static str, u64, u64)> {
+                vec![$((stringify!($name), self.$name, $least)),+]
+            }
+        }
+    };
+}
+
+// Beside each count: how many there have to be in a hundred runs at the least, a third or less of what is usual.
+counts! {
+    /// Operations of scripts and drains.
+    operations: 60_000,
+    acknowledged: 5_000,
+    refused: 500,
+    /// Never answered, or answered that the outcome is unknown.
+    unknown: 200,
+    batches: 5_000,
+    records: 100_000,
+    crashes: 600,
+    power_losses: 300,
+    recoveries: 600,
+    /// Starts that failed because their disk did.
+    failed_starts: 20,
+    replayed_records: 20_000,
+    /// Partitions that stopped because their disk failed.
+    stops: 50,
+    /// Of state with what the events make of it.
+    comparisons: 1_000,
+    /// Records that were read again after a start.
+    looked_back: 20_000,
+    checkpoints: 500,
+    loads: 500,
+    evictions: 500,
+    trims: 50,
+    refused_for_space: 10,
+    doubted_clocks: 10,
+    /// CloudEvents offered by brokers, with those that came again.
+    arrivals: 3_000,
+    repeated: 500,
+    deliveries: 1_000,
+    /// To a receiver that had it.
+    redeliveries: 30,
+    pushes: 100,
+    results: 10,
+    second_processes: 20,
+    /// Flipped bits of sealed segments, and how many of them kept the copy from starting.
+    rotten: 20,
+    rot_found: 2,
+    lost_stores: 20,
+    lost_journals: 20,
+    /// Copies with a journal older than their store that were refused.
+    old_journals: 2,
+    /// Drains: instances that ended.
+    drained: 300,
+    canceled: 0,
+}
+
+/// Events that hardly any campaign may miss. Not here: what only a fault of ours makes.
+const EVENTS: [&str; 52] = [
+    "LeaderAnnounced",
+    "ResourceStored",
+    "DeploymentCreated",
+    "ProcessDeployed",
+    "InstanceCreated",
+    "InstanceEnded",
+    "ElementActivating",
+    "ElementActivated",
+    "ElementCompleting",
+    "ElementCompleted",
+    "ElementTerminating",
+    "ElementTerminated",
+    "FlowTaken",
+    "JoinConsumed",
+    "TokensDiscarded",
+    "BpmnEventTriggered",
+    "VariableSet",
+    "JobCreated",
+    "JobActivated",
+    "JobMadeAvailable",
+    "JobCompleted",
+    "JobFailed",
+    "JobErrorThrown",
+    "JobCanceled",
+    "JobRetriesUpdated",
+    "JobTimeoutUpdated",
+    "MessagePublished",
+    "MessageCorrelated",
+    "MessageStarted",
+    "MessageExpired",
+    "SubscriptionOpened",
+    "SubscriptionClosed",
+    "StartSubscriptionOpened",
+    "StartSubscriptionClosed",
+    "StartLockReleased",
+    "EventBindingOpened",
+    "TimerScheduled",
+    "TimerTriggered",
+    "TimerCanceled",
+    "IncidentRaised",
+    "IncidentResolved",
+    "CloudEventReceived",
+    "CloudEventRouted",
+    "CloudEventRepeated",
+    "RecordRejected",
+    "DedupBucketDropped",
+    "DedupForgotten",
+    "OutboxAdded",
+    "OutboxAcked",
+    "OutboxBuried",
+    "RequestRemembered",
+    "RequestForgotten",
+];
+
+/// Fewer runs than this prove too little to ask for every kind of event.
+const RUNS_FOR_EVENTS: u64 = 40;
+
+impl Exercised {
+    /// What was exercised too little for so many runs.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<String> {
+        let mut lacks: Vec<String> = self
+            .rows()
+            .into_iter()
+            .filter(|(_, count, least)| count * 100 < least * self.runs)
+            .map(|(name, count, least)| {
+                format!(
+                    "{name}: {count} where {} are the least",
+                    least * self.runs / 100
+                )
+            })
+            .collect();
+        if self.runs >= RUNS_FOR_EVENTS {
+            lacks.extend(
+                EVENTS
+                    .iter()
+                    .filter(|name| !self.events.contains_key(*name))
+                    .map(|name| format!("{name} never happened")),
+            );
+        }
+        lacks
+    }
+}
+
+impl fmt::Display for Exercised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>10} runs", self.runs)?;
+        for (name, count, _) in self.rows() {
+            writeln!(f, "{count:>10} {}", name.replace('_', " "))?;
+        }
+        let events: u64 = self.events.values().sum();
+        write!(f, "{events:>10} events of {} kinds", self.events.len())
+    }
+}

@@ -1,0 +1,421 @@
+//! What the committed events say, kept so that oracles can ask: what exists, what waits for what, what happened how often.
+//!
+//! **Invariant**: independent of the engine's state. It is made of events alone and decides nothing; whatever it finds
+//! impossible is a failure of the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kapelle_engine::event::{Event, OutboxAdded, TimerOwner};
+use kapelle_engine::ids::{
+    DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey,
+    Sequence, SubscriptionKey, TimerKey, Timestamp,
+};
+use kapelle_feel::msgpack;
+
+/// Something that may be in the journal once at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    Created(ProcessInstanceKey),
+    /// By the client's operation of that number.
+    CreatedBy(u64),
+    Ended(ProcessInstanceKey),
+    Completed(JobKey),
+    Activated(u64, JobKey),
+    Failed(u64),
+    Thrown(u64),
+    Retried(u64),
+    Resolved(IncidentKey),
+    VariablesSet(u64),
+    Published(u64),
+    Deployed(DeploymentKey),
+    /// At that position.
+    Received(Sequence),
+    OutboxLeft(OutboxKey),
+}
+
+/// A job that is not over.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) element: ElementInstanceKey,
+    /// A worker has it.
+    pub(crate) held: bool,
+    /// It failed for good or threw what nobody catches: an incident.
+    pub(crate) stuck: bool,
+}
+
+/// A subscription of an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenSubscription {
+    pub(crate) element: ElementInstanceKey,
+    pub(crate) name: Arc<str>,
+    pub(crate) key: Arc<str>,
+}
+
+/// An open incident.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenIncident {
+    pub(crate) instance: ProcessInstanceKey,
+    pub(crate) element: ElementInstanceKey,
+    pub(crate) job: Option<JobKey>,
+}
+
+/// What the events so far come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    marks: BTreeMap<Mark, Sequence>,
+    /// Must never happen: their commands were refused.
+    forbidden: BTreeSet<Mark>,
+    pub(crate) instances: BTreeMap<ProcessInstanceKey, Option<Arc<str>>>,
+    pub(crate) ended: BTreeMap<ProcessInstanceKey, bool>,
+    pub(crate) quarantined: BTreeSet<ProcessInstanceKey>,
+    elements: BTreeMap<ElementInstanceKey, (ProcessInstanceKey, ElementInstanceKey)>,
+    pub(crate) jobs: BTreeMap<JobKey, OpenJob>,
+    pub(crate) subscriptions: BTreeMap<SubscriptionKey, OpenSubscription>,
+    timers: BTreeMap<TimerKey, Option<ElementInstanceKey>>,
+    pub(crate) incidents: BTreeMap<IncidentKey, OpenIncident>,
+    pub(crate) outbox: BTreeMap<OutboxKey, Arc<OutboxAdded>>,
+    pub(crate) left: BTreeMap<OutboxKey, bool>,
+    /// Instances by their idempotency key, while it is remembered.
+    pub(crate) requests: BTreeMap<Arc<str>, ProcessInstanceKey>,
+    /// Effects of CloudEvents: what it did, and when last.
+    once: BTreeMap<(Box<str>, Box<str>), Timestamp>,
+    /// How long an id must not have a second effect; `None`: the window is bounded by count, too.
+    window_ms: Option<i64>,
+    /// Ids of messages that are in the buffer.
+    message_ids: BTreeMap<(Arc<str>, Arc<str>, Arc<str>), Timestamp>,
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+}
+
+impl Facts {
+    /// Nothing has happened. `window_ms`: how long a CloudEvent's id must not have a second effect, if time alone says so.
+    pub(crate) fn new(window_ms: Option<i64>) -> Self {
+        Self {
+            window_ms,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the next event.
+    ///
+    /// # Errors
+    /// What must not be.
+    pub(crate) fn note(
+        &mut self,
+        event: &Event,
+        sequence: Sequence,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        *self.seen.entry(event.name()).or_default() += 1;
+        self.note_marks(event, sequence)?;
+        self.note_instances(event);
+        self.note_jobs(event)?;
+        self.note_waiting(event);
+        self.note_outside(event, at)
+    }
+
+    /// Where it happened, if it did.
+    pub(crate) fn find(&self, mark: &Mark) -> Option<Sequence> {
+        self.marks.get(mark).copied()
+    }
+
+    /// Its command was refused: it must not have happened and must never happen.
+    pub(crate) fn forbid(&mut self, mark: Mark) -> Result<(), String> {
+        if let Some(sequence) = self.find(&mark) {
+            return Err(format!(
+                "a refused command had an effect: {mark:?} in record {}",
+                sequence.0
+            ));
+        }
+        self.forbidden.insert(mark);
+        Ok(())
+    }
+
+    fn mark(&mut self, mark: Mark, sequence: Sequence) -> Result<(), String> {
+        if self.forbidden.contains(&mark) {
+            return Err(format!("a refused command had an effect: {mark:?}"));
+        }
+        match self.marks.insert(mark.clone(), sequence) {
+            None => Ok(()),
+            Some(first) => Err(format!(
+                "happened twice: {mark:?} in records {} and {}",
+                first.0, sequence.0
+            )),
+        }
+    }
+
+    // A dispatch table: one arm per event that a client can know of.
+    fn note_marks(&mut self, event: &Event, sequence: Sequence) -> Result<(), String> {
+        let mark = match event {
+            Event::InstanceCreated(created) => {
+                for tag in &created.tags {
+                    if let Some(operation) = operation_of(tag) {
+                        self.mark(Mark::CreatedBy(operation), sequence)?;
+                    }
+                }
+                Mark::Created(created.instance)
+            }
+            Event::InstanceEnded(ended) => Mark::Ended(ended.instance),
+            Event::JobCompleted { job, .. } => Mark::Completed(job.job),
+            Event::JobActivated(activated) => match operation_of(&activated.worker) {
+                Some(operation) => Mark::Activated(operation, activated.job.job),
+                None => return Ok(()),
+            },
+            Event::JobFailed(failed) => match operation_of(&failed.message) {
+                Some(operation) => Mark::Failed(operation),
+                None => return Ok(()),
+            },
+            Event::JobErrorThrown { message, .. } => match operation_of(message) {
+                Some(operation) => Mark::Thrown(operation),
+                None => return Ok(()),
+            },
+            // Ten and less are set by models and drains.
+            Event::JobRetriesUpdated { retries, .. } if *retries > 10 => {
+                Mark::Retried(u64::from(retries.cast_unsigned()))
+            }
+            Event::IncidentResolved { incident, .. } => Mark::Resolved(*incident),
+            Event::VariableSet { name, value, .. } if &**name == "mark" => {
+                Mark::VariablesSet(number(&value.0))
+            }
+            Event::MessagePublished(published) => {
+                match msgpack::get(&published.variables.0, "published") {
+                    Some(operation) => Mark::Published(number(operation)),
+                    None => return Ok(()),
+                }
+            }
+            Event::DeploymentCreated { deployment, .. } => Mark::Deployed(*deployment),
+            Event::CloudEventReceived { .. } => Mark::Received(sequence),
+            Event::OutboxAcked { entry } | Event::OutboxBuried { entry, .. } => {
+                Mark::OutboxLeft(*entry)
+            }
+            _ => return Ok(()),
+        };
+        self.mark(mark, sequence)
+    }
+
+    fn note_instances(&mut self, event: &Event) {
+        match event {
+            Event::InstanceCreated(created) => {
+                self.instances
+                    .insert(created.instance, created.cause.event_id.clone());
+            }
+            Event::InstanceEnded(ended) => {
+                self.ended.insert(ended.instance, ended.completed);
+                self.instances.remove(&ended.instance);
+            }
+            Event::InstanceQuarantined { instance, .. } => {
+                self.quarantined.insert(*instance);
+            }
+            Event::ElementActivating {
+                instance,
+                key,
+                scope,
+                ..
+            } => {
+                self.elements.insert(*key, (*instance, *scope));
+            }
+            Event::ElementCompleted { key, .. } | Event::ElementTerminated { key, .. } => {
+                self.elements.remove(key);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_jobs(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::JobCreated(created) => {
+                let job = OpenJob {
+                    element: created.job.element,
+                    held: false,
+                    stuck: false,
+                };
+                self.jobs.insert(created.job.job, job);
+            }
+            Event::JobActivated(activated) => {
+                let job = self.job(activated.job.job)?;
+                if std::mem::replace(&mut job.held, true) {
+                    return Err(format!("two workers have job {}", activated.job.job));
+                }
+            }
+            Event::JobMadeAvailable { job, .. } => {
+                let job = self.job(job.job)?;
+                (job.held, job.stuck) = (false, false);
+            }
+            Event::JobFailed(failed) => {
+                let stuck = failed.retries == 0;
+                let job = self.job(failed.job.job)?;
+                (job.held, job.stuck) = (false, stuck);
+            }
+            Event::JobErrorThrown {
+                job, caught: false, ..
+            } => {
+                let job = self.job(job.job)?;
+                (job.held, job.stuck) = (false, true);
+            }
+            Event::JobCompleted { job, .. }
+            | Event::JobCanceled { job, .. }
+            | Event::JobErrorThrown {
+                job, caught: true, ..
+            } => {
+                self.job(job.job)?;
+                self.jobs.remove(&job.job);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, key: JobKey) -> Result<&mut OpenJob, String> {
+        self.jobs
+            .get_mut(&key)
+            .ok_or_else(|| format!("something happened to job {key}, which is over or never was"))
+    }
+
+    fn note_waiting(&mut self, event: &Event) {
+        match event {
+            Event::SubscriptionOpened(opened) => {
+                let open = OpenSubscription {
+                    element: opened.element_instance,
+                    name: opened.name.clone(),
+                    key: opened.correlation_key.clone(),
+                };
+                self.subscriptions.insert(opened.subscription, open);
+            }
+            Event::SubscriptionClosed(closed) => {
+                self.subscriptions.remove(&closed.subscription);
+            }
+            Event::TimerScheduled(timer) => {
+                let element = match timer.owner {
+                    TimerOwner::Instance {
+                        element_instance, ..
+                    } => Some(element_instance),
+                    TimerOwner::Definition { .. } => None,
+                };
+                self.timers.insert(timer.timer, element);
+            }
+            Event::TimerTriggered(timer) | Event::TimerCanceled(timer) => {
+                self.timers.remove(&timer.timer);
+            }
+            Event::IncidentRaised(raised) => {
+                let open = OpenIncident {
+                    instance: raised.instance,
+                    element: raised.element_instance,
+                    job: raised.job,
+                };
+                self.incidents.insert(raised.incident, open);
+            }
+            Event::IncidentResolved { incident, .. } => {
+                self.incidents.remove(incident);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_outside(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
+        match event {
+            Event::CloudEventReceived { event, .. } => self.once(event.id(), "received", at),
+            Event::MessagePublished(published) => {
+                if let (Some(binding), Some(id)) = (&published.binding, &published.cause.event_id) {
+                    let what = format!("message {} of {}", published.name, binding.process_id);
+                    self.once(id, &what, at)?;
+                }
+                self.note_message_id(published, at)
+            }
+            Event::InstanceCreated(created) => match &created.cause.event_id {
+                Some(id) => self.once(id, &format!("start of {}", created.process_id), at),
+                None => Ok(()),
+            },
+            Event::OutboxAdded(added) => {
+                self.outbox.insert(added.entry, Arc::new((**added).clone()));
+                Ok(())
+            }
+            Event::OutboxAcked { entry } => {
+                self.left.insert(*entry, true);
+                Ok(())
+            }
+            Event::OutboxBuried { entry, .. } => {
+                self.left.insert(*entry, false);
+                Ok(())
+            }
+            Event::RequestRemembered {
+                request, instance, ..
+            } => match self.requests.insert(request.clone(), *instance) {
+                None => Ok(()),
+                Some(first) => Err(format!(
+                    "request {request} started {first} and, while that was remembered, {instance}"
+                )),
+            },
+            Event::RequestForgotten { request, .. } => {
+                self.requests.remove(request);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_message_id(
+        &mut self,
+        published: &kapelle_engine::event::MessagePublished,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        if published.message_id.is_empty() {
+            return Ok(());
+        }
+        let key = (
+            published.name.clone(),
+            published.correlation_key.clone(),
+            published.message_id.clone(),
+        );
+        match self.message_ids.insert(key, published.expires) {
+            Some(expires) if expires > at => Err(format!(
+                "message {} with id {} was taken while an earlier one was buffered",
+                published.name, published.message_id
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn once(&mut self, id: &str, what: &str, at: Timestamp) -> Result<(), String> {
+        let before = self.once.insert((id.into(), what.into()), at);
+        match (before, self.window_ms) {
+            (Some(before), Some(window)) if at.0 - before.0 < window => Err(format!(
+                "CloudEvent {id} had the same effect twice ({what}), {} ms apart",
+                at.0 - before.0
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The first element that nothing can move: it has no job, no timer, no subscription, no incident and nothing inside.
+    pub(crate) fn stuck(&self) -> Option<(ProcessInstanceKey, ElementInstanceKey)> {
+        let mut moved: BTreeSet<ElementInstanceKey> = BTreeSet::new();
+        moved.extend(self.jobs.values().map(|job| job.element));
+        moved.extend(self.subscriptions.values().map(|open| open.element));
+        moved.extend(self.timers.values().copied().flatten());
+        moved.extend(self.incidents.values().map(|open| open.element));
+        let inner = self
+            .elements
+            .iter()
+            .filter(|(key, (_, scope))| *key != scope);
+        moved.extend(inner.map(|(_, (_, scope))| *scope));
+        self.elements
+            .iter()
+            .find(|(key, (instance, _))| {
+                !moved.contains(key) && !self.quarantined.contains(instance)
+            })
+            .map(|(key, (instance, _))| (*instance, *key))
+    }
+
+    /// The tags, workers and messages of an operation name it so.
+    pub(crate) fn name_of(operation: u64) -> Arc<str> {
+        Arc::from(format!("op-{operation}"))
+    }
+}
+
+fn operation_of(name: &str) -> Option<u64> {
+    name.strip_prefix("op-")?.parse().ok()
+}
+
+fn number(value: &[u8]) -> u64 {
+    msgpack::as_i64(value).map_or(u64::MAX, i64::cast_unsigned)
+}

@@ -1,0 +1,120 @@
+//! What differs from run to run before anything happens: limits, sizes, habits.
+//!
+//! Invariant: everything is small, so that a run of some hundred operations meets every limit: batches, memory, tails,
+//! segments, windows. Drawn from the seed's own stream.
+
+use kapelle_engine::Settings;
+use kapelle_engine::limits::Limits;
+use kapelle_runtime::Options;
+use kapelle_runtime::delivery::{Backoff, Policy};
+use kapelle_storage::dir::RoomLimits;
+use kapelle_storage::journal;
+
+use crate::random::Random;
+
+/// How one run is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) options: Options,
+    pub(crate) journal: journal::Options,
+    pub(crate) room: RoomLimits,
+    pub(crate) delivery: Policy,
+    /// The reader lets the journal go; otherwise it keeps it whole.
+    pub(crate) releases: bool,
+    /// For tests of the simulator: what goes wrong although it must not.
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+/// Lies that an oracle has to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A crash brings the disk back as it was some time ago.
+    DiskForgets,
+    /// Receivers confirm what they did not take.
+    ReceiversLie,
+}
+
+impl Setup {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let mut random = Random::stream(seed, "setup");
+        let segment_bytes = 1 << (16 + random.below(3));
+        Self {
+            seed,
+            options: options(&mut random),
+            journal: journal::Options {
+                segment_bytes,
+                first_segment_bytes: 1 << 15,
+                batch_bytes_max: 1 << 20,
+                ..journal::Options::default()
+            },
+            room: RoomLimits {
+                low_bytes: 1 << 16,
+                reserve_bytes: segment_bytes,
+            },
+            delivery: Policy {
+                window: 2 + random.index(8),
+                concurrency: 1 + random.index(3),
+                attempt_timeout_ms: 2_000,
+                attempts_max: 4,
+                backoff: Backoff {
+                    first_ms: 100,
+                    max_ms: 1_000,
+                },
+                settle_timeout_ms: 1_000,
+                seed,
+            },
+            releases: !random.one_in(3),
+            sabotage,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            cluster: self.options.cluster.as_str().into(),
+            limits: self.options.limits,
+        }
+    }
+
+    /// How long a CloudEvent's id must not have a second effect, where that is only a matter of time.
+    pub(crate) fn window_ms(&self) -> Option<i64> {
+        let limits = &self.options.limits;
+        (limits.dedup_ids_max > 1_000).then_some(limits.dedup_window_ms)
+    }
+}
+
+fn options(random: &mut Random) -> Options {
+    Options {
+        batch_commands_max: 1 + random.index(16),
+        batch_bytes_max: 1 << (10 + random.below(6)),
+        due_max: 1 + random.index(8),
+        cache_bytes_max: 8_000 + random.index(60_000),
+        tail_records_max: 100 + random.below(500),
+        overlay_entries_max: 20 + random.index(200),
+        base_bytes_min: 10_000,
+        accept_clock_jump: random.one_in(3),
+        limits: limits(random),
+        ..Options::default()
+    }
+}
+
+fn limits(random: &mut Random) -> Limits {
+    let mut limits = Limits::DEFAULT;
+    if random.one_in(3) {
+        limits.steps_per_command_max = 1 + random.index(5);
+    }
+    if random.one_in(4) {
+        limits.dedup_ids_max = 5;
+    }
+    if random.one_in(3) {
+        limits.sweep_max = 1 + random.index(3);
+    }
+    if random.one_in(2) {
+        limits.dedup_window_ms = 24_000;
+        limits.request_window_ms = 10_000;
+    }
+    if random.one_in(4) {
+        limits.definitions_cached_max = 1;
+    }
+    limits
+}

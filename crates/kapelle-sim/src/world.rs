@@ -1,0 +1,460 @@
+//! The world of one run: the machine, the process on it, and everyone who talks to it.
+//!
+//! **Invariants**
+//! - Everything that leaves the partition is looked at in the step in which it leaves: whatever it rests on has to be
+//!   durable and committed by then.
+//! - The partition may stop only if a fault was armed.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use kapelle_engine::effect::Effect;
+use kapelle_engine::ids::Sequence;
+use kapelle_runtime::metrics::Metrics;
+use kapelle_runtime::partition::{Partition, Request};
+use kapelle_runtime::reader::RecordReader;
+use kapelle_runtime::streams::StreamRegistry;
+use kapelle_storage::dir::DataDir;
+use kapelle_storage::journal::{self, DirectJournal, Journal as _};
+use kapelle_storage::store::Backend as _;
+
+use crate::broker::Broker;
+use crate::clients::Clients;
+use crate::disk::{DATA, Disks, JOURNAL, SimClock};
+use crate::exercised::Exercised;
+use crate::facts::{Facts, Mark};
+use crate::history::{self, History};
+use crate::receivers::{Carrier, Receivers};
+use crate::setup::{Sabotage, Setup};
+use crate::store::{LaggingStore, Queue};
+
+/// Writes that the store's disk does while somebody waits for it.
+const STORE_WRITES: usize = 4;
+/// Steps after which something that is not done never will be.
+const STEPS_MAX: u32 = 20_000;
+
+pub(crate) type SimPartition = Partition<DirectJournal, LaggingStore, SimClock>;
+
+/// A process on the disks.
+pub(crate) struct Running {
+    pub(crate) partition: SimPartition,
+    pub(crate) store_queue: Arc<Mutex<Queue>>,
+    pub(crate) streams: Arc<StreamRegistry>,
+    pub(crate) carrier: Carrier,
+    reader: RecordReader,
+    /// The oldest record of the journal when last looked at.
+    first: Sequence,
+    directory: DataDir,
+}
+
+/// What happens in one step, or does not.
+pub(crate) enum Stepped {
+    Progressed,
+    Idle,
+    /// A fault stopped the partition, and a new process was started.
+    Restarted,
+}
+
+/// Everything of a run.
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) disks: Disks,
+    pub(crate) clock: SimClock,
+    /// `None` only between a crash and the next start.
+    pub(crate) running: Option<Running>,
+    pub(crate) history: History,
+    pub(crate) clients: Clients,
+    pub(crate) broker: Broker,
+    pub(crate) receivers: Receivers,
+    pub(crate) exercised: Exercised,
+    /// Requests on their way to the writer.
+    pub(crate) queue: VecDeque<Request>,
+    /// A fault may stop the partition at any time.
+    pub(crate) armed: bool,
+    pub(crate) starts: u128,
+    /// The journal as it was some time ago.
+    pub(crate) old_journal: Option<kapelle_storage::files::MemFiles>,
+    /// What was done, for whoever reads a failure.
+    pub(crate) log: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> Result<Self, String> {
+        let disks = Disks::new();
+        let clock = SimClock::at(1_700_000_000_000);
+        let facts = Facts::new(setup.window_ms());
+        let mut history = History::new(setup.settings(), facts);
+        let running = start(&setup, &disks, &clock, 1, &mut history)?;
+        Ok(Self {
+            disks,
+            clock,
+            running: Some(running),
+            history,
+            clients: Clients::default(),
+            broker: Broker::default(),
+            receivers: Receivers::new(setup.sabotage == Some(Sabotage::ReceiversLie)),
+            exercised: Exercised {
+                runs: 1,
+                ..Exercised::default()
+            },
+            queue: VecDeque::new(),
+            armed: false,
+            starts: 1,
+            old_journal: None,
+            log: Vec::new(),
+            setup,
+        })
+    }
+
+    pub(crate) fn say(&mut self, line: impl Into<String>) {
+        self.log.push(line.into());
+    }
+
+    /// One turn of the writer, and a look at all that left.
+    pub(crate) fn step(&mut self) -> Result<Stepped, String> {
+        let effects: Arc<Mutex<Vec<(Sequence, Effect)>>> = Arc::default();
+        let released = Arc::clone(&effects);
+        let mut sink = move |sequence: Sequence, effect: Effect| {
+            released
+                .lock()
+                .expect("invariant: nobody panics while holding it")
+                .push((sequence, effect));
+        };
+        let queue = &mut self.queue;
+        let stepped = alive(&mut self.running)
+            .partition
+            .step(&mut || queue.pop_front(), &mut sink);
+        let effects = std::mem::take(
+            &mut *effects
+                .lock()
+                .expect("invariant: nobody panics while holding it"),
+        );
+        // What left is looked at in any case; after a stop nothing new is durable.
+        self.look(effects)?;
+        match stepped {
+            Ok(step) if step.progressed || step.more => Ok(Stepped::Progressed),
+            Ok(_) => Ok(Stepped::Idle),
+            Err(stopped) => {
+                self.stopped(&stopped.reason)?;
+                Ok(Stepped::Restarted)
+            }
+        }
+    }
+
+    /// Takes in what is committed and holds against it what was answered and released.
+    fn look(&mut self, effects: Vec<(Sequence, Effect)>) -> Result<(), String> {
+        let durable = alive(&mut self.running).partition.readers().committed();
+        self.history.poll(&mut alive(&mut self.running).reader)?;
+        let panics = alive(&mut self.running).partition.metrics().panics.get();
+        if panics > 0 {
+            return Err("the engine panicked while deciding".to_owned());
+        }
+        for (sequence, effect) in effects {
+            if sequence > durable {
+                return Err(format!(
+                    "an effect left before record {} was durable: {effect:?}",
+                    sequence.0
+                ));
+            }
+            self.effect(effect)?;
+        }
+        self.clients
+            .take_answers(&mut self.history, durable, &mut self.exercised)?;
+        self.receivers.check_left(&self.history.facts)?;
+        if self.setup.releases {
+            let seen = self.history.resume();
+            alive(&mut self.running)
+                .reader
+                .release(Sequence(seen.0.saturating_sub(1)));
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect) -> Result<(), String> {
+        let facts = &self.history.facts;
+        let is_known = match &effect {
+            Effect::PushJob { job, .. } => facts.find(&Mark::Created(job.instance)).is_some(),
+            Effect::InstanceResult(result) => {
+                facts.ended.get(&result.created.instance) == Some(&true)
+            }
+            Effect::InstanceEndedEarly { instance } => {
+                facts.ended.get(instance) == Some(&false) || facts.quarantined.contains(instance)
+            }
+            Effect::OutboxReady { entry } => facts.outbox.contains_key(entry),
+            Effect::JobsAvailable { .. } => true,
+        };
+        if !is_known {
+            return Err(format!(
+                "an effect rests on what was not committed: {effect:?}"
+            ));
+        }
+        match effect {
+            Effect::PushJob { stream, job } => {
+                self.exercised.pushes += 1;
+                self.clients.pushed.push((stream, job.job));
+            }
+            Effect::InstanceResult(_) => self.exercised.results += 1,
+            Effect::OutboxReady { .. } => alive(&mut self.running).carrier.hint(),
+            Effect::InstanceEndedEarly { .. } | Effect::JobsAvailable { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The batch in flight reaches the disk, or fails there.
+    pub(crate) fn sync(&mut self) -> Result<(), String> {
+        match alive(&mut self.running).partition.journal().complete() {
+            Ok(_) => Ok(()),
+            // The next step tells everyone who waits.
+            Err(error) if self.armed => {
+                self.say(format!("  sync fails: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(format!("the journal failed on a healthy disk: {error}")),
+        }
+    }
+
+    pub(crate) fn store_works(&mut self, writes: usize) {
+        Queue::work(
+            &alive(&mut self.running).store_queue,
+            &self.disks.store,
+            writes,
+        );
+    }
+
+    /// Steps until all requests are taken and answered and nothing is left to do.
+    pub(crate) fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS_MAX {
+            let stepped = self.step()?;
+            let was_in_flight = alive(&mut self.running).partition.journal().in_flight();
+            self.sync()?;
+            self.store_works(STORE_WRITES);
+            let is_idle = matches!(stepped, Stepped::Idle) && !was_in_flight;
+            if is_idle && self.queue.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(format!(
+            "{} requests are still not taken after {STEPS_MAX} steps",
+            self.queue.len()
+        ))
+    }
+
+    fn stopped(&mut self, reason: &str) -> Result<(), String> {
+        if !self.armed {
+            return Err(format!("the partition stopped on a healthy disk: {reason}"));
+        }
+        self.exercised.stops += 1;
+        self.say(format!("  stopped: {reason}"));
+        // Whoever has waited was told so by the step that stopped.
+        let mut random = crate::random::Random::new(self.starts as u64 ^ self.setup.seed);
+        self.crash(&mut random)?;
+        self.restart()
+    }
+
+    /// The process dies, perhaps with the power. Leaves the machine without one: [`Self::restart`] has to follow.
+    pub(crate) fn crash(&mut self, random: &mut crate::random::Random) -> Result<(), String> {
+        self.account();
+        self.exercised.crashes += 1;
+        self.clients.lose_connections(&mut self.exercised);
+        self.queue.clear();
+        self.running = None;
+        let lost_power = self.disks.crash(random);
+        self.exercised.power_losses += u64::from(lost_power);
+        self.armed = false;
+        if self.setup.sabotage == Some(Sabotage::DiskForgets)
+            && let Some(old) = &self.old_journal
+        {
+            self.disks.files = old.fork();
+        }
+        self.say(format!(
+            "  crash{}",
+            if lost_power {
+                " with loss of power"
+            } else {
+                ""
+            }
+        ));
+        Ok(())
+    }
+
+    /// A new process on what the disks hold.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.try_restart()?
+            .map_err(|why| format!("a healthy disk does not start: {why}"))
+    }
+
+    /// The outer error is a failure of the run, the inner one a start that failed.
+    pub(crate) fn try_restart(&mut self) -> Result<Result<(), String>, String> {
+        self.starts += 1;
+        let last = self.history.last;
+        match start(
+            &self.setup,
+            &self.disks,
+            &self.clock,
+            self.starts,
+            &mut self.history,
+        ) {
+            Ok(running) => {
+                self.exercised.recoveries += 1;
+                self.exercised.replayed_records +=
+                    running.partition.metrics().recovery_records.get();
+                self.exercised.doubted_clocks +=
+                    u64::from(running.partition.clock_jump().is_some());
+                self.running = Some(running);
+                let committed = alive(&mut self.running).partition.readers().committed();
+                if committed < last {
+                    return Err(format!(
+                        "record {} was committed, but after a crash the journal ends at {}",
+                        last.0, committed.0
+                    ));
+                }
+                let resumed = self.history.resume().0;
+                self.exercised.looked_back += (last.0 + 1).saturating_sub(resumed);
+                self.look(Vec::new())?;
+                Ok(Ok(()))
+            }
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    /// Adds what this process counted; done once, when it ends.
+    pub(crate) fn account(&mut self) {
+        let metrics = alive(&mut self.running).partition.metrics();
+        let exercised = &mut self.exercised;
+        exercised.batches += metrics.batches.get();
+        exercised.records += metrics.records.get();
+        exercised.checkpoints += metrics.checkpoints.get();
+        exercised.loads += metrics.loads.get();
+        exercised.evictions += metrics.evictions.get();
+        exercised.refused_for_space += metrics.disk_full.get();
+        let first = Sequence(
+            alive(&mut self.running)
+                .partition
+                .journal()
+                .reader()
+                .first()
+                .0,
+        );
+        exercised.trims += u64::from(first > alive(&mut self.running).first);
+    }
+
+    /// Settles, then holds the whole state against what was committed.
+    pub(crate) fn compare(&mut self) -> Result<(), String> {
+        self.settle()?;
+        self.bounds()?;
+        self.exercised.comparisons += 1;
+        history::compare(alive(&mut self.running).partition.state(), &self.history)?;
+        if alive(&mut self.running).partition.metrics().leftovers.get() > 0 {
+            return Err("follow-ups are left although nothing is to be done".to_owned());
+        }
+        if let Some((instance, element)) = self.history.facts.stuck() {
+            return Err(format!(
+                "element {element} of instance {instance} waits for nothing that could come"
+            ));
+        }
+        let now = alive(&mut self.running).partition.now();
+        if let Some(due) = self.history.overdue(now) {
+            return Err(format!("it was due and nothing happened: {due}"));
+        }
+        self.clients.check_ended(&self.history.facts)
+    }
+
+    /// Memory and the tail of the journal stay near their budgets.
+    fn bounds(&mut self) -> Result<(), String> {
+        let metrics = alive(&mut self.running).partition.metrics();
+        let options = &self.setup.options;
+        let hot = metrics.hot_bytes.get();
+        // One batch may go over it, and what it made cannot leave before it is durable and stored.
+        let hot_max = (options.cache_bytes_max as u64) * 2 + (2 << 20);
+        let tail = metrics.tail_records.get();
+        let tail_max = options.tail_records_max * 3 + 4_000;
+        if hot > hot_max || tail > tail_max {
+            return Err(format!(
+                "memory or tail is out of bounds: {hot} bytes of {hot_max}, {tail} records of {tail_max}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Another process tries the same directory while this one lives.
+    pub(crate) fn second_process(&mut self) -> Result<(), String> {
+        self.exercised.second_processes += 1;
+        let second = DataDir::open(self.disks.files.shared(), Path::new(DATA), self.setup.room);
+        match second {
+            Err(kapelle_storage::dir::Error::InUse { .. }) => Ok(()),
+            Err(error) => Err(format!("a second process is refused, but by: {error}")),
+            Ok(_) => Err("two processes have the same data directory".to_owned()),
+        }
+    }
+
+    /// The room on the disk as the process sees it.
+    pub(crate) fn room(&mut self) -> Arc<kapelle_storage::dir::Room> {
+        Arc::clone(alive(&mut self.running).directory.room())
+    }
+}
+
+/// The process that runs.
+pub(crate) fn alive(running: &mut Option<Running>) -> &mut Running {
+    running
+        .as_mut()
+        .expect("invariant: a start follows every crash")
+}
+
+/// Starts a process on the disks.
+pub(crate) fn start(
+    setup: &Setup,
+    disks: &Disks,
+    clock: &SimClock,
+    incarnation: u128,
+    history: &mut History,
+) -> Result<Running, String> {
+    let text = |error: journal::Error| error.to_string();
+    let directory = DataDir::open(disks.files.shared(), Path::new(DATA), setup.room)
+        .map_err(|error| error.to_string())?;
+    let room = Some(Arc::clone(directory.room()));
+    let opened = journal::open(
+        disks.files.shared(),
+        Path::new(JOURNAL),
+        setup.journal,
+        room,
+    )
+    .map_err(text)?;
+    if let Some(manifest) = disks.store.manifest() {
+        opened.check(manifest.newest()).map_err(text)?;
+    }
+    let journal = DirectJournal::new(opened.announce(incarnation, &[]).map_err(text)?);
+    let first = Sequence(journal.reader().first().0);
+    let store = LaggingStore::new(disks.store.clone());
+    let store_queue = store.queue();
+    let streams = Arc::new(StreamRegistry::new());
+    let partition = Partition::start(
+        journal,
+        store,
+        clock.clone(),
+        setup.options.clone(),
+        Arc::clone(&streams),
+        Arc::new(Metrics::default()),
+    )
+    .map_err(|error| error.to_string())?;
+    let reader = partition
+        .readers()
+        .subscribe("simulator", history.resume())
+        .map_err(|error| format!("what was committed cannot be read: {error}"))?;
+    Ok(Running {
+        partition,
+        store_queue,
+        streams,
+        carrier: Carrier::new(setup.delivery.clone()),
+        reader,
+        first,
+        directory,
+    })
+}
+
+impl Running {
+    /// Takes what is committed into a history.
+    pub(crate) fn follow(&mut self, history: &mut History) -> Result<u64, String> {
+        history.poll(&mut self.reader)
+    }
+}

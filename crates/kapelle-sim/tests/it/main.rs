@@ -1,0 +1,4 @@
+//! Short campaigns for everyday, and proof that the simulator sees failures.
+
+mod campaigns;
+mod sabotage;
