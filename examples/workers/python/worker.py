@@ -3,20 +3,16 @@
 import asyncio
 import os
 
-from pyzeebe import Job, ZeebeWorker, create_insecure_channel
+from pyzeebe import ZeebeTaskRouter, ZeebeWorker, create_insecure_channel
 from pyzeebe.errors import BusinessError
 
 LIMIT = 100
 
-worker = ZeebeWorker(
-    create_insecure_channel(os.environ.get("ZEEBE_ADDRESS", "localhost:26500")),
-    name="python-shop",
-    stream_enabled=True,
-)
+shop = ZeebeTaskRouter()
 
 
-@worker.task(task_type="charge-card")
-async def charge_card(job: Job, orderId: str, total: float = 0) -> dict:
+@shop.task(task_type="charge-card")
+async def charge_card(orderId: str, total: float = 0) -> dict:
     if total > LIMIT:
         # The model has a boundary event for it: no incident, no retry.
         raise BusinessError("card-declined", f"{total} is over the limit of {LIMIT}")
@@ -24,16 +20,24 @@ async def charge_card(job: Job, orderId: str, total: float = 0) -> dict:
     return {"charge": f"ch-{orderId}"}
 
 
-@worker.task(task_type="pack")
+@shop.task(task_type="pack")
 async def pack(orderId: str) -> dict:
     print(f"packed {orderId}")
     return {"truck": f"T-{orderId}"}
 
 
-@worker.task(task_type="re-route")
+@shop.task(task_type="re-route")
 async def re_route(orderId: str, temperature: float = 0) -> None:
     print(f"re-routed the truck of {orderId}: {temperature} degrees")
 
 
+async def main() -> None:
+    # Inside the event loop: the channel belongs to the loop in which it is made.
+    channel = create_insecure_channel(os.environ.get("ZEEBE_ADDRESS", "localhost:26500"))
+    worker = ZeebeWorker(channel, name="python-shop", stream_enabled=True)
+    worker.include_router(shop)
+    await worker.work()
+
+
 if __name__ == "__main__":
-    asyncio.run(worker.work())
+    asyncio.run(main())
