@@ -16,18 +16,22 @@ mod error;
 pub(crate) mod explain;
 mod feeder;
 mod flush;
+mod prune;
 pub(crate) mod query;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kapelle_engine::ids::Sequence;
 use kapelle_runtime::PartitionHandle;
 use rusqlite::Connection;
 
 pub(crate) use error::Error;
+use feeder::Feeder;
 
 /// Connections that are kept for queries; more are opened under load and closed again.
 const IDLE_CONNECTIONS_MAX: usize = 4;
@@ -46,17 +50,29 @@ pub(crate) struct History {
     path: PathBuf,
     partition: PartitionHandle,
     progress: Arc<Progress>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Pooled>>,
     wait: Duration,
+}
+
+/// All statements of a query see the same rows, whatever is written meanwhile.
+fn one_view<T>(connection: &Connection, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    let transaction = connection.unchecked_transaction().map_err(Error::sqlite("begin a query"))?;
+    query(&transaction)
+}
+
+/// A connection and the file that it has open: of which making.
+struct Pooled {
+    making: u64,
+    connection: Connection,
 }
 
 impl History {
     /// Opens (or makes, or remakes) the database in `dir` and starts to follow the partition.
     pub(crate) fn start(dir: &Path, partition: PartitionHandle, options: Options) -> Result<Arc<Self>, Error> {
         let path = dir.join("history.db");
-        let (connection, position) = schema::open_or_remake(&path)?;
+        let (connection, position) = schema::open_or_remake(&path, partition.committed())?;
         let progress = Arc::new(Progress::new(position));
-        feeder::spawn(connection, partition.clone(), Arc::clone(&progress), options.retention)?;
+        Feeder::new(path.clone(), connection, partition.clone(), Arc::clone(&progress), options.retention)?.spawn()?;
         Ok(Arc::new(Self { path, partition, progress, idle: Mutex::new(Vec::new()), wait: options.wait }))
     }
 
@@ -67,18 +83,31 @@ impl History {
 
     /// Runs a query that sees everything committed before this call. Blocks: for `spawn_blocking`.
     pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        self.progress.wait_for(self.partition.committed(), self.wait)?;
-        let idle = locked(&self.idle).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => schema::open_for_reading(&self.path)?,
-        };
-        let result = query(&connection);
+        let making = self.progress.wait_for(self.partition.committed(), self.wait)?;
+        let pooled = self.connection(making)?;
+        let result = one_view(&pooled.connection, query);
+        if result.as_ref().is_err_and(Error::is_damage) {
+            self.progress.report_damage(making);
+            return Err(Error::Damaged);
+        }
         let mut idle = locked(&self.idle);
         if idle.len() < IDLE_CONNECTIONS_MAX {
-            idle.push(connection);
+            idle.push(pooled);
         }
         result
+    }
+
+    fn connection(&self, making: u64) -> Result<Pooled, Error> {
+        let mut idle = locked(&self.idle);
+        // Those that have the file open that was put aside are closed.
+        idle.retain(|pooled| pooled.making == making);
+        match idle.pop() {
+            Some(pooled) => Ok(pooled),
+            None => {
+                drop(idle);
+                Ok(Pooled { making, connection: schema::open_for_reading(&self.path)? })
+            }
+        }
     }
 }
 
@@ -86,17 +115,25 @@ impl History {
 struct Progress {
     state: Mutex<State>,
     moved: Condvar,
+    /// Somebody began to wait.
+    wanted: Condvar,
 }
 
 struct State {
     position: Sequence,
+    /// Queries that wait for it to move.
+    waiting: usize,
+    /// How often the database was made anew.
+    making: u64,
+    is_damaged: bool,
     /// Why it will not move any more.
     stopped: Option<String>,
 }
 
 impl Progress {
     fn new(position: Sequence) -> Self {
-        Self { state: Mutex::new(State { position, stopped: None }), moved: Condvar::new() }
+        let state = State { position, waiting: 0, making: 0, is_damaged: false, stopped: None };
+        Self { state: Mutex::new(state), moved: Condvar::new(), wanted: Condvar::new() }
     }
 
     fn position(&self) -> Sequence {
@@ -113,20 +150,46 @@ impl Progress {
         self.moved.notify_all();
     }
 
-    fn wait_for(&self, wanted: Sequence, patience: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + patience;
+    /// The database was made anew and stands there.
+    fn restart(&self, position: Sequence) {
         let mut state = locked(&self.state);
-        while state.position < wanted {
-            if let Some(reason) = &state.stopped {
-                return Err(Error::Stopped { reason: reason.clone() });
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::Behind { position: state.position.0, wanted: wanted.0 });
-            }
-            state = self.moved.wait_timeout(state, left).map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        state.position = position;
+        state.making += 1;
+        state.is_damaged = false;
+    }
+
+    /// A query found the file of that making to be damaged.
+    fn report_damage(&self, making: u64) {
+        let mut state = locked(&self.state);
+        state.is_damaged |= state.making == making;
+    }
+
+    fn is_damaged(&self) -> bool {
+        locked(&self.state).is_damaged
+    }
+
+    /// Sleeps, but not while a query waits.
+    fn wait_for_waiters(&self, patience: Duration) {
+        let state = locked(&self.state);
+        drop(self.wanted.wait_timeout_while(state, patience, |state| state.waiting == 0));
+    }
+
+    /// Waits until the projection has passed that record; says which making of the file it is in.
+    fn wait_for(&self, wanted: Sequence, patience: Duration) -> Result<u64, Error> {
+        let mut state = locked(&self.state);
+        state.waiting += 1;
+        self.wanted.notify_all();
+        let is_behind = |state: &mut State| state.position < wanted && state.stopped.is_none();
+        let waited = self.moved.wait_timeout_while(state, patience, is_behind);
+        let (mut state, timeout) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.waiting -= 1;
+        if state.position >= wanted {
+            return Ok(state.making);
         }
-        Ok(())
+        match &state.stopped {
+            Some(reason) if !timeout.timed_out() => Err(Error::Stopped { reason: reason.clone() }),
+            _ => Err(Error::Behind { position: state.position.0, wanted: wanted.0 }),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use kapelle_runtime::{Health, PartitionHandle};
 use tokio::sync::watch;
 
 use crate::gateway::rest::json::Object;
+use crate::history::History;
 use crate::telemetry::metrics::{self, Edge};
 
 /// How far the server is.
@@ -30,6 +31,7 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     phase: watch::Receiver<Phase>,
     partition: Arc<OnceLock<PartitionHandle>>,
+    history: Arc<OnceLock<Arc<History>>>,
     edge: Arc<Edge>,
 }
 
@@ -38,6 +40,7 @@ impl State {
         Self {
             phase,
             partition: Arc::default(),
+            history: Arc::default(),
             edge,
         }
     }
@@ -46,6 +49,11 @@ impl State {
     pub(crate) fn attach(&self, partition: PartitionHandle) {
         // Set once in a server's life.
         self.partition.set(partition).ok();
+    }
+
+    /// Searches are answered from now on.
+    pub(crate) fn attach_history(&self, history: Arc<History>) {
+        self.history.set(history).ok();
     }
 
     fn phase(&self) -> Phase {
@@ -116,7 +124,11 @@ fn probe(is_up: bool, state: &State) -> Response {
 }
 
 async fn prometheus(Shared(state): Shared<State>) -> Response {
-    let text = metrics::render(state.partition.get(), &state.edge);
+    let text = metrics::render(
+        state.partition.get(),
+        state.history.get().map(|history| history.lag()),
+        &state.edge,
+    );
     respond(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

@@ -3,7 +3,7 @@
 //! An instance that lives for a few milliseconds begins and ends inside one batch, so its rows are written once, in their
 //! last state. A row that is `new` here is inserted; another is updated with what is `Some`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kapelle_engine::event::{
@@ -17,23 +17,28 @@ use kapelle_runtime::reader::CommittedRecord;
 
 use super::query::words::{DeliveryState, ElementState, IncidentState, InstanceState, JobState};
 
+/// A process instance and the key of something that it owns: the order of the clustered tables.
+pub(super) type Owned = (u64, u64);
+
 #[derive(Default)]
 pub(super) struct Batch {
     /// The last record that is in it.
     pub(super) position: Sequence,
-    pub(super) resources: HashMap<ResourceKey, (Arc<str>, Arc<[u8]>)>,
+    /// Of variables and CloudEvents, about: what makes a batch large.
+    pub(super) bytes: usize,
+    pub(super) resources: BTreeMap<ResourceKey, (Arc<str>, Arc<[u8]>)>,
     pub(super) definitions: Vec<Box<ProcessDeployed>>,
-    pub(super) instances: HashMap<u64, InstanceRow>,
-    pub(super) elements: HashMap<u64, ElementRow>,
-    pub(super) jobs: HashMap<u64, JobRow>,
-    pub(super) incidents: HashMap<u64, IncidentRow>,
-    pub(super) variables: HashMap<u64, VariableRow>,
-    pub(super) subscriptions: HashMap<u64, SubscriptionRow>,
+    pub(super) instances: BTreeMap<u64, InstanceRow>,
+    pub(super) elements: BTreeMap<Owned, ElementRow>,
+    pub(super) jobs: BTreeMap<Owned, JobRow>,
+    pub(super) incidents: BTreeMap<u64, IncidentRow>,
+    pub(super) variables: BTreeMap<Owned, VariableRow>,
+    pub(super) subscriptions: BTreeMap<u64, SubscriptionRow>,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) routes: Vec<Route>,
-    pub(super) messages: HashMap<MessageKey, Sequence>,
+    pub(super) messages: BTreeMap<MessageKey, Sequence>,
     pub(super) later: Vec<Later>,
-    pub(super) outbox: HashMap<u64, OutboxRow>,
+    pub(super) outbox: BTreeMap<u64, OutboxRow>,
     /// The CloudEvent whose bindings are being published: between its `Received` and its `Routed`.
     routing: Option<Sequence>,
 }
@@ -49,8 +54,8 @@ pub(super) struct InstanceRow {
 
 #[derive(Default)]
 pub(super) struct ElementRow {
-    /// Instance, element index, scope, start.
-    pub(super) created: Option<(u64, u32, u64, Timestamp)>,
+    /// Element index, scope, start.
+    pub(super) created: Option<(u32, u64, Timestamp)>,
     pub(super) state: Option<ElementState>,
     pub(super) ended: Option<Timestamp>,
     /// 0: no longer.
@@ -59,7 +64,7 @@ pub(super) struct ElementRow {
 
 #[derive(Default)]
 pub(super) struct JobRow {
-    pub(super) created: Option<(JobRef, u32, Timestamp)>,
+    pub(super) created: Option<(Box<JobCreated>, Timestamp)>,
     pub(super) state: Option<JobState>,
     pub(super) worker: Option<Arc<str>>,
     pub(super) retries: Option<i32>,
@@ -78,7 +83,6 @@ pub(super) struct IncidentRow {
 }
 
 pub(super) struct VariableRow {
-    pub(super) instance: u64,
     pub(super) scope: u64,
     pub(super) name: Arc<str>,
     pub(super) value: Arc<[u8]>,
@@ -148,25 +152,26 @@ impl Batch {
             | Event::ElementTerminated { instance, key, .. }
                 if instance.0 == key.0 => {}
             Event::ElementActivating { instance, key, element, scope, .. } => {
-                let row = self.elements.entry(key.0).or_default();
-                row.created = Some((instance.0, element.0, scope.0, at));
+                let row = self.elements.entry((instance.0, key.0)).or_default();
+                row.created = Some((element.0, scope.0, at));
                 row.state = Some(ElementState::Active);
             }
-            Event::ElementCompleted { key, .. } => self.element_ended(key.0, ElementState::Completed, at),
-            Event::ElementTerminated { key, .. } => self.element_ended(key.0, ElementState::Terminated, at),
+            Event::ElementCompleted { instance, key, .. } => self.element_ended((instance.0, key.0), ElementState::Completed, at),
+            Event::ElementTerminated { instance, key, .. } => self.element_ended((instance.0, key.0), ElementState::Terminated, at),
             Event::VariableSet { instance, scope, variable, name, value } => {
-                let row = VariableRow { instance: instance.0, scope: scope.0, name, value: value.0 };
-                self.variables.insert(variable.0, row);
+                self.bytes += value.0.len();
+                let row = VariableRow { scope: scope.0, name, value: value.0 };
+                self.variables.insert((instance.0, variable.0), row);
             }
-            Event::JobCreated(created) => self.job_created(*created, at),
+            Event::JobCreated(created) => self.job_created(created, at),
             Event::JobActivated(activated) => self.job_activated(*activated, at),
             Event::JobMadeAvailable { job, .. } => self.job(&job, JobState::Created, at),
             Event::JobCompleted { job, .. } => self.job_ended(&job, JobState::Completed, at),
             Event::JobCanceled { job, .. } => self.job_ended(&job, JobState::Canceled, at),
             Event::JobFailed(failed) => self.job_failed(*failed, at),
             Event::JobErrorThrown { job, code, message, caught, .. } => self.job_error_thrown(&job, code, message, caught, at),
-            Event::JobRetriesUpdated { job, retries } => self.job_changed(job.job.0, at).retries = Some(retries),
-            Event::JobTimeoutUpdated { job, deadline, .. } => self.job_changed(job.job.0, at).deadline = Some(deadline),
+            Event::JobRetriesUpdated { job, retries } => self.job_changed(&job, at).retries = Some(retries),
+            Event::JobTimeoutUpdated { job, deadline, .. } => self.job_changed(&job, at).deadline = Some(deadline),
             Event::MessagePublished(published) => self.message_published(&published),
             Event::MessageCorrelated(met) => self.message_met(met.message, "CORRELATED", met.process_id, met.instance, at),
             Event::MessageStarted(met) => self.message_met(met.message, "STARTED", met.process_id, met.instance, at),
@@ -180,6 +185,7 @@ impl Batch {
             Event::IncidentResolved { incident, instance, element, .. } => self.incident_resolved(incident, instance, element.0, at),
             Event::CloudEventReceived { tenant, source_name, event, .. } => {
                 self.routing = Some(position);
+                self.bytes += event.data().map_or(0, |data| data.as_bytes().len());
                 self.arrivals.push(Arrival { position, at, tenant, channel: source_name, what: Arrived::Event(event) });
             }
             Event::CloudEventRouted { position, outcome, matches, reason, .. } => {
@@ -195,6 +201,7 @@ impl Batch {
                 self.arrivals.push(Arrival { position, at, tenant, channel: source_name, what });
             }
             Event::OutboxAdded(added) => {
+                self.bytes += added.event.data().map_or(0, |data| data.as_bytes().len());
                 let row = self.outbox.entry(added.entry.0).or_default();
                 row.added = Some((added, position, at));
                 row.state = Some(DeliveryState::Pending);
@@ -244,33 +251,32 @@ impl Batch {
         row.ended = Some(at);
     }
 
-    fn element_ended(&mut self, key: u64, state: ElementState, at: Timestamp) {
+    fn element_ended(&mut self, key: Owned, state: ElementState, at: Timestamp) {
         let row = self.elements.entry(key).or_default();
         row.state = Some(state);
         row.ended = Some(at);
         row.incident = Some(0);
     }
 
-    fn job_created(&mut self, created: JobCreated, at: Timestamp) {
-        let row = self.jobs.entry(created.job.job.0).or_default();
+    fn job_created(&mut self, created: Box<JobCreated>, at: Timestamp) {
+        let row = self.job_changed(&created.job, at);
         row.retries = Some(created.retries);
         row.state = Some(JobState::Created);
-        row.updated = at;
-        row.created = Some((created.job, created.element.0, at));
+        row.created = Some((created, at));
     }
 
-    fn job_changed(&mut self, key: u64, at: Timestamp) -> &mut JobRow {
-        let row = self.jobs.entry(key).or_default();
+    fn job_changed(&mut self, job: &JobRef, at: Timestamp) -> &mut JobRow {
+        let row = self.jobs.entry((job.instance.0, job.job.0)).or_default();
         row.updated = at;
         row
     }
 
     fn job(&mut self, job: &JobRef, state: JobState, at: Timestamp) {
-        self.job_changed(job.job.0, at).state = Some(state);
+        self.job_changed(job, at).state = Some(state);
     }
 
     fn job_activated(&mut self, activated: JobActivated, at: Timestamp) {
-        let row = self.job_changed(activated.job.job.0, at);
+        let row = self.job_changed(&activated.job, at);
         // Zeebe's API knows no "activated": a job that a worker holds is still CREATED.
         row.state = Some(JobState::Created);
         row.worker = Some(activated.worker);
@@ -278,20 +284,20 @@ impl Batch {
     }
 
     fn job_ended(&mut self, job: &JobRef, state: JobState, at: Timestamp) {
-        let row = self.job_changed(job.job.0, at);
+        let row = self.job_changed(job, at);
         row.state = Some(state);
         row.ended = Some(at);
     }
 
     fn job_failed(&mut self, failed: JobFailed, at: Timestamp) {
-        let row = self.job_changed(failed.job.job.0, at);
+        let row = self.job_changed(&failed.job, at);
         row.state = Some(JobState::Failed);
         row.retries = Some(failed.retries);
         row.error_message = Some(failed.message);
     }
 
     fn job_error_thrown(&mut self, job: &JobRef, code: Arc<str>, message: Arc<str>, caught: bool, at: Timestamp) {
-        let row = self.job_changed(job.job.0, at);
+        let row = self.job_changed(job, at);
         row.state = Some(JobState::ErrorThrown);
         row.error_code = Some(code);
         row.error_message = Some(message);
@@ -323,7 +329,8 @@ impl Batch {
 
     fn incident_raised(&mut self, raised: Box<IncidentRaised>, at: Timestamp) {
         self.instances.entry(raised.instance.0).or_default().incidents += 1;
-        self.elements.entry(raised.element_instance.0).or_default().incident = Some(raised.incident.0);
+        let element = (raised.instance.0, raised.element_instance.0);
+        self.elements.entry(element).or_default().incident = Some(raised.incident.0);
         let row = self.incidents.entry(raised.incident.0).or_default();
         row.raised = Some((raised, at));
         row.state = Some(IncidentState::Active);
@@ -331,7 +338,7 @@ impl Batch {
 
     fn incident_resolved(&mut self, incident: IncidentKey, instance: ProcessInstanceKey, element: u64, at: Timestamp) {
         self.instances.entry(instance.0).or_default().incidents -= 1;
-        self.elements.entry(element).or_default().incident = Some(0);
+        self.elements.entry((instance.0, element)).or_default().incident = Some(0);
         let row = self.incidents.entry(incident.0).or_default();
         row.state = Some(IncidentState::Resolved);
         row.resolved = Some(at);

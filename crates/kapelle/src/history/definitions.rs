@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use kapelle_engine::event::ProcessDeployed;
-use kapelle_model::graph::Process;
+use kapelle_model::graph::{Action, Element, HeaderValue, Process};
 use rusqlite::{Connection, params};
+
+use crate::gateway::variables::render_headers;
 
 /// Compiles the process as the engine does and writes one row an element.
 ///
@@ -26,7 +28,7 @@ pub(super) fn write(connection: &Connection, deployed: &ProcessDeployed, xml: &[
         tracing::warn!(process = %deployed.process_id, version = deployed.version, "the elements of a definition are not searchable");
         return Ok(());
     };
-    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO definition_element VALUES (?1,?2,?3,?4,?5)")?;
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO definition_element VALUES (?1,?2,?3,?4,?5,?6)")?;
     for index in process.indexes() {
         let element = process.element(index);
         insert.execute(params![
@@ -35,6 +37,7 @@ pub(super) fn write(connection: &Connection, deployed: &ProcessDeployed, xml: &[
             &*element.id,
             element.name.as_deref(),
             element.element_type.as_str(),
+            static_headers(element),
         ])?;
     }
     Ok(())
@@ -44,6 +47,20 @@ fn compile(deployed: &ProcessDeployed, xml: &[u8]) -> Option<Arc<Process>> {
     let semantics = u16::try_from(deployed.semantics).ok()?;
     let bpmn = kapelle_model::compile(xml, semantics).ok()?;
     bpmn.processes.into_iter().find(|process| process.id == deployed.process_id).map(Arc::from)
+}
+
+/// As the JSON text of an object: what all jobs of the element carry whose own event names none.
+fn static_headers(element: &Element) -> Option<String> {
+    let Some(Action::Job(job)) = element.kind.action() else { return None };
+    let headers: Option<Vec<(Arc<str>, Arc<str>)>> = job
+        .headers
+        .iter()
+        .map(|header| match &header.value {
+            HeaderValue::Static(value) => Some((header.key.clone(), value.clone())),
+            _ => None,
+        })
+        .collect();
+    headers.filter(|headers| !headers.is_empty()).map(|headers| render_headers(&headers))
 }
 
 /// SQLite's integers are signed; keys stay far below 2^63.

@@ -11,6 +11,18 @@ pub(crate) enum Error {
         path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// The file belongs to an earlier release.
+    #[error("KAP-HIS-07: it was written by an older Kapelle (schema {found}, this one knows {known})")]
+    Older { found: i64, known: i64 },
+    /// The file belongs to another journal.
+    #[error("KAP-HIS-08: it stands at record {position}, and the journal ends at {end}: they do not belong together")]
+    Ahead { position: u64, end: u64 },
+    /// The file is damaged, and the projection begins anew.
+    #[error("KAP-HIS-09: the search database is damaged and is being made anew from the journal; try again in a moment")]
+    Damaged,
+    /// There is nothing to follow.
+    #[error("KAP-HIS-10: failed to follow the journal: {source}")]
+    Journal { source: kapelle_runtime::reader::ReadError },
     /// SQLite refuses.
     #[error("KAP-HIS-02: failed to {what}: {source}")]
     Sqlite { what: &'static str, source: rusqlite::Error },
@@ -29,7 +41,18 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether the file itself is to blame: making it anew helps.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if is_damage(source))
+    }
+
     pub(super) fn sqlite(what: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { what, source }
     }
+}
+
+/// Whether SQLite found the file itself to be wrong.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }

@@ -280,8 +280,12 @@ fn later(connection: &Connection, event: &EventRow) -> rusqlite::Result<Vec<Stri
     if event.is_out {
         return Ok(Vec::new());
     }
-    let mut statement =
-        connection.prepare_cached("SELECT time, what, process_id, instance FROM event_later WHERE position = ?1 ORDER BY rowid LIMIT 100")?;
+    // That one leaves the buffer after it was met is no news.
+    let mut statement = connection.prepare_cached(
+        "SELECT time, what, process_id, instance FROM event_later l WHERE position = ?1
+         AND (what <> 'EXPIRED' OR NOT EXISTS (SELECT 1 FROM event_later o WHERE o.position = l.position AND o.what <> 'EXPIRED'))
+         ORDER BY rowid LIMIT 100",
+    )?;
     let rows = statement.query_map([event.position], |row| {
         let (at, what, process_id, instance): (i64, String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let after = seconds(at - event.time_ms);

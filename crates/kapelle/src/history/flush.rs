@@ -1,20 +1,38 @@
 //! Writes a batch in one transaction, its position with it.
 
-use kapelle_engine::response::Match;
-use kapelle_feel::json::write_string;
-use rusqlite::{Connection, Transaction, params};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::batch::{Arrival, Arrived, Batch, ElementRow, IncidentRow, InstanceRow, JobRow, Later, OutboxRow, Route, SubscriptionRow};
+use kapelle_engine::event::{InstanceCreated, JobCreated};
+use kapelle_engine::response::{Match, Outcome};
+use kapelle_feel::json::write_string;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::batch::{
+    Arrival, Arrived, Batch, ElementRow, IncidentRow, InstanceRow, JobRow, Later, OutboxRow, Owned, Route, SubscriptionRow, VariableRow,
+};
 use super::definitions::{self, signed};
 use super::query::words::NO_KEY;
-use kapelle_engine::response::Outcome;
+use crate::gateway::variables::render_headers;
+
+/// Variables that one statement inserts: most of an instance's rows are variables, and a statement of its own costs more
+/// than the row.
+const VARIABLES_AT_ONCE: usize = 16;
+
+/// The definitions that have a row.
+pub(super) type Known = BTreeSet<u64>;
+
+pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
+    let keys = connection.prepare("SELECT key FROM definition")?.query_map([], |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(keys.into_iter().map(i64::unsigned_abs).collect())
+}
 
 /// All rows of the batch, or none.
-pub(super) fn write(connection: &mut Connection, batch: Batch) -> rusqlite::Result<()> {
+pub(super) fn write(connection: &mut Connection, batch: &Batch, known: &mut Known) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    write_definitions(&transaction, &batch)?;
+    write_definitions(&transaction, batch, known)?;
     for (key, row) in &batch.instances {
-        write_instance(&transaction, *key, row)?;
+        write_instance(&transaction, *key, row, known)?;
     }
     for (key, row) in &batch.elements {
         write_element(&transaction, *key, row)?;
@@ -25,39 +43,69 @@ pub(super) fn write(connection: &mut Connection, batch: Batch) -> rusqlite::Resu
     for (key, row) in &batch.incidents {
         write_incident(&transaction, *key, row)?;
     }
-    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO variable VALUES (?1,?2,?3,?4,?5)")?;
-    for (key, row) in &batch.variables {
-        insert.execute(params![signed(*key), signed(row.instance), signed(row.scope), &*row.name, &*row.value])?;
-    }
-    drop(insert);
+    write_variables(&transaction, &batch.variables)?;
     for (key, row) in &batch.subscriptions {
         write_subscription(&transaction, *key, row)?;
     }
-    write_events(&transaction, &batch)?;
+    write_events(&transaction, batch)?;
     transaction
         .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'position'")?
         .execute([signed(batch.position.0)])?;
     transaction.commit()
 }
 
-fn write_definitions(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+fn write_variables(transaction: &Transaction<'_>, variables: &BTreeMap<Owned, VariableRow>) -> rusqlite::Result<()> {
+    let rows: Vec<_> = variables.iter().collect();
+    let (many, rest) = rows.as_chunks::<VARIABLES_AT_ONCE>();
+    let insert = |rows: &[(&Owned, &VariableRow)]| -> rusqlite::Result<()> {
+        let marks = vec!["(?,?,?,?,?)"; rows.len()].join(",");
+        let mut statement = transaction.prepare_cached(&format!("INSERT OR REPLACE INTO variable VALUES {marks}"))?;
+        for (row, ((instance, key), variable)) in rows.iter().enumerate() {
+            let first = row * 5 + 1;
+            statement.raw_bind_parameter(first, signed(*instance))?;
+            statement.raw_bind_parameter(first + 1, signed(*key))?;
+            statement.raw_bind_parameter(first + 2, signed(variable.scope))?;
+            statement.raw_bind_parameter(first + 3, &*variable.name)?;
+            statement.raw_bind_parameter(first + 4, &*variable.value)?;
+        }
+        statement.raw_execute().map(drop)
+    };
+    many.iter().try_for_each(|rows| insert(rows))?;
+    rest.iter().try_for_each(|row| insert(std::slice::from_ref(row)))
+}
+
+fn write_definitions(transaction: &Transaction<'_>, batch: &Batch, known: &mut Known) -> rusqlite::Result<()> {
     for (key, (name, bytes)) in &batch.resources {
         transaction
             .prepare_cached("INSERT OR REPLACE INTO resource VALUES (?1,?2,?3)")?
             .execute(params![signed(key.0), &**name, &**bytes])?;
     }
     for deployed in &batch.definitions {
-        // A process deployed again from an old resource finds it in the table.
-        let xml: Vec<u8> = match batch.resources.get(&deployed.resource) {
-            Some((_, bytes)) => bytes.to_vec(),
-            None => transaction.query_row("SELECT bytes FROM resource WHERE key = ?1", [signed(deployed.resource.0)], |row| row.get(0))?,
+        // A process deployed again from an old resource finds it in the table, if the table is complete.
+        let xml: Option<Vec<u8>> = match batch.resources.get(&deployed.resource) {
+            Some((_, bytes)) => Some(bytes.to_vec()),
+            None => transaction
+                .query_row("SELECT bytes FROM resource WHERE key = ?1", [signed(deployed.resource.0)], |row| row.get(0))
+                .optional()?,
         };
-        definitions::write(transaction, deployed, &xml)?;
+        definitions::write(transaction, deployed, xml.as_deref().unwrap_or_default())?;
+        known.insert(deployed.definition.0);
     }
     Ok(())
 }
 
-fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow) -> rusqlite::Result<()> {
+/// An instance whose definition is no longer in the journal is still found: with what the instance itself says of it.
+fn write_unknown_definition(transaction: &Transaction<'_>, created: &InstanceCreated, known: &mut Known) -> rusqlite::Result<()> {
+    if !known.insert(created.definition.0) {
+        return Ok(());
+    }
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO definition (key, tenant, process_id, version, resource_name) VALUES (?1,?2,?3,?4,'')")?
+        .execute(params![signed(created.definition.0), &*created.tenant, &*created.process_id, created.version])
+        .map(drop)
+}
+
+fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow, known: &mut Known) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let ended = row.ended.map(|at| at.0);
     let Some((created, started)) = &row.created else {
@@ -68,6 +116,7 @@ fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow) ->
             .execute(params![signed(key), state, ended, row.incidents])?;
         return Ok(());
     };
+    write_unknown_definition(transaction, created, known)?;
     let mut tags = String::from("[");
     for tag in &created.tags {
         if tags.len() > 1 {
@@ -76,7 +125,7 @@ fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow) ->
         write_string(&mut tags, tag);
     }
     tags.push(']');
-    transaction.prepare_cached("INSERT OR REPLACE INTO instance VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
+    transaction.prepare_cached("INSERT INTO instance VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
         signed(key),
         signed(created.definition.0),
         &*created.tenant,
@@ -90,56 +139,64 @@ fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow) ->
     Ok(())
 }
 
-fn write_element(transaction: &Transaction<'_>, key: u64, row: &ElementRow) -> rusqlite::Result<()> {
+fn write_element(transaction: &Transaction<'_>, (instance, key): Owned, row: &ElementRow) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let ended = row.ended.map(|at| at.0);
     let incident = row.incident.map(signed);
     match row.created {
-        Some((instance, index, scope, started)) => transaction
-            .prepare_cached("INSERT OR REPLACE INTO element VALUES (?1,?2,?3,?4,?5,?6,?7,NULLIF(?8,0))")?
-            .execute(params![signed(key), signed(instance), index, signed(scope), state, started.0, ended, incident])?,
+        Some((index, scope, started)) => transaction
+            .prepare_cached("INSERT INTO element VALUES (?1,?2,?3,?4,?5,?6,?7,NULLIF(?8,0))")?
+            .execute(params![signed(instance), signed(key), index, signed(scope), state, started.0, ended, incident])?,
         None => transaction
             .prepare_cached(
-                "UPDATE element SET state = COALESCE(?2, state), ended = COALESCE(?3, ended),
-                 incident = NULLIF(COALESCE(?4, incident), 0) WHERE key = ?1",
+                "UPDATE element SET state = COALESCE(?3, state), ended = COALESCE(?4, ended),
+                 incident = NULLIF(COALESCE(?5, incident), 0) WHERE instance = ?1 AND key = ?2",
             )?
-            .execute(params![signed(key), state, ended, incident])?,
+            .execute(params![signed(instance), signed(key), state, ended, incident])?,
     };
     Ok(())
 }
 
-fn write_job(transaction: &Transaction<'_>, key: u64, row: &JobRow) -> rusqlite::Result<()> {
+fn write_job(transaction: &Transaction<'_>, (instance, key): Owned, row: &JobRow) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let (deadline, ended) = (row.deadline.map(|at| at.0), row.ended.map(|at| at.0));
     let (worker, code, message) = (row.worker.as_deref(), row.error_code.as_deref(), row.error_message.as_deref());
     match &row.created {
-        Some((job, index, created)) => transaction
-            .prepare_cached("INSERT OR REPLACE INTO job VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")?
+        Some((created, at)) => transaction
+            .prepare_cached("INSERT INTO job VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?
             .execute(params![
+                signed(instance),
                 signed(key),
-                signed(job.instance.0),
-                signed(job.element.0),
-                index,
-                &*job.job_type,
+                signed(created.job.element.0),
+                created.element.0,
+                &*created.job.job_type,
                 worker,
                 row.retries,
                 state,
                 deadline,
-                created.0,
+                at.0,
                 row.updated.0,
                 ended,
                 code,
                 message,
+                computed_headers(created),
             ])?,
         None => transaction
             .prepare_cached(
-                "UPDATE job SET worker = COALESCE(?2, worker), retries = COALESCE(?3, retries), state = COALESCE(?4, state),
-                 deadline = COALESCE(?5, deadline), updated = ?6, ended = COALESCE(?7, ended),
-                 error_code = COALESCE(?8, error_code), error_message = COALESCE(?9, error_message) WHERE key = ?1",
+                "UPDATE job SET worker = COALESCE(?3, worker), retries = COALESCE(?4, retries), state = COALESCE(?5, state),
+                 deadline = COALESCE(?6, deadline), updated = ?7, ended = COALESCE(?8, ended),
+                 error_code = COALESCE(?9, error_code), error_message = COALESCE(?10, error_message)
+                 WHERE instance = ?1 AND key = ?2",
             )?
-            .execute(params![signed(key), worker, row.retries, state, deadline, row.updated.0, ended, code, message])?,
+            .execute(params![signed(instance), signed(key), worker, row.retries, state, deadline, row.updated.0, ended, code, message])?,
     };
     Ok(())
+}
+
+/// Static ones are the definition's and stand there once.
+fn computed_headers(created: &JobCreated) -> Option<String> {
+    let headers: Vec<(Arc<str>, Arc<str>)> = created.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect();
+    (!headers.is_empty()).then(|| render_headers(&headers))
 }
 
 fn write_incident(transaction: &Transaction<'_>, key: u64, row: &IncidentRow) -> rusqlite::Result<()> {

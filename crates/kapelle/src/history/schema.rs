@@ -1,7 +1,10 @@
 //! The tables, and how the file is opened, checked and made anew.
 //!
-//! Row ids are the entities' own keys: they grow, so inserts append. There are few secondary indexes, each for a question
-//! that every client asks; other filters scan what those leave. States are the numbers of `query::words`.
+//! What an instance owns lies beside it: elements, jobs and variables are clustered by (instance, key), so one tree a table
+//! takes all writes, mostly at its right edge. A key alone is found through its place in time: keys come from one counter,
+//! so an element is either within [`NEAR`] keys behind its instance, which is a short scan, or in the small index of those
+//! that are not. There are few other indexes, each for a question that every client asks; indexes of what is active or
+//! open never see an instance that ends within its batch. States are the numbers of `query::words`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,35 +13,61 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::Error;
 
-/// Raised with every change of a table. An older file is remade from the journal.
-const VERSION: i64 = 1;
+/// Raised with every change of a table. An older file is put aside and remade from the journal.
+const VERSION: i64 = 2;
+
+/// How many keys behind its instance's an entity is found by a scan and not by an index. The number is part of the schema
+/// (`near_or_far!`). At full load an instance of a few tasks stays within it, and scanning it takes about a millisecond.
+#[cfg(test)]
+const NEAR: i64 = 16_384;
+
+/// The condition that finds a row of a clustered table by its key alone; binds the key to each `?`.
+macro_rules! near_or_far {
+    ($table:literal) => {
+        concat!(
+            "((", $table, ".key = ? AND ", $table, ".instance BETWEEN ? - 16384 AND ?) OR (",
+            $table, ".key = ? AND ", $table, ".key - ", $table, ".instance > 16384))"
+        )
+    };
+}
+pub(super) use near_or_far;
 
 /// What queries and the projection wait for each other at most; they hardly do, in WAL mode.
 const BUSY_MS: u64 = 5_000;
+
+/// The database's pages: larger than SQLite's, because trees that grow at their right edge are then split half as often.
+const PAGE_BYTES: i64 = 8_192;
+
+/// What the WAL is cut to when it begins anew.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
 
 const TABLES: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE resource (key INTEGER PRIMARY KEY, name TEXT, bytes BLOB);
 CREATE TABLE definition (key INTEGER PRIMARY KEY, resource INTEGER, tenant TEXT, process_id TEXT, version INTEGER,
     version_tag TEXT, name TEXT, resource_name TEXT, semantics INTEGER);
-CREATE TABLE definition_element (definition INTEGER, idx INTEGER, id TEXT, name TEXT, type TEXT,
+CREATE TABLE definition_element (definition INTEGER, idx INTEGER, id TEXT, name TEXT, type TEXT, headers TEXT,
     PRIMARY KEY (definition, idx)) WITHOUT ROWID;
 CREATE TABLE instance (key INTEGER PRIMARY KEY, definition INTEGER, tenant TEXT, state INTEGER, started INTEGER,
     ended INTEGER, incidents INTEGER, business_id TEXT, tags TEXT);
 CREATE INDEX instance_by_definition ON instance (definition);
-CREATE INDEX instance_by_end ON instance (ended) WHERE ended IS NOT NULL;
-CREATE TABLE element (key INTEGER PRIMARY KEY, instance INTEGER, idx INTEGER, scope INTEGER, state INTEGER,
-    started INTEGER, ended INTEGER, incident INTEGER);
-CREATE INDEX element_by_instance ON element (instance);
-CREATE TABLE job (key INTEGER PRIMARY KEY, instance INTEGER, element INTEGER, idx INTEGER, type TEXT, worker TEXT,
-    retries INTEGER, state INTEGER, deadline INTEGER, created INTEGER, updated INTEGER, ended INTEGER,
-    error_code TEXT, error_message TEXT);
-CREATE INDEX job_by_instance ON job (instance);
+CREATE INDEX instance_active ON instance (key) WHERE state = 1;
+CREATE TABLE element (instance INTEGER, key INTEGER, idx INTEGER, scope INTEGER, state INTEGER, started INTEGER,
+    ended INTEGER, incident INTEGER, PRIMARY KEY (instance, key)) WITHOUT ROWID;
+CREATE INDEX element_far ON element (key) WHERE key - instance > 16384;
+CREATE TABLE job (instance INTEGER, key INTEGER, element INTEGER, idx INTEGER, type TEXT, worker TEXT, retries INTEGER,
+    state INTEGER, deadline INTEGER, created INTEGER, updated INTEGER, ended INTEGER, error_code TEXT,
+    error_message TEXT, headers TEXT, PRIMARY KEY (instance, key)) WITHOUT ROWID;
+CREATE INDEX job_far ON job (key) WHERE key - instance > 16384;
+CREATE INDEX job_created ON job (key) WHERE state = 1;
+CREATE INDEX job_failed ON job (key) WHERE state = 3;
 CREATE TABLE incident (key INTEGER PRIMARY KEY, instance INTEGER, element INTEGER, idx INTEGER, job INTEGER,
     kind TEXT, message TEXT, state INTEGER, created INTEGER, resolved INTEGER);
 CREATE INDEX incident_by_instance ON incident (instance);
-CREATE TABLE variable (key INTEGER PRIMARY KEY, instance INTEGER, scope INTEGER, name TEXT, value BLOB);
-CREATE INDEX variable_by_instance ON variable (instance);
+CREATE INDEX incident_active ON incident (key) WHERE state = 1;
+CREATE TABLE variable (instance INTEGER, key INTEGER, scope INTEGER, name TEXT, value BLOB,
+    PRIMARY KEY (instance, key)) WITHOUT ROWID;
+CREATE INDEX variable_far ON variable (key) WHERE key - instance > 16384;
 CREATE TABLE subscription (key INTEGER PRIMARY KEY, instance INTEGER, tenant TEXT, process_id TEXT, name TEXT,
     correlation_key TEXT, element INTEGER, idx INTEGER, opened INTEGER, opened_at INTEGER, closed INTEGER,
     closed_at INTEGER, reason INTEGER);
@@ -48,39 +77,55 @@ CREATE INDEX subscription_by_instance ON subscription (instance);
 CREATE TABLE event_in (position INTEGER PRIMARY KEY, time INTEGER, channel TEXT, tenant TEXT, source TEXT, id TEXT,
     type TEXT, subject TEXT, event BLOB, outcome INTEGER, reason TEXT, duplicate_of INTEGER, matches BLOB);
 CREATE INDEX event_in_by_id ON event_in (id);
+CREATE INDEX event_in_by_type ON event_in (type);
+CREATE INDEX event_in_by_subject ON event_in (subject);
 CREATE TABLE event_instance (instance INTEGER, position INTEGER, PRIMARY KEY (instance, position)) WITHOUT ROWID;
+CREATE INDEX event_instance_by_position ON event_instance (position);
 CREATE TABLE event_message (message INTEGER PRIMARY KEY, position INTEGER);
+CREATE INDEX event_message_by_position ON event_message (position);
 CREATE TABLE event_later (position INTEGER, time INTEGER, what TEXT, process_id TEXT, instance INTEGER);
 CREATE INDEX event_later_by_position ON event_later (position);
 CREATE TABLE event_out (position INTEGER PRIMARY KEY, entry INTEGER UNIQUE, time INTEGER, channel TEXT, tenant TEXT,
     source TEXT, id TEXT, type TEXT, subject TEXT, event BLOB, state INTEGER, reason TEXT, attempts INTEGER, instance INTEGER);
+CREATE INDEX event_out_by_id ON event_out (id);
+CREATE INDEX event_out_by_instance ON event_out (instance);
+CREATE INDEX event_out_by_type ON event_out (type);
+CREATE INDEX event_out_by_subject ON event_out (subject);
 ";
 
 /// The connection that writes, and the position that its rows stand at. A damaged or outdated file is put aside, never
-/// deleted, and a new one is filled from what the journal holds.
-pub(super) fn open_or_remake(path: &Path) -> Result<(Connection, Sequence), Error> {
-    match open(path) {
-        Ok(opened) => Ok(opened),
-        Err(error @ Error::Newer { .. }) => Err(error),
-        Err(error) => {
-            let aside = put_aside(path)?;
-            tracing::warn!(%error, aside = %aside.display(), "the search database is made anew from the journal");
-            open(path)
-        }
-    }
+/// deleted, and a new one is filled from what the journal holds. One that is ahead of the journal (`end` is its last
+/// record) belongs to another one: a data directory was put together from two.
+pub(super) fn open_or_remake(path: &Path, end: Sequence) -> Result<(Connection, Sequence), Error> {
+    let error = match open(path) {
+        Ok((connection, position)) if position <= end => return Ok((connection, position)),
+        Ok((_, position)) => Error::Ahead { position: position.0, end: end.0 },
+        Err(error @ Error::Newer { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    remake(path, &error)
+}
+
+/// Puts the file aside, tells why, and makes an empty one.
+pub(super) fn remake(path: &Path, why: &Error) -> Result<(Connection, Sequence), Error> {
+    let aside = put_aside(path)?;
+    tracing::warn!(%why, aside = %aside.display(), "the search database is made anew from the journal");
+    open(path)
 }
 
 fn open(path: &Path) -> Result<(Connection, Sequence), Error> {
-    let connection = Connection::open(path).map_err(Error::sqlite("open the search database"))?;
+    // No mutex: one thread writes, and the type system knows it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(Error::sqlite("open the search database"))?;
     configure(&connection).map_err(Error::sqlite("configure the search database"))?;
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(Error::sqlite("read the search database's version"))?;
-    if version > VERSION {
-        return Err(Error::Newer { path: path.to_path_buf(), found: version, known: VERSION });
-    }
-    if version == 0 {
-        create(&connection).map_err(Error::sqlite("make the search database's tables"))?;
+    match version {
+        VERSION => {}
+        0 => create(&connection).map_err(Error::sqlite("make the search database's tables"))?,
+        older if older < VERSION => return Err(Error::Older { found: older, known: VERSION }),
+        newer => return Err(Error::Newer { path: path.to_path_buf(), found: newer, known: VERSION }),
     }
     let position: i64 = connection
         .query_row("SELECT value FROM meta WHERE name = 'position'", [], |row| row.get(0))
@@ -90,11 +135,13 @@ fn open(path: &Path) -> Result<(Connection, Sequence), Error> {
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A transaction is not synced by itself: the journal is the truth, and it is let go only behind a checkpoint, which is.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The feeder checkpoints when it suits it.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     // 16 MiB of pages: the right edges of all tables and indexes.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -134,4 +181,17 @@ pub(super) fn in_memory() -> Connection {
     create(&connection).expect("the tables are valid SQL");
     super::query::register_functions(&connection).expect("functions register");
     connection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NEAR, TABLES};
+
+    #[test]
+    fn one_number_says_what_is_near() {
+        let far = format!("WHERE key - instance > {NEAR}");
+        assert_eq!(TABLES.matches(&far).count(), 3);
+        assert_eq!(TABLES.matches("key - instance").count(), 3);
+        assert_eq!(near_or_far!("e").matches(&NEAR.to_string()).count(), 2);
+    }
 }

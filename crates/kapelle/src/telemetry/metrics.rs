@@ -270,7 +270,11 @@ const PARTITION: [Told; 28] = [
 ];
 
 /// Everything, as text.
-pub(crate) fn render(partition: Option<&PartitionHandle>, edge: &Edge) -> String {
+pub(crate) fn render(
+    partition: Option<&PartitionHandle>,
+    history_lag: Option<u64>,
+    edge: &Edge,
+) -> String {
     let mut page = Page::default();
     page.family("kapelle_build_info", "gauge", "Which program this is.");
     page.sample(
@@ -280,6 +284,15 @@ pub(crate) fn render(partition: Option<&PartitionHandle>, edge: &Edge) -> String
     );
     if let Some(partition) = partition {
         render_partition(&mut page, partition);
+    }
+    if let Some(records) = history_lag {
+        let name = "kapelle_history_lag_records";
+        page.family(
+            name,
+            "gauge",
+            "Records that are committed and that searches do not see yet.",
+        );
+        page.sample(name, &[], float(records));
     }
     render_events(&mut page, edge);
     let snapshots = |handles: &Mutex<BTreeMap<String, Handle>>| -> Vec<(String, StatusSnapshot)> {
@@ -507,11 +520,14 @@ mod tests {
         let edge = Edge::default();
         edge.count_event_in("or\"ders", Outcome::Started);
         edge.count_event_in("or\"ders", Outcome::Started);
-        let page = render(None, &edge).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let page = render(None, Some(7), &edge).replace(env!("CARGO_PKG_VERSION"), "VERSION");
         expect![[r#"
             # HELP kapelle_build_info Which program this is.
             # TYPE kapelle_build_info gauge
             kapelle_build_info{version="VERSION"} 1
+            # HELP kapelle_history_lag_records Records that are committed and that searches do not see yet.
+            # TYPE kapelle_history_lag_records gauge
+            kapelle_history_lag_records 7
             # HELP kapelle_events_total CloudEvents by what became of them.
             # TYPE kapelle_events_total counter
             kapelle_events_total{direction="in",source="or\"ders",outcome="STARTED"} 2

@@ -17,11 +17,19 @@ use crate::history::query::words::{DeliveryState, OUTCOMES};
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 1_000;
 
+/// List, one, explain.
+pub(super) const PATHS: [&str; 3] = [
+    "/v2/kapelle/events",
+    "/v2/kapelle/events/{key}",
+    "/v2/kapelle/events/{key}/explain",
+];
+
 pub(super) fn routes() -> Router<Searching> {
+    let [all, one, explanation] = PATHS;
     Router::new()
-        .route("/v2/kapelle/events", get(list))
-        .route("/v2/kapelle/events/{key}", get(show))
-        .route("/v2/kapelle/events/{key}/explain", get(explain_one))
+        .route(all, get(list))
+        .route(one, get(show))
+        .route(explanation, get(explain_one))
 }
 
 async fn list(

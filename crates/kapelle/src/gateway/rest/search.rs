@@ -36,27 +36,28 @@ impl FromRef<Searching> for Arc<Gateway> {
     }
 }
 
+/// What can be searched by path; Camunda has no get of a single job.
+const SEARCHED: [(&str, &Entity); 6] = [
+    ("process-definitions", &DEFINITIONS),
+    ("process-instances", &INSTANCES),
+    ("element-instances", &ELEMENTS),
+    ("jobs", &JOBS),
+    ("incidents", &INCIDENTS),
+    ("variables", &VARIABLES),
+];
+
 /// The routes, to be merged with those of the commands.
 pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
     let mut router = Router::new()
         .route("/v2/process-definitions/{key}/xml", get(definition_xml))
-        .route("/v2/variables/search", post(search_variables))
-        .route(
-            "/v2/variables/{key}",
-            get(|state, key| get_one(&VARIABLES, state, key)),
-        );
-    for (path, entity) in [
-        ("process-definitions", &DEFINITIONS),
-        ("process-instances", &INSTANCES),
-        ("element-instances", &ELEMENTS),
-        ("jobs", &JOBS),
-        ("incidents", &INCIDENTS),
-    ] {
-        router = router.route(
-            &format!("/v2/{path}/search"),
-            post(move |state, text| search(entity, state, text, false)),
-        );
-        // Camunda has no get of a single job.
+        .route("/v2/variables/search", post(search_variables));
+    for (path, entity) in SEARCHED {
+        if path != "variables" {
+            router = router.route(
+                &format!("/v2/{path}/search"),
+                post(move |state, text| search(entity, state, text, false)),
+            );
+        }
         if path != "jobs" {
             router = router.route(
                 &format!("/v2/{path}/{{key}}"),
@@ -67,6 +68,27 @@ pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
     router
         .merge(super::events::routes())
         .with_state(Searching { gateway, history })
+}
+
+/// The same routes where history is switched off. Not 503: that a client would try again, and it helps nobody.
+pub(crate) fn switched_off() -> Router {
+    let mut router = Router::new().route("/v2/process-definitions/{key}/xml", get(off));
+    for (path, _) in SEARCHED {
+        router = router.route(&format!("/v2/{path}/search"), post(off));
+        if path != "jobs" {
+            router = router.route(&format!("/v2/{path}/{{key}}"), get(off));
+        }
+    }
+    for path in super::events::PATHS {
+        router = router.route(path, get(off));
+    }
+    router
+}
+
+async fn off() -> Problem {
+    Problem::not_found(
+        "Search is switched off: start the server with history.enabled = true.".to_owned(),
+    )
 }
 
 /// Runs a query where it may block, after history has caught up.
@@ -84,7 +106,7 @@ pub(super) async fn ask<T: Send + 'static>(
     })?;
     result.map_err(|error| {
         let status = match &error {
-            Error::Behind { .. } | Error::Stopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Behind { .. } | Error::Stopped { .. } | Error::Damaged => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem::http(status, error.to_string())

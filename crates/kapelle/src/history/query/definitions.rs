@@ -5,10 +5,13 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::field::{Entity, Field, Kind};
 use crate::history::Error;
 
+/// As in Camunda; only the first one occurs.
+const DEFINITION_STATES: &[(i64, &str)] = &[(1, "ACTIVE"), (2, "DRAINING"), (3, "DELETED")];
+
 pub(crate) const DEFINITIONS: Entity = Entity {
     title: "Process definition",
     from: "FROM definition d",
-    key: "d.key",
+    key: &["d.key"],
     fields: &[
         Field::full("name", "d.name", Kind::Text),
         Field::full("resourceName", "d.resource_name", Kind::Text),
@@ -16,9 +19,11 @@ pub(crate) const DEFINITIONS: Entity = Entity {
         Field::full("versionTag", "d.version_tag", Kind::Text),
         Field::full("processDefinitionId", "d.process_id", Kind::Text),
         Field::full("tenantId", "d.tenant", Kind::Text),
-        Field::full("processDefinitionKey", "d.key", Kind::Key),
+        Field::own_key("processDefinitionKey", "d.key", "d.key = ?"),
         // Start forms do not exist yet.
         Field::unsorted("hasStartForm", "0", Kind::Bool),
+        // Definitions are not deleted yet.
+        Field::unsorted("state", "1", Kind::Word(DEFINITION_STATES)),
         Field {
             shown: false,
             ..Field::unsorted(

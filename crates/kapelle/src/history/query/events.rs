@@ -8,14 +8,11 @@ use super::words::{DeliveryState, OUTCOMES, word};
 use crate::gateway::rest::json::{Object, array};
 use crate::history::Error;
 
-/// Rows of both tables with the same columns.
-const BOTH: &str = "(
-    SELECT position, 0 AS out, time, channel, tenant, source, id, type, subject, event, outcome, reason, duplicate_of,
-        matches, NULL AS attempts, (SELECT MIN(instance) FROM event_instance x WHERE x.position = event_in.position) AS instance
-    FROM event_in
-    UNION ALL
-    SELECT position, 1, time, channel, tenant, source, id, type, subject, event, state, reason, NULL, NULL, attempts, instance
-    FROM event_out)";
+/// The columns of both tables that [`EventRow`] reads, in its order.
+const IN: &str = "SELECT position, 0, time, channel, tenant, source, id, type, subject, event, outcome, reason, duplicate_of,
+    matches, NULL, (SELECT MIN(instance) FROM event_instance x WHERE x.position = event_in.position) FROM event_in";
+const OUT: &str = "SELECT position, 1, time, channel, tenant, source, id, type, subject, event, state, reason, NULL, NULL,
+    attempts, instance FROM event_out";
 
 /// What is asked for. Texts are compared whole; a type may end in `*`.
 #[derive(Debug, Default)]
@@ -158,49 +155,23 @@ pub(crate) fn list(connection: &Connection, query: &EventQuery) -> Result<String
     run_list(connection, query).map_err(Error::sqlite("list events"))
 }
 
+/// Each table is asked in the order of its own key, so that a short page of a long history is read and nothing else; the
+/// two pages are then merged. (One statement over both would sort all of them.)
 fn run_list(connection: &Connection, query: &EventQuery) -> rusqlite::Result<String> {
-    let (mut conditions, mut values) = (Vec::new(), Vec::new());
-    let mut add = |sql: &str, bound: Vec<Value>| {
-        conditions.push(sql.to_owned());
-        values.extend(bound);
-    };
-    let text = |text: &str| Value::Text(text.to_owned());
-    if let Some(after) = query.after {
-        add("position > ?", vec![Value::Integer(after)]);
-    }
-    if let Some(out) = query.out {
-        add("out = ?", vec![Value::Integer(out.into())]);
-    }
-    match query.event_type.as_deref().map(|whole| (whole, whole.strip_suffix('*'))) {
-        Some((_, Some(prefix))) => add("substr(type, 1, length(?)) = ?", vec![text(prefix), text(prefix)]),
-        Some((whole, None)) => add("type = ?", vec![text(whole)]),
-        None => {}
-    }
-    for (sql, wanted) in [("source = ?", &query.source), ("subject = ?", &query.subject), ("id = ?", &query.id)] {
-        if let Some(wanted) = wanted {
-            add(sql, vec![text(wanted)]);
+    let mut rows = Vec::new();
+    for is_out in [false, true] {
+        if query.out.is_none_or(|wanted| wanted == is_out) {
+            rows.extend(page_of(connection, query, is_out)?);
         }
     }
-    if let Some(instance) = query.instance {
-        let instance = Value::Integer(instance);
-        add(
-            "(instance = ? OR (out = 0 AND position IN (SELECT position FROM event_instance WHERE instance = ?)))",
-            vec![instance.clone(), instance],
-        );
-    }
-    conditions.extend(outcome_condition(&query.outcomes));
-    values.push(Value::Integer(query.limit));
-    let sql = statement(&conditions, query.after.is_some());
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows: Vec<EventRow> =
-        statement.query_map(params_from_iter(values), EventRow::read)?.collect::<rusqlite::Result<_>>()?;
-    if query.after.is_none() {
-        rows.reverse();
+    let limit = usize::try_from(query.limit).unwrap_or_default();
+    rows.sort_by_key(|row| row.position);
+    match query.after {
+        Some(_) => rows.truncate(limit),
+        None => drop(rows.drain(..rows.len().saturating_sub(limit))),
     }
     let looked_at: i64 = connection.query_row("SELECT value FROM meta WHERE name = 'position'", [], |row| row.get(0))?;
-    let filled = i64::try_from(rows.len()).is_ok_and(|len| len >= query.limit);
-    // A full page may have more behind it; one that is not has looked at everything.
-    let end = rows.last().filter(|_| filled || query.after.is_none()).map_or(looked_at, |row| row.position);
+    let end = rows.last().map_or(looked_at, |row| row.position);
     let mut page = Object::new();
     page.text("endPosition", &end.to_string());
     let mut answer = Object::new();
@@ -208,28 +179,63 @@ fn run_list(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Str
     Ok(answer.end())
 }
 
-fn outcome_condition(words: &[String]) -> Option<String> {
-    if words.is_empty() {
-        return None;
-    }
-    let of = |table: &[(i64, &str)]| -> String {
-        let numbers: Vec<String> =
-            table.iter().filter(|(_, word)| words.iter().any(|w| w == word)).map(|(number, _)| number.to_string()).collect();
-        numbers.join(",")
-    };
-    Some(format!("((out = 0 AND outcome IN ({})) OR (out = 1 AND outcome IN ({})))", of(OUTCOMES), of(DeliveryState::WORDS)))
+fn page_of(connection: &Connection, query: &EventQuery, is_out: bool) -> rusqlite::Result<Vec<EventRow>> {
+    let (conditions, mut values) = conditions(query, is_out);
+    values.push(Value::Integer(query.limit));
+    let where_ = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let (columns, order) = (if is_out { OUT } else { IN }, if query.after.is_some() { "ASC" } else { "DESC" });
+    let sql = format!("{columns} {where_} ORDER BY position {order} LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params_from_iter(values), EventRow::read)?.collect()
 }
 
-fn statement(conditions: &[String], forward: bool) -> String {
-    let where_ = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-    format!("SELECT * FROM {BOTH} {where_} ORDER BY position {} LIMIT ?", if forward { "ASC" } else { "DESC" })
+fn conditions(query: &EventQuery, is_out: bool) -> (Vec<String>, Vec<Value>) {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    let mut add = |sql: &str, bound: &[Value]| {
+        conditions.push(sql.to_owned());
+        values.extend_from_slice(bound);
+    };
+    let text = |text: &str| Value::Text(text.to_owned());
+    if let Some(after) = query.after {
+        add("position > ?", &[Value::Integer(after)]);
+    }
+    match query.event_type.as_deref().map(|whole| (whole, whole.strip_suffix('*'))) {
+        Some((_, Some(prefix))) => add("substr(type, 1, length(?)) = ?", &[text(prefix), text(prefix)]),
+        Some((whole, None)) => add("type = ?", &[text(whole)]),
+        None => {}
+    }
+    for (sql, wanted) in [("source = ?", &query.source), ("subject = ?", &query.subject), ("id = ?", &query.id)] {
+        if let Some(wanted) = wanted {
+            add(sql, &[text(wanted)]);
+        }
+    }
+    if let Some(instance) = query.instance {
+        let sql = if is_out { "instance = ?" } else { "position IN (SELECT position FROM event_instance WHERE instance = ?)" };
+        add(sql, &[Value::Integer(instance)]);
+    }
+    if !query.outcomes.is_empty() {
+        let (column, words) = if is_out { ("state", DeliveryState::WORDS) } else { ("outcome", OUTCOMES) };
+        let numbers: Vec<String> = words
+            .iter()
+            .filter(|(_, word)| query.outcomes.iter().any(|wanted| wanted == word))
+            .map(|(number, _)| number.to_string())
+            .collect();
+        add(&format!("{column} IN ({})", numbers.join(",")), &[]);
+    }
+    (conditions, values)
 }
 
 /// One event.
 pub(crate) fn find(connection: &Connection, position: i64) -> Result<Option<EventRow>, Error> {
     use rusqlite::OptionalExtension as _;
-    connection
-        .prepare_cached(&format!("SELECT * FROM {BOTH} WHERE position = ?1"))
-        .and_then(|mut statement| statement.query_row([position], EventRow::read).optional())
-        .map_err(Error::sqlite("look up an event"))
+    for columns in [IN, OUT] {
+        let found = connection
+            .prepare_cached(&format!("{columns} WHERE position = ?1"))
+            .and_then(|mut statement| statement.query_row([position], EventRow::read).optional())
+            .map_err(Error::sqlite("look up an event"))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }

@@ -34,12 +34,19 @@ pub(crate) struct Field {
     pub(crate) shown: bool,
     /// For a filter on rows of another table: the condition stands in it in place of `{}`.
     pub(crate) within: Option<&'static str>,
+    /// For the row's own key: the condition that finds it, with `?` for the key wherever it stands.
+    pub(crate) lookup: Option<&'static str>,
 }
 
 impl Field {
     /// Filtered, sorted and shown.
     pub(crate) const fn full(name: &'static str, sql: &'static str, kind: Kind) -> Self {
-        Self { name, sql, kind, filter: true, sort: true, shown: true, within: None }
+        Self { name, sql, kind, filter: true, sort: true, shown: true, within: None, lookup: None }
+    }
+
+    /// The row's own key.
+    pub(crate) const fn own_key(name: &'static str, sql: &'static str, lookup: &'static str) -> Self {
+        Self { lookup: Some(lookup), ..Self::full(name, sql, Kind::Key) }
     }
 
     /// Filtered and shown.
@@ -70,8 +77,8 @@ pub(crate) struct Entity {
     pub(crate) title: &'static str,
     /// `FROM` and joins.
     pub(crate) from: &'static str,
-    /// The row's own key: the last word of every order.
-    pub(crate) key: &'static str,
+    /// The table's key, column by column: the last word of every order.
+    pub(crate) key: &'static [&'static str],
     /// In the order of the answer.
     pub(crate) fields: &'static [Field],
     /// `filter.variables`, a list of names and values: the condition with `{}` for one of them.
@@ -85,6 +92,11 @@ impl Entity {
 
     pub(crate) fn sortable(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.sort && field.name == name)
+    }
+
+    /// The condition that finds one row by its own key, as in [`Field::lookup`].
+    pub(crate) fn lookup(&self) -> &'static str {
+        self.fields.iter().find_map(|field| field.lookup).expect("every entity has a key of its own")
     }
 
     pub(crate) fn shown(&self) -> impl Iterator<Item = &'static Field> {

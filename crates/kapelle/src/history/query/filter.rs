@@ -11,6 +11,12 @@ use crate::gateway::rest::problem::Problem;
 /// Alternatives of one `$or`, values of one `$in`: beyond it nobody wrote the request by hand.
 const LIST_MAX: usize = 1_000;
 
+/// Alternatives of one `$or`: SQLite bounds how deep a condition may be.
+const ALTERNATIVES_MAX: usize = 200;
+
+/// Keys of one `$in` that are looked up one by one; with more of them, looking at every row is no worse.
+const LOOKUPS_MAX: usize = 100;
+
 /// A condition with its bound values.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
@@ -24,6 +30,13 @@ impl Condition {
             self.sql.push_str(" AND ");
         }
         self.sql.push_str(sql);
+    }
+
+    /// One of these values at each `?` of `lookup`.
+    fn and_any(&mut self, lookup: &str, values: &[Value]) {
+        let marks = lookup.matches('?').count();
+        self.and(&format!("({})", vec![lookup; values.len()].join(" OR ")));
+        self.values.extend(values.iter().flat_map(|value| std::iter::repeat_n(value, marks)).cloned());
     }
 }
 
@@ -51,7 +64,11 @@ pub(super) fn read(entity: &Entity, filter: Raw<'_>) -> Result<Condition, Proble
 
 fn alternatives(entity: &Entity, list: Raw<'_>, condition: &mut Condition) -> Result<(), Problem> {
     let mut parts = Vec::new();
-    for alternative in elements("$or", list)? {
+    let alternatives = elements("$or", list)?;
+    if alternatives.len() > ALTERNATIVES_MAX {
+        return Err(Problem::invalid(format!("The list of filter.$or must have at most {ALTERNATIVES_MAX} elements.")));
+    }
+    for alternative in alternatives {
         // `$or` inside `$or` is no part of the API, and refusing it ends the recursion.
         if alternative.kind() == Json::Object && alternative.members().any(|(name, _)| name.as_str().as_deref() == Some("$or")) {
             return Err(malformed("Request property [filter.$or.$or] cannot be parsed: there is no such property.".to_owned()));
@@ -142,10 +159,13 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
             }
             let marks = vec!["?"; operands.len()].join(",");
             let not = if operator == "$in" { "" } else { "NOT " };
-            condition.and(&format!("({sql}) {not}IN ({marks})"));
-            for operand in operands {
-                condition.values.push(bind(field, operand)?);
+            let values = operands.into_iter().map(|operand| bind(field, operand)).collect::<Result<Vec<_>, _>>()?;
+            if let Some(lookup) = field.lookup.filter(|_| operator == "$in" && values.len() <= LOOKUPS_MAX) {
+                condition.and_any(lookup, &values);
+                return Ok(());
             }
+            condition.and(&format!("({sql}) {not}IN ({marks})"));
+            condition.values.extend(values);
         }
         "$like" => {
             let pattern = operand.as_str().ok_or_else(|| wrong(&format!("filter.{}.$like", field.name), "a string", operand))?;
@@ -155,6 +175,14 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
             };
             condition.and(&format!("{text} GLOB ?"));
             condition.values.push(Value::Text(glob(&pattern)));
+        }
+        "$eq" if field.lookup.is_some() => {
+            condition.and_any(field.lookup.unwrap_or_default(), &[bind(field, operand)?]);
+        }
+        "$eq" if matches!(field.kind, Kind::Word(_)) => {
+            // A number of our own, written out: only then does SQLite see that an index of what is active fits.
+            let Value::Integer(number) = bind(field, operand)? else { return Ok(()) };
+            condition.and(&format!("({sql}) = {number}"));
         }
         _ => {
             let sign = match operator {

@@ -7,7 +7,7 @@ pub(crate) const INCIDENTS: Entity = Entity {
     title: "Incident",
     from: "FROM incident n JOIN instance i ON i.key = n.instance JOIN definition d ON d.key = i.definition \
            LEFT JOIN definition_element x ON x.definition = i.definition AND x.idx = n.idx",
-    key: "n.key",
+    key: &["n.key"],
     fields: &[
         Field::full("processDefinitionId", "d.process_id", Kind::Text),
         Field::full("errorType", "n.kind", Kind::Text),
@@ -16,7 +16,7 @@ pub(crate) const INCIDENTS: Entity = Entity {
         Field::full("creationTime", "n.created", Kind::Time),
         Field::full("state", "n.state", Kind::Word(IncidentState::WORDS)),
         Field::full("tenantId", "i.tenant", Kind::Text),
-        Field::full("incidentKey", "n.key", Kind::Key),
+        Field::own_key("incidentKey", "n.key", "n.key = ?"),
         Field::full("processDefinitionKey", "i.definition", Kind::Key),
         Field::full("processInstanceKey", "n.instance", Kind::Key),
         Field::unsorted("rootProcessInstanceKey", "n.instance", Kind::Key),

@@ -9,7 +9,7 @@ const SOME_ELEMENT: &str = "EXISTS (SELECT 1 FROM element e JOIN definition_elem
 pub(crate) const INSTANCES: Entity = Entity {
     title: "Process instance",
     from: "FROM instance i JOIN definition d ON d.key = i.definition",
-    key: "i.key",
+    key: &["i.key"],
     fields: &[
         Field::full("processDefinitionId", "d.process_id", Kind::Text),
         Field::full("processDefinitionName", "d.name", Kind::Text),
@@ -21,7 +21,7 @@ pub(crate) const INSTANCES: Entity = Entity {
         Field::absent("suspendedDate"),
         Field::full("hasIncident", "i.incidents > 0", Kind::Bool),
         Field::full("tenantId", "i.tenant", Kind::Text),
-        Field::full("processInstanceKey", "i.key", Kind::Key),
+        Field::own_key("processInstanceKey", "i.key", "i.key = ?"),
         Field::full("processDefinitionKey", "i.definition", Kind::Key),
         // Call activities come later: every instance is a root.
         Field::full("parentProcessInstanceKey", "NULL", Kind::Key),

@@ -1,5 +1,6 @@
 //! Jobs.
 
+use super::super::schema::near_or_far;
 use super::field::{Entity, Field, Kind};
 use super::words::JobState;
 
@@ -13,9 +14,9 @@ pub(crate) const JOBS: Entity = Entity {
     title: "Job",
     from: "FROM job j JOIN instance i ON i.key = j.instance JOIN definition d ON d.key = i.definition \
            LEFT JOIN definition_element x ON x.definition = i.definition AND x.idx = j.idx",
-    key: "j.key",
+    key: &["j.instance", "j.key"],
     fields: &[
-        Field::shown("customHeaders", "'{}'", Kind::Json),
+        Field::shown("customHeaders", "COALESCE(j.headers, x.headers, '{}')", Kind::Json),
         Field::full("deadline", "j.deadline", Kind::Time),
         Field::full("deniedReason", "NULL", Kind::Text),
         Field::full("elementId", "x.id", Kind::Text),
@@ -25,7 +26,7 @@ pub(crate) const JOBS: Entity = Entity {
         Field::full("errorMessage", "j.error_message", Kind::Text),
         Field::full("hasFailedWithRetriesLeft", "j.state = 3 AND j.retries > 0", Kind::Bool),
         Field::full("isDenied", "NULL", Kind::Bool),
-        Field::full("jobKey", "j.key", Kind::Key),
+        Field::own_key("jobKey", "j.key", near_or_far!("j")),
         Field::full("kind", "1", Kind::Word(KINDS)),
         Field::full("listenerEventType", "0", Kind::Word(LISTENER_EVENTS)),
         Field::full("processDefinitionId", "d.process_id", Kind::Text),

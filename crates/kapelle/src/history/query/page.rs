@@ -57,7 +57,7 @@ pub(super) fn read(entity: &Entity, request: &mut Object<'_>) -> Result<Page, Pr
     }
     // The key decides where the rest is equal, in the direction of the first column.
     let descending = order.first().is_some_and(|first| first.descending);
-    order.push(Order { sql: entity.key.to_owned(), descending });
+    order.extend(entity.key.iter().map(|column| Order { sql: (*column).to_owned(), descending }));
     let Some(mut page) = request.object("page")? else {
         return Ok(Page { order, begin: Begin::From(0), limit: LIMIT_DEFAULT });
     };

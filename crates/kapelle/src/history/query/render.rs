@@ -11,9 +11,14 @@ use crate::gateway::rest::json::Object;
 /// Variable values are cut after so many characters in searches, as in Camunda.
 pub(super) const VALUE_CHARS_MAX: usize = 8_191;
 
-/// Milliseconds as RFC 3339 in UTC.
+/// RFC 3339 in UTC, always with milliseconds: texts of one length, which are in order as texts too.
 pub(crate) fn time(ms: i64) -> Option<String> {
-    Timestamp::from_unix_ms(ms).map(|time| time.as_str().to_owned())
+    let time = Timestamp::from_unix_ms(ms)?;
+    let text = time.as_str();
+    Some(match text.strip_suffix('Z') {
+        Some(whole) if !whole.contains('.') => format!("{whole}.000Z"),
+        _ => text.to_owned(),
+    })
 }
 
 /// All shown members, null where there is nothing.
@@ -46,4 +51,16 @@ fn member(object: &mut Object, field: &Field, value: ValueRef<'_>, truncate: boo
         }
         _ => object.null(name),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(time(0).as_deref(), Some("1970-01-01T00:00:00.000Z"));
+        assert_eq!(time(1_500).as_deref(), Some("1970-01-01T00:00:01.500Z"));
+        assert_eq!(time(1_007).as_deref(), Some("1970-01-01T00:00:01.007Z"));
+    }
 }

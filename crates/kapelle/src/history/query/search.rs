@@ -116,9 +116,11 @@ pub(crate) fn get(entity: &Entity, key: i64, connection: &Connection) -> Result<
     use rusqlite::OptionalExtension as _;
     let fields: Vec<&Field> = entity.shown().collect();
     let columns: Vec<&str> = fields.iter().map(|field| field.sql).collect();
-    let sql = format!("SELECT {} {} WHERE {} = ?1", columns.join(", "), entity.from, entity.key);
+    let lookup = entity.lookup();
+    let sql = format!("SELECT {} {} WHERE {lookup}", columns.join(", "), entity.from);
+    let keys = vec![key; lookup.matches('?').count()];
     connection
         .prepare_cached(&sql)
-        .and_then(|mut statement| statement.query_row([key], |row| render::object(&fields, row, false)).optional())
+        .and_then(|mut statement| statement.query_row(params_from_iter(keys), |row| render::object(&fields, row, false)).optional())
         .map_err(Error::sqlite("look up a key"))
 }

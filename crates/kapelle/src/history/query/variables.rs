@@ -1,15 +1,16 @@
 //! Variables.
 
+use super::super::schema::near_or_far;
 use super::field::{Entity, Field, Kind};
 
 pub(crate) const VARIABLES: Entity = Entity {
     title: "Variable",
     from: "FROM variable v JOIN instance i ON i.key = v.instance",
-    key: "v.key",
+    key: &["v.instance", "v.key"],
     fields: &[
         Field::full("name", "v.name", Kind::Text),
         Field::full("tenantId", "i.tenant", Kind::Text),
-        Field::full("variableKey", "v.key", Kind::Key),
+        Field::own_key("variableKey", "v.key", near_or_far!("v")),
         Field::full("scopeKey", "v.scope", Kind::Key),
         Field::full("processInstanceKey", "v.instance", Kind::Key),
         Field::unsorted("rootProcessInstanceKey", "v.instance", Kind::Key),
