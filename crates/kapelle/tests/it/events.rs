@@ -41,7 +41,11 @@ fn outcomes(answer: &Answer) -> Vec<String> {
 #[test]
 fn all_three_modes_reach_a_process_and_a_repeat_has_no_effect() {
     let server = Server::start();
-    http::must_deploy(&server.rest, "p.bpmn", &models::event_to_event("p", "nowhere"));
+    http::must_deploy(
+        &server.rest,
+        "p.bpmn",
+        &models::event_to_event("p", "nowhere"),
+    );
     let binary = send(
         &server,
         &[
@@ -51,7 +55,10 @@ fn all_three_modes_reach_a_process_and_a_repeat_has_no_effect() {
             ("ce-type", "order.placed"),
             ("ce-subject", "A-1"),
             ("content-type", "application/json"),
-            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
         ],
         r#"{"order":"A-1"}"#,
     );
@@ -78,19 +85,41 @@ fn malformed_events_are_refused_with_a_stable_code_and_the_index() {
     let mut seen = String::new();
     for (what, headers, body) in [
         ("nothing says that it is a CloudEvent", vec![plain], "hello"),
-        ("JSON without the media type", vec![("content-type", "application/json")], good.as_str()),
+        (
+            "JSON without the media type",
+            vec![("content-type", "application/json")],
+            good.as_str(),
+        ),
         ("an unknown format", vec![avro], "x"),
         ("broken JSON", vec![STRUCTURED], "{"),
         ("another version", vec![STRUCTURED], version.as_str()),
         ("a missing attribute", vec![STRUCTURED], no_type.as_str()),
-        ("a missing attribute in headers", vec![("ce-specversion", "1.0"), ("ce-id", "1")], ""),
-        ("invalid UTF-8", vec![("ce-specversion", "1.0"), ("ce-id", "%ff"), ("ce-source", "/s"), ("ce-type", "t")], ""),
+        (
+            "a missing attribute in headers",
+            vec![("ce-specversion", "1.0"), ("ce-id", "1")],
+            "",
+        ),
+        (
+            "invalid UTF-8",
+            vec![
+                ("ce-specversion", "1.0"),
+                ("ce-id", "%ff"),
+                ("ce-source", "/s"),
+                ("ce-type", "t"),
+            ],
+            "",
+        ),
         ("one bad entry", vec![BATCH], batch.as_str()),
         ("no array", vec![BATCH], good.as_str()),
         ("too many", vec![BATCH], many.as_str()),
     ] {
         let answer = send(&server, &headers, body);
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}: {}", answer.body);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{what}: {}",
+            answer.body
+        );
         seen.push_str(&format!("{what}\n  {} {}\n", answer.status, answer.body));
     }
     expect![[r#"
@@ -134,7 +163,11 @@ fn receiver(statuses: &'static [u16]) -> (String, mpsc::Receiver<String>) {
             let mut stream = stream.unwrap();
             let request = read_request(&mut stream);
             let status = statuses.next().unwrap_or(&204);
-            write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            .unwrap();
             if sender.send(request).is_err() {
                 return;
             }
@@ -150,7 +183,9 @@ fn read_request(stream: &mut std::net::TcpStream) -> String {
         let count = stream.read(&mut buffer).unwrap();
         bytes.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
-        let Some(head) = text.find("\r\n\r\n") else { continue };
+        let Some(head) = text.find("\r\n\r\n") else {
+            continue;
+        };
         let length = text
             .lines()
             .find_map(|line| line.strip_prefix("content-length:"))
@@ -162,27 +197,48 @@ fn read_request(stream: &mut std::net::TcpStream) -> String {
 }
 
 fn sink(url: &str) -> String {
-    format!("[sinks.partner]\nkind = \"webhook\"\nurl = \"{url}\"\n[outbox]\nbackoff = \"50ms\"\nattempts = 4\n")
+    format!(
+        "[sinks.partner]\nkind = \"webhook\"\nurl = \"{url}\"\n[outbox]\nbackoff = \"50ms\"\nattempts = 4\n"
+    )
 }
 
 #[test]
 fn a_published_event_reaches_its_webhook_after_failures_with_the_same_id() {
     let (url, received) = receiver(&[503, 500]);
     let server = Server::start_with(&sink(&url));
-    http::must_deploy(&server.rest, "p.bpmn", &models::event_to_event("p", "partner"));
-    assert_eq!(outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))), ["STARTED"]);
+    http::must_deploy(
+        &server.rest,
+        "p.bpmn",
+        &models::event_to_event("p", "partner"),
+    );
+    assert_eq!(
+        outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))),
+        ["STARTED"]
+    );
     let id = |request: &str| {
-        let line = request.lines().find(|line| line.to_lowercase().starts_with("ce-id:")).unwrap();
+        let line = request
+            .lines()
+            .find(|line| line.to_lowercase().starts_with("ce-id:"))
+            .unwrap();
         line[6..].trim().to_owned()
     };
-    let attempts: Vec<String> = (0..3).map(|_| received.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
-    assert!(attempts.iter().all(|attempt| id(attempt) == id(&attempts[0])));
+    let attempts: Vec<String> = (0..3)
+        .map(|_| received.recv_timeout(Duration::from_secs(20)).unwrap())
+        .collect();
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| id(attempt) == id(&attempts[0]))
+    );
     let last = attempts[2].to_lowercase();
     assert!(last.contains("ce-type: order.completed"), "{last}");
     assert!(last.contains("ce-subject: a-1"), "{last}");
     assert!(last.contains("ce-causationid: "), "{last}");
     assert!(last.ends_with(r#"{"order":"a-1"}"#), "{last}");
-    assert!(received.recv_timeout(Duration::from_millis(300)).is_err(), "delivered once it is delivered no more");
+    assert!(
+        received.recv_timeout(Duration::from_millis(300)).is_err(),
+        "delivered once it is delivered no more"
+    );
 }
 
 #[test]
@@ -191,12 +247,22 @@ fn what_could_not_be_delivered_is_delivered_after_a_restart() {
     let dir = TempDir::new();
     // Nobody listens on that port now.
     let server = Server::start_in(dir.path(), &sink("http://127.0.0.1:9/hook"));
-    http::must_deploy(&server.rest, "p.bpmn", &models::event_to_event("p", "partner"));
-    assert_eq!(outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))), ["STARTED"]);
+    http::must_deploy(
+        &server.rest,
+        "p.bpmn",
+        &models::event_to_event("p", "partner"),
+    );
+    assert_eq!(
+        outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))),
+        ["STARTED"]
+    );
     server.kill();
     let server = Server::start_in(dir.path(), &sink(&url));
     let request = received.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(request.contains(r#"{"order":"A-1"}"#), "{request}");
-    assert_eq!(outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))), ["DUPLICATE"]);
+    assert_eq!(
+        outcomes(&send(&server, &[STRUCTURED], &placed("1", "A-1"))),
+        ["DUPLICATE"]
+    );
     assert!(server.stop().success());
 }

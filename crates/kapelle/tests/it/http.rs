@@ -13,12 +13,18 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The text of a member of the JSON body; enough for answers of one object whose keys differ.
     pub(crate) fn member(&self, name: &str) -> String {
-        let found = self.body.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {}", self.body));
+        let found = self
+            .body
+            .find(&format!("\"{name}\":"))
+            .unwrap_or_else(|| panic!("no {name} in {}", self.body));
         let rest = &self.body[found + name.len() + 3..];
         match rest.strip_prefix('"') {
             Some(text) => text[..text.find('"').unwrap()].to_owned(),
@@ -28,14 +34,27 @@ impl Answer {
 
     /// One line for tables: status, content type, body.
     pub(crate) fn line(&self) -> String {
-        format!("{} {} {}", self.status, self.header("content-type").unwrap_or("-"), self.body)
+        format!(
+            "{} {} {}",
+            self.status,
+            self.header("content-type").unwrap_or("-"),
+            self.body
+        )
     }
 }
 
 /// Sends one request and reads its answer.
-pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -54,12 +73,23 @@ pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[(&str, &s
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let headers = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 pub(crate) fn get(address: &str, path: &str) -> Answer {
@@ -68,7 +98,13 @@ pub(crate) fn get(address: &str, path: &str) -> Answer {
 
 /// A request with a JSON body.
 pub(crate) fn json(address: &str, method: &str, path: &str, body: &str) -> Answer {
-    send(address, method, path, &[("content-type", "application/json")], body.as_bytes())
+    send(
+        address,
+        method,
+        path,
+        &[("content-type", "application/json")],
+        body.as_bytes(),
+    )
 }
 
 pub(crate) fn post(address: &str, path: &str, body: &str) -> Answer {
@@ -84,7 +120,13 @@ pub(crate) fn deploy(address: &str, files: &[(&str, &str)]) -> Answer {
         ));
     }
     form.push_str("--x--\r\n");
-    send(address, "POST", "/v2/deployments", &[("content-type", "multipart/form-data; boundary=x")], form.as_bytes())
+    send(
+        address,
+        "POST",
+        "/v2/deployments",
+        &[("content-type", "multipart/form-data; boundary=x")],
+        form.as_bytes(),
+    )
 }
 
 /// A deployment that must work.

@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 use crate::server::TempDir;
 
 /// A directory to run it in.
-pub struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new())
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
     /// The binary, about to run here.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
         command.args(arguments).current_dir(self.path()).env_clear();
         // Kept: where programs are found. Not kept: KAPELLE_*, NO_COLOR, XDG_CONFIG_HOME and all else of the user's.
@@ -35,11 +35,11 @@ impl Place {
     }
 
     /// Runs it to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(arguments, &[], "")
     }
 
-    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Ended {
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Ended {
         let mut child = self
             .command(arguments)
             .envs(environment.iter().copied())
@@ -71,15 +71,15 @@ impl Place {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// All of it, as one text to compare.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self {
             code,
             stdout,
@@ -94,7 +94,7 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 /// Sends Ctrl-C to a program that this test started.
-pub fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let status = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
@@ -103,7 +103,7 @@ pub fn interrupt(child: &Child) {
 }
 
 /// Waits for a program; one that hangs is ended and fails the test.
-pub fn ended_within(child: &mut Child, limit: Duration) -> ExitStatus {
+pub(crate) fn ended_within(child: &mut Child, limit: Duration) -> ExitStatus {
     let until = Instant::now() + limit;
     loop {
         match child.try_wait().unwrap() {

@@ -12,12 +12,17 @@ fn redact(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(found) = rest.find("22517998136") {
-        let digits = rest[found..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| found + end);
+        let digits = rest[found..]
+            .find(|c: char| !c.is_ascii_digit())
+            .map_or(rest.len(), |end| found + end);
         let key = rest[found..digits].to_owned();
-        let index = seen.iter().position(|other| *other == key).unwrap_or_else(|| {
-            seen.push(key);
-            seen.len() - 1
-        });
+        let index = seen
+            .iter()
+            .position(|other| *other == key)
+            .unwrap_or_else(|| {
+                seen.push(key);
+                seen.len() - 1
+            });
         out.push_str(&rest[..found]);
         out.push_str(&format!("#{}", index + 1));
         rest = &rest[digits..];
@@ -36,7 +41,11 @@ fn a_process_is_deployed_started_worked_and_completed() {
     let deployed = http::deploy(rest, &[("one.bpmn", &models::one_task("one", "work"))]);
     expect![[r##"200 application/json {"tenantId":"<default>","deploymentKey":"#1","deployments":[{"processDefinition":{"processDefinitionId":"one","processDefinitionVersion":1,"resourceName":"one.bpmn","tenantId":"<default>","processDefinitionKey":"#2"},"decisionDefinition":null,"decisionRequirements":null,"form":null,"resource":null}]}"##]].assert_eq(&line(&deployed));
     let again = http::deploy(rest, &[("one.bpmn", &models::one_task("one", "work"))]);
-    assert_eq!(again.member("processDefinitionVersion"), "1", "the same content is the same version");
+    assert_eq!(
+        again.member("processDefinitionVersion"),
+        "1",
+        "the same content is the same version"
+    );
 
     let created = http::post(
         rest,
@@ -53,17 +62,39 @@ fn a_process_is_deployed_started_worked_and_completed() {
     let job = jobs.member("jobKey");
     assert_eq!(jobs.member("processInstanceKey"), instance);
 
-    let none = http::post(rest, "/v2/jobs/activation", &activation.replace("5000}", "-1}"));
+    let none = http::post(
+        rest,
+        "/v2/jobs/activation",
+        &activation.replace("5000}", "-1}"),
+    );
     assert_eq!(none.line(), r#"200 application/json {"jobs":[]}"#);
-    let updated = http::json(rest, "PATCH", &format!("/v2/jobs/{job}"), r#"{"changeset":{"retries":5,"timeout":90000}}"#);
+    let updated = http::json(
+        rest,
+        "PATCH",
+        &format!("/v2/jobs/{job}"),
+        r#"{"changeset":{"retries":5,"timeout":90000}}"#,
+    );
     assert_eq!(updated.line(), "204 - ");
-    let set = http::json(rest, "PUT", &format!("/v2/element-instances/{instance}/variables"), r#"{"variables":{"c":3}}"#);
+    let set = http::json(
+        rest,
+        "PUT",
+        &format!("/v2/element-instances/{instance}/variables"),
+        r#"{"variables":{"c":3}}"#,
+    );
     assert_eq!(set.line(), "204 - ");
-    let completed = http::post(rest, &format!("/v2/jobs/{job}/completion"), r#"{"variables":{"done":true}}"#);
+    let completed = http::post(
+        rest,
+        &format!("/v2/jobs/{job}/completion"),
+        r#"{"variables":{"done":true}}"#,
+    );
     assert_eq!(completed.line(), "204 - ");
     let twice = http::post(rest, &format!("/v2/jobs/{job}/completion"), "");
     expect![[r#"404 application/problem+json {"type":"about:blank","title":"NOT_FOUND","status":404,"detail":"Command 'COMPLETE' rejected with code 'NOT_FOUND': Expected to complete job with key '#1', but no such job was found","instance":"/v2/jobs/#1/completion"}"#]].assert_eq(&line(&twice));
-    let cancelled = http::post(rest, &format!("/v2/process-instances/{instance}/cancellation"), "");
+    let cancelled = http::post(
+        rest,
+        &format!("/v2/process-instances/{instance}/cancellation"),
+        "",
+    );
     expect![[r#"404 application/problem+json {"type":"about:blank","title":"NOT_FOUND","status":404,"detail":"Command 'CANCEL' rejected with code 'NOT_FOUND': Expected to cancel a process instance with key '#1', but no such process was found","instance":"/v2/process-instances/#1/cancellation"}"#]].assert_eq(&line(&cancelled));
 }
 
@@ -85,17 +116,27 @@ fn the_creator_can_wait_for_the_result() {
         r#"{"type":"work","timeout":60000,"maxJobsToActivate":1,"requestTimeout":30000}"#,
     );
     let path = format!("/v2/jobs/{}/completion", jobs.member("jobKey"));
-    assert_eq!(http::post(&server.rest, &path, r#"{"variables":{"done":true,"x":1}}"#).status, 204);
+    assert_eq!(
+        http::post(&server.rest, &path, r#"{"variables":{"done":true,"x":1}}"#).status,
+        204
+    );
     let result = creator.join().unwrap();
     assert_eq!(result.status, 200, "{}", result.body);
-    assert!(result.body.contains(r#""variables":{"done":true}"#), "{}", result.body);
+    assert!(
+        result.body.contains(r#""variables":{"done":true}"#),
+        "{}",
+        result.body
+    );
 
     let late = http::post(
         &server.rest,
         "/v2/process-instances",
         r#"{"processDefinitionId":"one","awaitCompletion":true,"requestTimeout":50}"#,
     );
-    assert_eq!((late.status, late.member("title").as_str()), (504, "DEADLINE_EXCEEDED"));
+    assert_eq!(
+        (late.status, late.member("title").as_str()),
+        (504, "DEADLINE_EXCEEDED")
+    );
 }
 
 #[test]
@@ -103,18 +144,37 @@ fn a_job_fails_to_an_incident_and_goes_on_when_it_is_resolved() {
     let server = Server::start();
     let rest = &server.rest;
     http::must_deploy(rest, "one.bpmn", &models::one_task("one", "work"));
-    http::post(rest, "/v2/process-instances", r#"{"processDefinitionId":"one"}"#);
-    let activation = r#"{"type":"work","timeout":60000,"maxJobsToActivate":1,"requestTimeout":5000}"#;
+    http::post(
+        rest,
+        "/v2/process-instances",
+        r#"{"processDefinitionId":"one"}"#,
+    );
+    let activation =
+        r#"{"type":"work","timeout":60000,"maxJobsToActivate":1,"requestTimeout":5000}"#;
     let job = http::post(rest, "/v2/jobs/activation", activation).member("jobKey");
-    let failure = r#"{"retries":1,"errorMessage":"no luck","retryBackOff":0,"variables":{"why":"x"}}"#;
-    assert_eq!(http::post(rest, &format!("/v2/jobs/{job}/failure"), failure).status, 204);
+    let failure =
+        r#"{"retries":1,"errorMessage":"no luck","retryBackOff":0,"variables":{"why":"x"}}"#;
+    assert_eq!(
+        http::post(rest, &format!("/v2/jobs/{job}/failure"), failure).status,
+        204
+    );
     let again = http::post(rest, "/v2/jobs/activation", activation);
-    assert_eq!((again.member("jobKey"), again.member("retries")), (job.clone(), "1".to_owned()));
+    assert_eq!(
+        (again.member("jobKey"), again.member("retries")),
+        (job.clone(), "1".to_owned())
+    );
     assert!(again.body.contains(r#""why":"x""#), "{}", again.body);
-    let failed = http::post(rest, &format!("/v2/jobs/{job}/failure"), r#"{"retries":0,"errorMessage":"gave up"}"#);
+    let failed = http::post(
+        rest,
+        &format!("/v2/jobs/{job}/failure"),
+        r#"{"retries":0,"errorMessage":"gave up"}"#,
+    );
     assert_eq!(failed.status, 204);
     let completed = http::post(rest, &format!("/v2/jobs/{job}/completion"), "{}");
-    assert_eq!((completed.status, completed.member("title").as_str()), (409, "INVALID_STATE"));
+    assert_eq!(
+        (completed.status, completed.member("title").as_str()),
+        (409, "INVALID_STATE")
+    );
 }
 
 #[test]
@@ -127,14 +187,23 @@ fn messages_are_published_and_correlated() {
         http::post(rest, "/v2/process-instances", &body).member("processInstanceKey")
     };
     let instance = start("A-1");
-    let correlated = http::post(rest, "/v2/messages/correlation", r#"{"name":"paid","correlationKey":"A-1"}"#);
+    let correlated = http::post(
+        rest,
+        "/v2/messages/correlation",
+        r#"{"name":"paid","correlationKey":"A-1"}"#,
+    );
     assert_eq!(correlated.member("processInstanceKey"), instance);
     expect![[r##"200 application/json {"tenantId":"<default>","messageKey":"#1","processInstanceKey":"#2"}"##]].assert_eq(&line(&correlated));
-    let nobody = http::post(rest, "/v2/messages/correlation", r#"{"name":"paid","correlationKey":"A-1"}"#);
+    let nobody = http::post(
+        rest,
+        "/v2/messages/correlation",
+        r#"{"name":"paid","correlationKey":"A-1"}"#,
+    );
     expect![[r#"404 application/problem+json {"type":"about:blank","title":"NOT_FOUND","status":404,"detail":"Command 'CORRELATE' rejected with code 'NOT_FOUND': Expected to find subscription for message with name 'paid' and correlation key 'A-1', but none was found.","instance":"/v2/messages/correlation"}"#]].assert_eq(&line(&nobody));
     let message = r#"{"name":"paid","correlationKey":"A-2","timeToLive":60000,"messageId":"m","variables":{"x":1}}"#;
     let published = http::post(rest, "/v2/messages/publication", message);
-    expect![[r##"200 application/json {"tenantId":"<default>","messageKey":"#1"}"##]].assert_eq(&line(&published));
+    expect![[r##"200 application/json {"tenantId":"<default>","messageKey":"#1"}"##]]
+        .assert_eq(&line(&published));
     let twice = http::post(rest, "/v2/messages/publication", message);
     expect![[r#"409 application/problem+json {"type":"about:blank","title":"ALREADY_EXISTS","status":409,"detail":"Command 'PUBLISH' rejected with code 'ALREADY_EXISTS': Expected to publish a new message with id 'm', but a message with that id was already published","instance":"/v2/messages/publication"}"#]].assert_eq(&line(&twice));
 }
@@ -142,9 +211,15 @@ fn messages_are_published_and_correlated() {
 #[test]
 fn the_cluster_is_described_with_every_key() {
     let server = Server::start();
-    let answers = ["/v2/topology", "/v2/status", "/status", "/v2/license", "/v2/authentication/me"]
-        .map(|path| format!("{path}\n  {}\n", http::get(&server.rest, path).line()))
-        .concat();
+    let answers = [
+        "/v2/topology",
+        "/v2/status",
+        "/status",
+        "/v2/license",
+        "/v2/authentication/me",
+    ]
+    .map(|path| format!("{path}\n  {}\n", http::get(&server.rest, path).line()))
+    .concat();
     let port = server.grpc.rsplit(':').next().unwrap();
     expect![[r#"
         /v2/topology
@@ -166,9 +241,18 @@ fn bad_input_is_answered_with_a_problem_and_changes_nothing() {
     let json = ("content-type", "application/json");
     let mut seen = String::new();
     for (method, path, header, body) in BAD {
-        let headers: Vec<(&str, &str)> = if header.is_empty() { vec![json] } else { vec![("content-type", header)] };
+        let headers: Vec<(&str, &str)> = if header.is_empty() {
+            vec![json]
+        } else {
+            vec![("content-type", header)]
+        };
         let answer = http::send(&server.rest, method, path, &headers, body.as_bytes());
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {path}: {}", answer.body);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json"),
+            "{method} {path}: {}",
+            answer.body
+        );
         let shown: String = body.chars().take(60).collect();
         seen.push_str(&format!(
             "{method} {path} {shown}\n  {} {} | {}\n",
@@ -286,39 +370,154 @@ const BAD: [(&str, &str, &str, &str); 44] = [
     ("POST", INSTANCES, "", "[]"),
     ("POST", INSTANCES, "", "{}"),
     ("POST", INSTANCES, "text/plain", "{}"),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","nonsense":1}"#),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","nonsense":1}"#,
+    ),
     ("POST", INSTANCES, "", r#"{"processDefinitionId":"x"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","processDefinitionVersion":7}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","processDefinitionVersion":"7"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionKey":"2251799813685249"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionKey":2251799813685249}"#),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","processDefinitionVersion":7}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","processDefinitionVersion":"7"}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionKey":"2251799813685249"}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionKey":2251799813685249}"#,
+    ),
     ("POST", INSTANCES, "", r#"{"processDefinitionKey":"abc"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionKey":"1","processDefinitionId":"x"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","variables":[1]}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","tenantId":"other"}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","tags":["1"]}"#),
-    ("POST", INSTANCES, "", r#"{"processDefinitionId":"x","startInstructions":[{"elementId":"a"}]}"#),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionKey":"1","processDefinitionId":"x"}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","variables":[1]}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","tenantId":"other"}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","tags":["1"]}"#,
+    ),
+    (
+        "POST",
+        INSTANCES,
+        "",
+        r#"{"processDefinitionId":"x","startInstructions":[{"elementId":"a"}]}"#,
+    ),
     ("POST", "/v2/process-instances/abc/cancellation", "", ""),
-    ("POST", "/v2/process-instances/2251799813685249/cancellation", "", ""),
+    (
+        "POST",
+        "/v2/process-instances/2251799813685249/cancellation",
+        "",
+        "",
+    ),
     ("POST", "/v2/process-instances/-1/cancellation", "", ""),
     ("POST", "/v2/jobs/activation", "", "{}"),
-    ("POST", "/v2/jobs/activation", "", r#"{"type":" ","timeout":0,"maxJobsToActivate":-1,"tenantFilter":"ALL"}"#),
-    ("POST", "/v2/jobs/activation", "", r#"{"type":"a","timeout":1,"maxJobsToActivate":1,"tenantIds":["x"]}"#),
+    (
+        "POST",
+        "/v2/jobs/activation",
+        "",
+        r#"{"type":" ","timeout":0,"maxJobsToActivate":-1,"tenantFilter":"ALL"}"#,
+    ),
+    (
+        "POST",
+        "/v2/jobs/activation",
+        "",
+        r#"{"type":"a","timeout":1,"maxJobsToActivate":1,"tenantIds":["x"]}"#,
+    ),
     ("POST", "/v2/jobs/2251799813685249/completion", "", ""),
-    ("POST", "/v2/jobs/2251799813685249/completion", "", r#"{"variables":{"a":1,}}"#),
-    ("POST", "/v2/jobs/2251799813685249/completion", "", r#"{"result":{"denied":true}}"#),
+    (
+        "POST",
+        "/v2/jobs/2251799813685249/completion",
+        "",
+        r#"{"variables":{"a":1,}}"#,
+    ),
+    (
+        "POST",
+        "/v2/jobs/2251799813685249/completion",
+        "",
+        r#"{"result":{"denied":true}}"#,
+    ),
     ("POST", "/v2/jobs/2251799813685249/failure", "", "{}"),
     ("POST", "/v2/jobs/2251799813685249/error", "", "{}"),
-    ("POST", "/v2/jobs/2251799813685249/error", "", r#"{"errorCode":"E"}"#),
-    ("PATCH", "/v2/jobs/2251799813685249", "", r#"{"changeset":{}}"#),
-    ("PATCH", "/v2/jobs/2251799813685249", "", r#"{"changeset":{"retries":0}}"#),
-    ("PATCH", "/v2/jobs/2251799813685249", "", r#"{"changeset":{"timeout":1000}}"#),
+    (
+        "POST",
+        "/v2/jobs/2251799813685249/error",
+        "",
+        r#"{"errorCode":"E"}"#,
+    ),
+    (
+        "PATCH",
+        "/v2/jobs/2251799813685249",
+        "",
+        r#"{"changeset":{}}"#,
+    ),
+    (
+        "PATCH",
+        "/v2/jobs/2251799813685249",
+        "",
+        r#"{"changeset":{"retries":0}}"#,
+    ),
+    (
+        "PATCH",
+        "/v2/jobs/2251799813685249",
+        "",
+        r#"{"changeset":{"timeout":1000}}"#,
+    ),
     ("POST", "/v2/messages/publication", "", "{}"),
-    ("POST", "/v2/messages/publication", "", r#"{"name":"a","timeToLive":-1}"#),
+    (
+        "POST",
+        "/v2/messages/publication",
+        "",
+        r#"{"name":"a","timeToLive":-1}"#,
+    ),
     ("POST", "/v2/messages/correlation", "", "{}"),
-    ("POST", "/v2/messages/correlation", "", r#"{"name":"a","correlationKey":"b"}"#),
-    ("PUT", "/v2/element-instances/2251799813685249/variables", "", r#"{"local":true}"#),
-    ("PUT", "/v2/element-instances/2251799813685249/variables", "", r#"{"variables":{"a":1}}"#),
+    (
+        "POST",
+        "/v2/messages/correlation",
+        "",
+        r#"{"name":"a","correlationKey":"b"}"#,
+    ),
+    (
+        "PUT",
+        "/v2/element-instances/2251799813685249/variables",
+        "",
+        r#"{"local":true}"#,
+    ),
+    (
+        "PUT",
+        "/v2/element-instances/2251799813685249/variables",
+        "",
+        r#"{"variables":{"a":1}}"#,
+    ),
     ("POST", "/v2/incidents/2251799813685249/resolution", "", ""),
     ("POST", "/v2/deployments", "", "{}"),
 ];
@@ -334,13 +533,24 @@ fn bad_deployments_say_what_is_wrong_with_which_file() {
     for (what, files) in [
         ("no file", vec![]),
         ("no XML", vec![("a.bpmn", "hello")]),
-        ("DOCTYPE", vec![("a.bpmn", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>")]),
+        (
+            "DOCTYPE",
+            vec![("a.bpmn", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>")],
+        ),
         ("nesting bomb", vec![("a.bpmn", bomb.as_str())]),
         ("unknown ending", vec![("a.txt", "hello")]),
-        ("the same process twice", vec![("a.bpmn", good.as_str()), ("b.bpmn", good.as_str())]),
+        (
+            "the same process twice",
+            vec![("a.bpmn", good.as_str()), ("b.bpmn", good.as_str())],
+        ),
     ] {
         let answer = http::deploy(rest, &files);
-        seen.push_str(&format!("{what}\n  {} {} | {}\n", answer.status, answer.member("title"), detail(&answer.body)));
+        seen.push_str(&format!(
+            "{what}\n  {} {} | {}\n",
+            answer.status,
+            answer.member("title"),
+            detail(&answer.body)
+        ));
     }
     expect![[r#"
         no file
@@ -366,8 +576,18 @@ fn an_upload_of_50_mb_is_refused_cleanly() {
     let server = Server::start();
     let big = "x".repeat(50 << 20);
     let answer = http::deploy(&server.rest, &[("big.bpmn", &big)]);
-    assert_eq!((answer.status, answer.member("title").as_str()), (413, "Payload Too Large"));
+    assert_eq!(
+        (answer.status, answer.member("title").as_str()),
+        (413, "Payload Too Large")
+    );
     let answer = http::post(&server.rest, INSTANCES, &format!("{{\"a\":\"{big}\"}}"));
-    assert_eq!((answer.status, answer.member("title").as_str()), (413, "Payload Too Large"));
-    assert_eq!(http::get(&server.rest, "/v2/status").status, 204, "it still serves");
+    assert_eq!(
+        (answer.status, answer.member("title").as_str()),
+        (413, "Payload Too Large")
+    );
+    assert_eq!(
+        http::get(&server.rest, "/v2/status").status,
+        204,
+        "it still serves"
+    );
 }

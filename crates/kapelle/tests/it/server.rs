@@ -83,7 +83,12 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         if line.is_empty() {
             let mut told = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut told)
+                .unwrap();
             child.wait().unwrap();
             panic!("the server did not start:\n{told}");
         }
@@ -95,13 +100,25 @@ impl Server {
             let end = line[start..].find('"').unwrap() + start;
             line[start..end].trim_start_matches("http://").to_owned()
         };
-        Self { rest: address("rest"), grpc: address("grpc"), management: address("management"), child, _data: None }
+        Self {
+            rest: address("rest"),
+            grpc: address("grpc"),
+            management: address("management"),
+            child,
+            _data: None,
+        }
     }
 
     /// Asks it to stop and waits.
     pub(crate) fn stop(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap()
     }
 
