@@ -10,9 +10,10 @@
 
 use std::sync::Arc;
 
-use kapelle_model::graph::{ElementIndex, ElementKind};
+use kapelle_model::graph::ElementIndex;
 
 use crate::ctx::Ctx;
+use crate::definitions::Definition;
 use crate::document::Document;
 use crate::element::process::{self, Start};
 use crate::element::{self, At, waiting};
@@ -20,9 +21,11 @@ use crate::event::{
     Cause, CloseReason, Event, FromBinding, KeyKind, MessageCorrelated, MessageExpired,
     MessagePublished, MessageStarted,
 };
-use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey};
+use crate::ids::{MessageKey, ProcessInstanceKey, SubscriptionKey, Timestamp};
+use crate::keep::Keep;
 use crate::state::definitions;
 use crate::state::messages::{self, MessageEntry, StartSubscriptionEntry};
+use crate::step::Step;
 
 /// A message to publish.
 #[derive(Clone, Debug)]
@@ -50,8 +53,8 @@ struct Waiting {
 pub(crate) struct Candidates {
     subscriptions: Vec<Waiting>,
     starts: Vec<StartSubscriptionEntry>,
-    /// Processes that it would start were their key not locked, each with who holds the lock.
-    pub(crate) locked: Vec<(Arc<str>, ProcessInstanceKey)>,
+    /// Who holds the key of a process that it would start otherwise.
+    pub(crate) locked: Option<ProcessInstanceKey>,
     /// An instance that waits for the same key written as the other kind.
     pub(crate) other_kind: Option<ProcessInstanceKey>,
 }
@@ -59,6 +62,13 @@ pub(crate) struct Candidates {
 impl Candidates {
     pub(crate) fn is_empty(&self) -> bool {
         self.subscriptions.is_empty() && self.starts.is_empty()
+    }
+
+    /// Whether it wakes that process already.
+    fn has(&self, process_id: &str) -> bool {
+        let mut waiting = self.subscriptions.iter().map(|waiting| &waiting.process_id);
+        let mut starting = self.starts.iter().map(|start| &start.process_id);
+        waiting.any(|id| **id == *process_id) || starting.any(|id| **id == *process_id)
     }
 }
 
@@ -82,24 +92,24 @@ pub(crate) fn candidates(ctx: &mut Ctx<'_>, publication: &Publication) -> Candid
     if !publication.correlation_key.is_empty() {
         find_subscriptions(ctx, publication, &mut found);
     }
-    for start in messages::start_subscriptions(ctx.keep(), &publication.tenant, &publication.name) {
-        let is_bound = publication
-            .binding
-            .as_ref()
-            .is_none_or(|binding| binding.process_id == start.process_id);
-        let is_met = found
-            .subscriptions
-            .iter()
-            .any(|met| met.process_id == start.process_id)
-            || found
-                .starts
-                .iter()
-                .any(|met| met.process_id == start.process_id);
-        if !is_bound || is_met {
+    let Publication {
+        tenant,
+        name,
+        correlation_key,
+        binding,
+        ..
+    } = publication;
+    for start in messages::start_subscriptions(ctx.keep(), tenant, name) {
+        if found.has(&start.process_id) || !is_for(binding.as_ref(), &start.process_id) {
             continue;
         }
-        match lock_holder(ctx, publication, &start.process_id) {
-            Some(holder) => found.locked.push((start.process_id.clone(), holder)),
+        let holder = if locks(binding.as_ref(), correlation_key) {
+            messages::start_lock(ctx.keep(), tenant, &start.process_id, correlation_key)
+        } else {
+            None
+        };
+        match holder {
+            Some(holder) => found.locked = Some(holder),
             None => found.starts.push(start),
         }
     }
@@ -118,14 +128,8 @@ fn find_subscriptions(ctx: &mut Ctx<'_>, publication: &Publication, found: &mut 
     for (process_id, subscription, entry) in
         messages::subscriptions(ctx.keep(), tenant, name, correlation_key, max)
     {
-        let is_met = found
-            .subscriptions
-            .iter()
-            .any(|met| met.process_id == process_id);
-        let is_bound = binding
-            .as_ref()
-            .is_none_or(|binding| binding.process_id == process_id);
-        if is_met || !is_bound || find_waiting(ctx, entry.instance, subscription).is_none() {
+        let is_wanted = !found.has(&process_id) && is_for(binding.as_ref(), &process_id);
+        if !is_wanted || find_waiting(ctx, entry.instance, subscription).is_none() {
             continue;
         }
         if !is_of_kind(binding.as_ref(), entry.key_kind) {
@@ -141,29 +145,18 @@ fn find_subscriptions(ctx: &mut Ctx<'_>, publication: &Publication, found: &mut 
     }
 }
 
+/// Whether the message may reach that process at all.
+fn is_for(binding: Option<&FromBinding>, process_id: &str) -> bool {
+    binding.is_none_or(|binding| *binding.process_id == *process_id)
+}
+
 fn is_of_kind(binding: Option<&FromBinding>, kind: KeyKind) -> bool {
     binding.is_none_or(|binding| binding.key_kind == kind)
 }
 
-fn lock_holder(
-    ctx: &Ctx<'_>,
-    publication: &Publication,
-    process_id: &str,
-) -> Option<ProcessInstanceKey> {
-    let locks = publication
-        .binding
-        .as_ref()
-        .is_none_or(|binding| binding.lock)
-        && !publication.correlation_key.is_empty();
-    if !locks {
-        return None;
-    }
-    messages::start_lock(
-        ctx.keep(),
-        &publication.tenant,
-        process_id,
-        &publication.correlation_key,
-    )
+/// Whether an instance that the message starts holds its key.
+fn locks(binding: Option<&FromBinding>, correlation_key: &str) -> bool {
+    !correlation_key.is_empty() && binding.is_none_or(|binding| binding.lock)
 }
 
 /// The element instance behind a subscription, if it can be met now.
@@ -314,8 +307,7 @@ fn start_instance(
     start: &StartSubscriptionEntry,
 ) -> ProcessInstanceKey {
     let definition = ctx.definition(start.definition);
-    let locks = entry.binding.as_ref().is_none_or(|binding| binding.lock)
-        && !entry.correlation_key.is_empty();
+    let locks = locks(entry.binding.as_ref(), &entry.correlation_key);
     let instance = process::activate(
         ctx,
         &definition,
@@ -352,21 +344,12 @@ pub(crate) fn meet_buffered(
         .iter()
         .find(|open| open.key == subscription);
     let Some(open) = open.cloned() else { return };
-    let (now, keep, process_id) = (ctx.now(), ctx.keep(), &at.definition.process.id);
-    let found = messages::oldest_buffered(
-        keep,
-        &at.definition.tenant,
-        &open.name,
-        &open.correlation_key,
-        &|key, entry| {
-            let is_bound = entry
-                .binding
-                .as_ref()
-                .is_none_or(|binding| binding.process_id == *process_id);
-            let fits = is_bound && is_of_kind(entry.binding.as_ref(), open.key_kind);
-            fits && entry.expires > now && !messages::met(keep, key, process_id)
-        },
-    );
+    let (now, keep, definition) = (ctx.now(), ctx.keep(), &at.definition);
+    let (tenant, name, key) = (&definition.tenant, &open.name, &open.correlation_key);
+    let found = messages::oldest_buffered(keep, tenant, name, key, &|message, entry| {
+        is_of_kind(entry.binding.as_ref(), open.key_kind)
+            && may_meet(keep, now, message, entry, &definition.process.id)
+    });
     let Some((message, entry)) = found else {
         return;
     };
@@ -375,11 +358,23 @@ pub(crate) fn meet_buffered(
     }
     if !once {
         // A subscription that stays open takes all there are, one by one.
-        ctx.push(crate::step::Step::MeetBuffered {
+        ctx.push(Step::MeetBuffered {
             instance,
             subscription,
         });
     }
+}
+
+/// Whether a buffered message may still meet that process.
+fn may_meet(
+    keep: &dyn Keep,
+    now: Timestamp,
+    message: MessageKey,
+    entry: &MessageEntry,
+    process_id: &str,
+) -> bool {
+    let is_fresh = entry.expires > now && is_for(entry.binding.as_ref(), process_id);
+    is_fresh && !messages::met(keep, message, process_id)
 }
 
 /// A start lock is free: the oldest message in the buffer that starts this process with this key does.
@@ -406,14 +401,8 @@ pub(crate) fn start_buffered(
         else {
             continue;
         };
-        let found =
-            messages::oldest_buffered(keep, tenant, &name, correlation_key, &|key, entry| {
-                let is_bound = entry
-                    .binding
-                    .as_ref()
-                    .is_none_or(|binding| *binding.process_id == *process_id);
-                is_bound && entry.expires > now && !messages::met(keep, key, process_id)
-            });
+        let may_start = |message, entry: &_| may_meet(keep, now, message, entry, process_id);
+        let found = messages::oldest_buffered(keep, tenant, &name, correlation_key, &may_start);
         if let Some((message, entry)) = found
             && oldest.as_ref().is_none_or(|(older, ..)| message < *older)
         {
@@ -430,13 +419,13 @@ pub(crate) fn start_buffered(
 
 /// The name that a message start event listens to; the model made sure that it is static.
 pub(crate) fn start_message_name(
-    definition: &crate::definitions::Definition,
+    definition: &Definition,
     element: ElementIndex,
 ) -> Option<Arc<str>> {
-    let kind: &ElementKind = &definition.element(element).kind;
+    let message = definition.element(element).kind.awaited_message()?;
     definition
         .process
-        .message(kind.awaited_message()?)
+        .message(message)
         .name
         .as_static()
         .cloned()

@@ -498,8 +498,8 @@ fn publish(ctx: &mut Ctx<'_>, publication: Publication, found: &mut Match) {
 fn why_nobody(publication: &Publication, candidates: &Candidates) -> String {
     let key = &publication.correlation_key;
     let kind = publication.binding.as_ref().map(|binding| binding.key_kind);
-    match (candidates.locked.first(), candidates.other_kind, kind) {
-        (Some((_, holder)), ..) => format!("process instance {holder} holds the key '{key}'"),
+    match (candidates.locked, candidates.other_kind, kind) {
+        (Some(holder), ..) => format!("process instance {holder} holds the key '{key}'"),
         (None, Some(instance), Some(KeyKind::Text)) => {
             format!(
                 "process instance {instance} waits for the number {key}, but the key is the text \"{key}\""
