@@ -2,7 +2,7 @@
 //!
 //! `transitions`: instances that each complete a job and get the next one, pushed to a stream, batches of 64, every batch
 //! synced. `waiting`: a child process makes instances that wait for a message, is killed, and the time until the partition
-//! is ready again is measured.
+//! is ready again is measured. `timers`: how fast timers fire that are all due at once, most of them only on disk.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,14 +22,15 @@ use kapelle_engine::effect::Effect;
 use kapelle_engine::ids::{JobKey, Sequence};
 use kapelle_model::notation;
 use kapelle_runtime::Options;
-use kapelle_runtime::open::{FilePartition, recover};
+use kapelle_runtime::open::{FilePartition, Recovered, recover};
 use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 use kapelle_storage::journal::Journal;
 
-const USAGE: &str = "engine [--mode transitions|waiting] [--dir DIR]
+const USAGE: &str = "engine [--mode transitions|waiting|timers] [--dir DIR]
   transitions: [--instances 100000] [--seconds 10] [--batch 64] [--payload 100]
-  waiting:     [--instances 1000000]";
+  waiting:     [--instances 1000000]
+  timers:      [--instances 300000]";
 
 const TENANT: &str = "<default>";
 
@@ -49,6 +50,7 @@ fn main() {
     match arguments.get("mode", "transitions".to_owned()).as_str() {
         "transitions" => transitions(&arguments),
         "waiting" => waiting(&arguments),
+        "timers" => timers(&arguments),
         "fill" => fill(&arguments),
         _ => {
             eprintln!("{USAGE}");
@@ -311,6 +313,48 @@ fn report(
             .map_or(0, |(_, value)| *value);
         say(&format!("  {name}"), value);
     }
+}
+
+fn timers(arguments: &Arguments) {
+    let path = arguments.directory("timers");
+    let instances = arguments.get("instances", 300_000_u64);
+    let Recovered {
+        partition,
+        directory,
+        ..
+    } = recover(&path, options(arguments)).expect("an empty directory opens");
+    let mut driver = Driver::new(partition);
+    deploy(&mut driver, "start -> wait:catch(duration PT1M) -> end");
+    create_all(&mut driver, instances, arguments.get("payload", 100));
+    driver.partition.checkpoint();
+    while !driver.partition.is_checkpointed() {
+        driver.step(|| None);
+    }
+    drop((driver, directory));
+
+    // All are due: the clock of the next process is a minute and more ahead.
+    std::thread::sleep(Duration::from_secs(61));
+    let recovered = recover(&path, options(arguments)).expect("it opens again");
+    let mut driver = Driver::new(recovered.partition);
+    let started = Instant::now();
+    let commands = Arc::clone(driver.partition.metrics());
+    while commands.commands.get() < instances {
+        driver.step(|| None);
+    }
+    driver.finish();
+    say(
+        "timers fired/s",
+        format!("{:.0}", instances as f64 / started.elapsed().as_secs_f64()),
+    );
+    say(
+        "writer's CPU a timer",
+        format!(
+            "{:.1} µs",
+            1e6 * thread_cpu().as_secs_f64() / instances as f64
+        ),
+    );
+    drop(driver);
+    std::fs::remove_dir_all(&path).ok();
 }
 
 const WAITING: &str = "start -> wait:catch(message paid, key id) -> end";

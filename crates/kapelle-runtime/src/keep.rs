@@ -8,6 +8,7 @@
 
 mod bytes;
 mod cache;
+mod low_water;
 mod overlay;
 mod tables;
 
@@ -23,7 +24,9 @@ use kapelle_engine::state::partition::Partition;
 use kapelle_storage::position::Sequence as StoredSequence;
 use kapelle_storage::store::{self, BlobKey, BlobWrite, Cut, Store};
 
+use bytes::Bytes;
 use cache::{Cache, Lookup};
+use low_water::LowWater;
 use overlay::{Merge, Overlay};
 use tables::Tables;
 
@@ -41,6 +44,7 @@ pub(crate) struct StoreKeep<S> {
     cache: Cache,
     overlay: Overlay,
     tables: Tables,
+    low_water: LowWater,
     partition: Partition,
     last_record: Option<Timestamp>,
     /// Header of the command that is being decided or replayed.
@@ -61,6 +65,7 @@ impl<S: Store> StoreKeep<S> {
             cache: Cache::default(),
             overlay: Overlay::default(),
             tables: Tables::new(),
+            low_water: LowWater::new(),
             partition: Partition::default(),
             last_record: None,
             at: Sequence(0),
@@ -76,6 +81,7 @@ impl<S: Store> StoreKeep<S> {
         self.cache = Cache::default();
         self.overlay = Overlay::default();
         self.tables = Tables::new();
+        self.low_water = LowWater::new();
         self.reached = None;
         self.boundary = journal_end;
         self.failure.replace(None);
@@ -261,9 +267,44 @@ impl<S: Store> StoreKeep<S> {
         to: &[u8],
         visit: &mut Visitor<'_>,
     ) -> Result<(), store::Error> {
+        if !is_within_one_table(from, to) {
+            return self.scan_between(from, to, true, visit);
+        }
+        let deep = self.may_be_stored(from)?;
+        let mark = self.low_water.begin(from);
+        let mut first = None;
+        self.scan_between(
+            mark.as_deref().unwrap_or(from),
+            to,
+            deep,
+            &mut |key, value| {
+                if first.is_none() {
+                    first = Some(Bytes::from(key));
+                }
+                visit(key, value)
+            },
+        )?;
+        match first {
+            Some(first) => self.low_water.found(from, &first, deep),
+            // A name that nobody has is looked up once; only what was a queue before is worth a mark at its end.
+            None => self.low_water.found(from, to, false),
+        }
+        Ok(())
+    }
+
+    /// What lives there, merged from memory and, if `deep`, the store.
+    fn scan_between(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        deep: bool,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), store::Error> {
+        if from >= to {
+            return Ok(());
+        }
         let mut failed = None;
-        let may_have = !is_within_one_table(from, to) || self.may_be_stored(from)?;
-        let stored = may_have
+        let stored = deep
             .then(|| {
                 self.store
                     .index_scan(Bound::Included(from), Bound::Excluded(to))
@@ -355,6 +396,7 @@ impl<S: Store> Keep for StoreKeep<S> {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.low_water.put(key);
         self.overlay.put(key, value);
     }
 
@@ -364,6 +406,7 @@ impl<S: Store> Keep for StoreKeep<S> {
             self.get(key).is_none(),
             "an inserted entry was there before: {key:?}"
         );
+        self.low_water.put(key);
         self.overlay.insert(key, value);
     }
 

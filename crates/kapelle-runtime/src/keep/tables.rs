@@ -20,7 +20,7 @@ pub(super) enum Known {
 }
 
 /// The engine numbers its tables below this; of any other the store is always asked.
-const TABLES: usize = 128;
+pub(super) const TABLES: usize = 128;
 
 /// One entry for each table.
 #[derive(Debug)]

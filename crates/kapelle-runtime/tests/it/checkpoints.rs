@@ -296,3 +296,27 @@ fn state_is_read_through_the_partition() {
         Some(instance)
     );
 }
+
+#[test]
+fn what_comes_back_to_the_beginning_of_a_queue_on_disk_is_found_there() {
+    let mut world = World::new(Options::default());
+    world.deploy();
+    for id in 0..20 {
+        world.create(&format!("order-{id}"));
+    }
+    checkpoint(&mut world);
+    let first = world.activate(3);
+    for _ in 0..3 {
+        world.activate(2);
+    }
+    world.ask(fail(first[1], 2)).expect("the job is there");
+    assert_eq!(
+        world.activate(1),
+        [first[1]],
+        "older than all that never left"
+    );
+    assert_eq!(world.activate(100).len(), 11);
+    assert_eq!(world.activate(100), []);
+    world.ask(fail(first[0], 2)).expect("the job is there");
+    assert_eq!(world.activate(100), [first[0]]);
+}

@@ -1,10 +1,14 @@
 //! Follow-ups that do not fit into one command are commands of their own, and survive whatever happens in between.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kapelle_engine::event::Event;
 use kapelle_runtime::Options;
+use kapelle_runtime::record::{self, Record, Source};
 use kapelle_storage::files::Crash;
+use kapelle_storage::journal::{BatchKind, Journal};
+use kapelle_storage::position::Sequence as StoredSequence;
 use kapelle_storage::store::Loss;
 
 use crate::world::*;
@@ -100,5 +104,33 @@ fn a_wide_process_goes_on_after_every_crash_and_ends_once() {
     );
     let paths = count(&mut world, |event| matches!(event, Event::FlowTaken { .. }));
     assert_eq!(paths, 1 + 2 * PATHS as usize, "each flow was taken once");
+    assert_each_done_once(&mut world);
     world.assert_equals_model();
+}
+
+/// The engine would notice most follow-ups that come a second time; that is no reason to let them.
+fn assert_each_done_once(world: &mut World) {
+    let (mut left, mut done) = (BTreeSet::new(), BTreeSet::new());
+    let reader = world.partition().journal().reader();
+    let mut cursor = reader
+        .read_from(StoredSequence(1))
+        .expect("nothing was trimmed");
+    while let Some(batch) = cursor.next_batch().expect("readable") {
+        for (sequence, bytes) in batch.records().filter(|_| batch.kind == BatchKind::Records) {
+            match record::read(bytes).expect("a record") {
+                Record::Leftover(_) => assert!(left.insert(sequence.0)),
+                Record::Header(header) => {
+                    if let Source::Leftover(of) = header.source {
+                        assert!(
+                            done.insert(of.0),
+                            "the follow-up of record {} was decided twice",
+                            of.0
+                        );
+                    }
+                }
+                Record::Event(_) => {}
+            }
+        }
+    }
+    assert_eq!(left, done);
 }
