@@ -13,8 +13,11 @@ mod error;
 mod outlet;
 mod partition;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -29,6 +32,7 @@ use crate::history::{self, History};
 use crate::ingest::{self, Ingest};
 use crate::management::{self, Phase};
 use crate::telemetry::metrics::Edge;
+use partition::Opened;
 
 pub(crate) use error::ServeError;
 
@@ -71,13 +75,18 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()>,
     ready: impl FnOnce(&Bound),
 ) -> Result<(), ServeError> {
+    // Asked once before anything else, so that it listens for signals from now on and none is lost on the way.
+    let mut shutdown = pin!(shutdown);
+    if poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await {
+        return Ok(());
+    }
     let listeners = bind::all(&config.server).await?;
     let bound = listeners.bound()?;
     let edge = Arc::new(Edge::default());
     let (phase, phases) = watch::channel(Phase::Starting);
     let (stop, stopping) = watch::channel(false);
     // Every connection holds a clone; when all are gone the channel closes.
-    let (alive, mut drained) = mpsc::channel::<()>(1);
+    let (alive, drained) = mpsc::channel::<()>(1);
     let management = management::State::new(phases, Arc::clone(&edge));
     tokio::spawn(connections::serve_http(
         listeners.management,
@@ -86,49 +95,19 @@ pub(crate) async fn run(
         alive.clone(),
     ));
 
-    let (outlet, outbox) = outlet::new();
-    let opened = partition::open(&config, outlet.sink()).await?;
-    let partition = opened.handle.clone();
-    management.attach(partition.clone());
-    let cluster = Cluster {
-        id: opened.cluster_id.clone(),
-        host: bound.grpc.ip().to_string(),
-        port: bound.grpc.port(),
-    };
-    let message_bytes_max = usize::try_from(config.limits.message_size.0).unwrap_or(usize::MAX);
-    let gateway = Gateway::new(
-        partition.clone(),
-        cluster,
-        message_bytes_max,
-        stopping.clone(),
-    );
-    outlet.connect(&gateway);
-
-    let intake = Arc::new(Ingest::new(
-        Arc::clone(&gateway),
-        &config,
-        Arc::clone(&edge),
-    ));
     let cancel = CancellationToken::new();
-    let sources = ingest::sources::start(&config, &intake, &edge, &cancel);
-    let delivery = Delivery::start(&config, partition.clone(), outbox, &edge, cancel.clone());
-
-    let mut others = Router::new().merge(ingest::http::router(Arc::clone(&intake)));
-    if config.history.enabled {
-        let history = History::start(&config.data.dir, partition.clone(), history_options(&config))?;
-        others = others.merge(rest::search::router(Arc::clone(&gateway), history));
-    }
-    let router = rest::router(Arc::clone(&gateway), others);
+    let mut working =
+        Working::start(&config, &bound, &management, &edge, &stopping, &cancel).await?;
     tokio::spawn(connections::serve_http(
         listeners.rest,
-        router,
+        std::mem::take(&mut working.routes),
         stopping.clone(),
         alive.clone(),
     ));
     tokio::spawn(connections::serve_grpc(
         listeners.grpc,
-        grpc::service(Arc::clone(&gateway)),
-        message_bytes_max,
+        grpc::service(Arc::clone(&working.gateway)),
+        working.gateway.message_bytes_max(),
         stopping.clone(),
         alive,
     ));
@@ -136,22 +115,83 @@ pub(crate) async fn run(
     ready(&bound);
 
     let ended = tokio::select! {
-        () = shutdown => Ok(()),
-        reason = partition_stops(&partition) => Err(ServeError::PartitionStopped { reason }),
+        () = &mut shutdown => Ok(()),
+        reason = partition_stops(&working.opened.handle) => Err(ServeError::PartitionStopped { reason }),
     };
     phase.send_replace(Phase::Stopping);
     stop.send_replace(true);
     cancel.cancel();
-    // Cancel-safe: only waits. What is not done by then is cut off, which clients must be able to live with anyway.
-    tokio::time::timeout(config.server.shutdown_timeout.0, async {
-        sources.await;
-        delivery.ended().await;
-        drained.recv().await;
-    })
-    .await
-    .ok();
-    opened.close().await;
+    working.end(config.server.shutdown_timeout.0, drained).await;
     ended
+}
+
+/// What works behind the listeners.
+struct Working {
+    opened: Opened,
+    gateway: Arc<Gateway>,
+    routes: Router,
+    sources: Pin<Box<dyn Future<Output = ()> + Send>>,
+    delivery: Delivery,
+}
+
+impl Working {
+    /// Opens the partition and starts everything around it; sources last, when nothing can go wrong any more.
+    async fn start(
+        config: &Config,
+        bound: &Bound,
+        management: &management::State,
+        edge: &Arc<Edge>,
+        stopping: &watch::Receiver<bool>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, ServeError> {
+        let (outlet, outbox) = outlet::new();
+        let opened = partition::open(config, outlet.sink()).await?;
+        let partition = opened.handle.clone();
+        management.attach(partition.clone());
+        let cluster = Cluster {
+            id: opened.cluster_id.clone(),
+            host: bound.grpc.ip().to_string(),
+            port: bound.grpc.port(),
+        };
+        let message_bytes_max = usize::try_from(config.limits.message_size.0).unwrap_or(usize::MAX);
+        let gateway = Gateway::new(
+            partition.clone(),
+            cluster,
+            message_bytes_max,
+            stopping.clone(),
+        );
+        outlet.connect(&gateway);
+        let searches = if config.history.enabled {
+            let history =
+                History::start(&config.data.dir, partition.clone(), history_options(config))?;
+            management.attach_history(Arc::clone(&history));
+            rest::search::router(Arc::clone(&gateway), history)
+        } else {
+            rest::search::switched_off()
+        };
+        let intake = Arc::new(Ingest::new(Arc::clone(&gateway), config, Arc::clone(edge)));
+        let others = searches.merge(ingest::http::router(Arc::clone(&intake)));
+        Ok(Self {
+            routes: rest::router(Arc::clone(&gateway), others),
+            delivery: Delivery::start(config, partition, outbox, edge, cancel.clone()),
+            sources: Box::pin(ingest::sources::start(config, &intake, edge, cancel)),
+            opened,
+            gateway,
+        })
+    }
+
+    /// Waits for what is under way, then closes the partition. `drained` closes with the last connection.
+    async fn end(self, patience: Duration, mut drained: mpsc::Receiver<()>) {
+        // Cancel-safe: only waits. What is not done by then is cut off, which clients must be able to live with anyway.
+        tokio::time::timeout(patience, async {
+            self.sources.await;
+            self.delivery.ended().await;
+            drained.recv().await;
+        })
+        .await
+        .ok();
+        self.opened.close().await;
+    }
 }
 
 fn history_options(config: &Config) -> history::Options {
