@@ -191,6 +191,12 @@ impl Delivery {
 
     /// An attempt failed.
     pub fn failed(&mut self, key: OutboxKey, now: Timestamp, failure: &Failure) {
+        self.throttled(key, now, failure, 0);
+    }
+
+    /// An attempt failed, and the receiver wants to be left alone for so long: it is, but never for longer than the
+    /// longest back-off, because a receiver must not be able to hold its events back for ever.
+    pub fn throttled(&mut self, key: OutboxKey, now: Timestamp, failure: &Failure, wait_ms: i64) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -217,7 +223,8 @@ impl Delivery {
         let delay = self
             .policy
             .backoff
-            .delay_ms(attempts, self.policy.seed ^ key.0);
+            .delay_ms(attempts, self.policy.seed ^ key.0)
+            .max(wait_ms.min(self.policy.backoff.max_ms));
         self.ready.insert((now.plus_ms(delay), key));
     }
 

@@ -240,3 +240,36 @@ fn window_and_concurrency_bound_what_is_held() {
     }
     assert_eq!(delivery.wants(), None);
 }
+
+#[test]
+fn a_receiver_that_asks_for_a_pause_gets_it_up_to_the_longest_back_off() {
+    let backoff = Backoff {
+        first_ms: 100,
+        max_ms: 1_000,
+    };
+    let mut delivery = Delivery::new(Policy {
+        backoff,
+        ..policy()
+    });
+    let event = CloudEvent::builder("1", "/s", "t")
+        .build()
+        .expect("a valid event");
+    let (to, tenant) = (Arc::from("hook"), Arc::from("<default>"));
+    let added = OutboxAdded {
+        entry: OutboxKey(1),
+        instance: ProcessInstanceKey(1),
+        tenant,
+        to,
+        event,
+    };
+    delivery.offer(Arc::new(added), Timestamp(0));
+    let failure = Failure {
+        permanent: false,
+        error: "503".to_owned(),
+    };
+    for (now, wait_ms, next) in [(0, 700, 700), (700, 60_000, 1_700)] {
+        assert_eq!(delivery.next(Timestamp(now)).len(), 1);
+        delivery.throttled(OutboxKey(1), Timestamp(now), &failure, wait_ms);
+        assert_eq!(delivery.wake_at(), Some(Timestamp(next)));
+    }
+}

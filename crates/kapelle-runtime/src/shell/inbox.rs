@@ -32,8 +32,8 @@ struct State {
     oldest: Option<Instant>,
     limiter: Limiter,
     refused: u64,
-    /// The journal has something to tell.
-    synced: bool,
+    /// The journal or the store has something to tell, or the end has come.
+    poked: bool,
     leads: bool,
     closed: bool,
     stopped: Option<String>,
@@ -48,7 +48,7 @@ impl Inbox {
             oldest: None,
             limiter: Limiter::new(max),
             refused: 0,
-            synced: false,
+            poked: false,
             leads: false,
             closed: false,
             stopped: None,
@@ -61,9 +61,9 @@ impl Inbox {
         }
     }
 
-    /// The journal's sync thread calls this after each batch.
+    /// The journal's sync thread calls this after each batch, the store's after each write.
     pub fn synced(&self) {
-        self.state().synced = true;
+        self.state().poked = true;
         self.wake.notify_one();
     }
 
@@ -105,7 +105,7 @@ impl Inbox {
     /// Moves all that came into the writer's backlog; `true` if nothing will follow.
     pub(super) fn take(&self, backlog: &mut VecDeque<Request>, metrics: &Metrics) -> bool {
         let mut state = self.state();
-        state.synced = false;
+        state.poked = false;
         let length = self.waiting.load(Ordering::Relaxed);
         // While the writer is behind, what came waits here: the time in here is what the limit adapts to.
         if backlog.is_empty() {
@@ -127,22 +127,23 @@ impl Inbox {
 
     /// Sleeps until there is something to do. `blocked`: the writer takes no requests now, so they do not wake it.
     pub(super) fn sleep(&self, timeout: Duration, blocked: bool) {
-        let idle = |state: &mut State| {
-            !state.synced && !state.closed && (blocked || state.requests.is_empty())
-        };
+        let idle = |state: &mut State| !state.poked && (blocked || state.requests.is_empty());
         let state = self.state();
         if timeout.is_zero() {
             return;
         }
-        drop(
-            self.wake
-                .wait_timeout_while(state, timeout, idle)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let (mut state, _) = self
+            .wake
+            .wait_timeout_while(state, timeout, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.poked = false;
     }
 
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = true;
+        state.poked = true;
+        drop(state);
         self.wake.notify_one();
     }
 

@@ -106,7 +106,11 @@ fn run(seed: u64) -> Exercised {
     let mut random = Random(seed);
     // Half of the runs are short of memory, so that everything is written back at once; in the others instances are dirty for
     // long, and the tail begins before the cut.
-    let cache_bytes_max = if seed % 2 == 0 { 12_000 } else { 200_000 };
+    let cache_bytes_max = if seed.is_multiple_of(2) {
+        12_000
+    } else {
+        200_000
+    };
     let mut world = World::new(Options {
         cache_bytes_max,
         ..small()
