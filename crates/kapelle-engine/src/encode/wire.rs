@@ -10,8 +10,9 @@ use kapelle_model::graph::{ElementIndex, FlowIndex, MessageIndex};
 use super::DecodeError;
 use crate::document::{Document, StoredValue};
 use crate::ids::{
-    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
-    ProcessInstanceKey, ResourceKey, Sequence, SubscriptionKey, TimerKey, Timestamp, VariableKey,
+    COUNTER_BITS, DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey,
+    MessageKey, OutboxKey, PARTITION_ID, ProcessInstanceKey, ResourceKey, Sequence,
+    SubscriptionKey, TimerKey, Timestamp, VariableKey,
 };
 
 const WIRE_NUMBER: u64 = 0;
@@ -193,18 +194,28 @@ number_fields! {
     ElementIndex: |value| u64::from(value.0), |raw| ElementIndex(raw as u32);
     FlowIndex: |value| u64::from(value.0), |raw| FlowIndex(raw as u32);
     MessageIndex: |value| u64::from(value.0), |raw| MessageIndex(raw as u32);
-    ProcessInstanceKey: |value| value.0, |raw| ProcessInstanceKey(raw);
-    ElementInstanceKey: |value| value.0, |raw| ElementInstanceKey(raw);
-    DefinitionKey: |value| value.0, |raw| DefinitionKey(raw);
-    DeploymentKey: |value| value.0, |raw| DeploymentKey(raw);
-    ResourceKey: |value| value.0, |raw| ResourceKey(raw);
-    JobKey: |value| value.0, |raw| JobKey(raw);
-    IncidentKey: |value| value.0, |raw| IncidentKey(raw);
-    MessageKey: |value| value.0, |raw| MessageKey(raw);
-    SubscriptionKey: |value| value.0, |raw| SubscriptionKey(raw);
-    TimerKey: |value| value.0, |raw| TimerKey(raw);
-    VariableKey: |value| value.0, |raw| VariableKey(raw);
-    OutboxKey: |value| value.0, |raw| OutboxKey(raw);
+}
+
+/// What all keys of partition 1 have in common. A key is stored without it: three or four bytes in place of eight, several
+/// times in every record. Keys of other partitions take nine.
+const COMMON_KEY_BITS: u64 = (PARTITION_ID as u64) << COUNTER_BITS;
+
+macro_rules! key_fields {
+    ($($type:ident),+ $(,)?) => {$(
+        impl Field for $type {
+            fn put(&self, number: u32, out: &mut Vec<u8>) {
+                put_number(number, self.0 ^ COMMON_KEY_BITS, out);
+            }
+            fn take(raw: Raw<'_>, slot: &mut Option<Self>) -> Result<(), DecodeError> {
+                *slot = Some(Self(as_number(raw, stringify!($type))? ^ COMMON_KEY_BITS));
+                Ok(())
+            }
+        }
+    )+};
+}
+
+key_fields! {
+    ProcessInstanceKey, ElementInstanceKey, DefinitionKey, DeploymentKey, ResourceKey, JobKey, IncidentKey, MessageKey, SubscriptionKey, TimerKey, VariableKey, OutboxKey,
 }
 
 impl Field for Arc<str> {
