@@ -1,15 +1,22 @@
 //! The thread around it all, over real files: nothing here depends on how long anything takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use kapelle_engine::command::{Command, CommandMeta, Deploy, Resource};
 use kapelle_engine::ids::Sequence;
 use kapelle_engine::response::Response;
+use kapelle_runtime::clock::SystemClock;
 use kapelle_runtime::effects::NoEffects;
+use kapelle_runtime::partition::Partition;
+use kapelle_runtime::reader::ReadError;
+use kapelle_runtime::shell::{Inbox, spawn};
 use kapelle_runtime::{Health, Open, OpenError, Options, PartitionHandle, Refusal, Reply, open};
+use kapelle_storage::files::MemFiles;
+use kapelle_storage::journal::{self, ThreadedJournal};
+use kapelle_storage::store::{Limits, MemBackend, QueuedStore};
 
 use crate::world::*;
 
@@ -204,4 +211,83 @@ fn a_reader_follows_the_writer() {
         records.extend(reader.poll(1_000).expect("readable"));
     }
     reader.release(reader.position());
+}
+
+/// The threads of production over disks in memory, which can be told to fail.
+fn over_memory(files: &MemFiles) -> PartitionHandle {
+    let inbox = Arc::new(Inbox::new(1_000));
+    let wake = || {
+        let inbox = Arc::clone(&inbox);
+        Box::new(move || inbox.synced())
+    };
+    let opened = journal::open(
+        files.shared(),
+        Path::new("/journal"),
+        journal::Options::default(),
+        None,
+    );
+    let announced = opened
+        .expect("the journal opens")
+        .announce(1, &[])
+        .expect("the leader is announced");
+    let journal = ThreadedJournal::start(announced, wake()).expect("threads start");
+    let store =
+        QueuedStore::start(MemBackend::new(), Limits::default(), wake()).expect("threads start");
+    let (streams, metrics) = (Arc::default(), Arc::default());
+    let partition = Partition::start(
+        journal,
+        store,
+        SystemClock::new(),
+        options(),
+        streams,
+        metrics,
+    );
+    spawn(
+        partition.expect("an empty disk starts"),
+        inbox,
+        NoEffects,
+        None,
+    )
+    .expect("threads start")
+}
+
+#[test]
+fn a_failed_sync_stops_the_partition_and_everyone_is_told() {
+    let files = MemFiles::new();
+    let handle = over_memory(&files);
+    deploy(&handle);
+    ask(&handle, create("before")).expect("created");
+    let mut reader = handle
+        .subscribe("history", Sequence(1))
+        .expect("nothing was trimmed");
+    // A segment that is being prepared may meet the failure first, and is then made later.
+    let unknown = (0..1_000).any(|n| {
+        files.fail_sync(1);
+        let replies: Vec<_> = (0..5)
+            .map(|m| submit(&handle, create(&format!("order-{n}-{m}"))))
+            .collect();
+        let replies: Vec<_> = replies
+            .iter()
+            .map(|reply| reply.recv_timeout(HANG).expect("an answer"))
+            .collect();
+        matches!(replies.last(), Some(Err(Refusal::Unavailable { .. })))
+    });
+    assert!(unknown, "a failed sync is never seen");
+    assert!(matches!(
+        ask(&handle, create("after")),
+        Err(Refusal::Unavailable { .. })
+    ));
+    assert!(matches!(handle.health(), Health::Stopped { .. }));
+    assert!(
+        !handle.wait_committed(Sequence(handle.committed().0 + 1), HANG),
+        "it does not wait for what never comes"
+    );
+    let told = loop {
+        match reader.poll(1_000) {
+            Ok(_) => assert!(reader.wait(HANG), "woken by the end"),
+            Err(told) => break told,
+        }
+    };
+    assert!(matches!(told, ReadError::Stopped { .. }), "{told}");
+    handle.shutdown();
 }
