@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Measured seconds.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
+    /// Ends after so many instances were started, if that is sooner than `--seconds`.
+    #[arg(long)]
+    pub(crate) instances: Option<u64>,
     /// Seconds before, not measured.
     #[arg(long, default_value_t = 5)]
     pub(crate) warm_up: u64,
@@ -64,6 +67,8 @@ pub(crate) enum Scenario {
     MessageWait,
     /// Start and end; the caller waits for the result.
     EmptyWithResult,
+    /// Start and wait for a message that never comes: fills a server with waiting instances. Done when the start is answered.
+    LeaveWaiting,
 }
 
 impl Scenario {
@@ -73,6 +78,7 @@ impl Scenario {
             Self::TenTasks => "load-ten-tasks",
             Self::MessageWait => "load-message-wait",
             Self::EmptyWithResult => "load-empty",
+            Self::LeaveWaiting => "load-leave-waiting",
         }
     }
 

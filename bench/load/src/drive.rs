@@ -25,9 +25,12 @@ use crate::worker;
 struct Driver {
     scenario: Scenario,
     payload: usize,
+    in_flight: usize,
     clients: Vec<GatewayClient<Channel>>,
     tally: Arc<Tally>,
     next: AtomicU64,
+    /// Where to stop.
+    instances_max: u64,
     /// Makes message keys of this run differ from those of the last.
     run: String,
 }
@@ -65,9 +68,11 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
     let driver = Arc::new(Driver {
         scenario: options.scenario,
         payload: options.payload,
+        in_flight: options.in_flight,
         clients,
         tally,
         next: AtomicU64::new(0),
+        instances_max: options.instances.unwrap_or(u64::MAX),
         run,
     });
     let loop_ = tokio::spawn(start_loop(Arc::clone(&driver), options.rate));
@@ -82,7 +87,12 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
     let before = usage();
     driver.tally.measuring.store(true, Ordering::Relaxed);
     let begun = Instant::now();
-    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    // Cancel-safe: the loop is a task of its own, and goes on when the time is up first.
+    let mut loop_ = loop_;
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(options.seconds)) => {}
+        _ = &mut loop_ => {}
+    }
     driver.tally.measuring.store(false, Ordering::Relaxed);
     let took = begun.elapsed();
     let after = usage();
@@ -139,7 +149,7 @@ async fn deploy(client: &mut GatewayClient<Channel>, scenario: Scenario) -> Resu
 async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
     let begun = Instant::now();
     let mut count = 0_u32;
-    loop {
+    while u64::from(count) < driver.instances_max {
         let planned = if let Some(rate) = rate {
             let planned = begun + Duration::from_secs_f64(f64::from(count) / rate);
             tokio::time::sleep_until(planned.into()).await;
@@ -153,6 +163,11 @@ async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
         };
         count = count.wrapping_add(1);
         tokio::spawn(start_one(Arc::clone(&driver), planned));
+    }
+    // All are started; wait for those on the way, which is only known where starts hand out room.
+    if rate.is_none() {
+        let all = u32::try_from(driver.in_flight).unwrap_or(u32::MAX);
+        drop(driver.tally.room.acquire_many(all).await);
     }
 }
 
@@ -218,6 +233,10 @@ async fn attempt(
         driver.tally.done(planned, Instant::now());
         return Ok(());
     }
-    driver.tally.started(instance, planned);
+    if driver.scenario == Scenario::LeaveWaiting {
+        driver.tally.done(planned, Instant::now());
+    } else {
+        driver.tally.started(instance, planned);
+    }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) fn bpmn(scenario: Scenario) -> String {
     let steps: Vec<String> = match scenario {
         Scenario::OneTask => vec![task(1)],
         Scenario::TenTasks => (1..=10).map(task).collect(),
-        Scenario::MessageWait => vec![wait()],
+        Scenario::MessageWait | Scenario::LeaveWaiting => vec![wait()],
         Scenario::EmptyWithResult => Vec::new(),
     };
     let mut ids = vec!["start".to_owned()];

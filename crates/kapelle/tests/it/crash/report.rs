@@ -70,179 +70,116 @@ impl Report {
             starts.len(),
         );
         let rounds = u64::from(rounds);
-        let mut rows = vec![
-            Row {
-                what: "kill -9 under load",
-                count: lives.killed,
-                least: rounds,
-            },
-            Row {
-                what: "… of a server that had worked",
-                count: lives.killed_at_work,
-                least: rounds * 3 / 4,
-            },
-            Row {
-                what: "kill -9 while starting",
-                count: lives.killed_early,
-                least: rounds / 5,
-            },
-            Row {
-                what: "orderly stops",
-                count: lives.stopped,
-                least: 0,
-            },
-            Row {
-                what: "kill -9 while stopping",
-                count: lives.killed_while_stopping,
-                least: 0,
-            },
-        ];
-        rows.extend(Self::requests(rounds, history, notes, inbox));
-        Self { head, rows }
+        let mut report = Self {
+            head,
+            rows: Vec::new(),
+        };
+        report.lives(rounds, lives);
+        report.instances(rounds, notes);
+        // Failed jobs need somebody who resolves incidents, who needs history.
+        report.jobs(rounds, if history { rounds } else { 0 }, notes);
+        report.messages(rounds, notes);
+        report.deliveries(rounds, inbox);
+        report
     }
 
-    fn requests(rounds: u64, history: bool, notes: &Notes, inbox: &Inbox) -> Vec<Row> {
-        let number = |count: usize| count as u64;
-        let acknowledged = |endings: &mut dyn Iterator<Item = Ending>| {
-            number(endings.filter(|e| *e == Ending::Acknowledged).count())
-        };
-        let started = |how: How| {
-            let starts = notes.starts.values().filter(move |start| start.how == how);
-            acknowledged(&mut starts.map(|start| start.ending))
-        };
-        let failures = acknowledged(
-            &mut notes
-                .jobs
-                .values()
-                .flat_map(|job| job.failures.iter().map(|(_, ending)| *ending)),
+    fn add(&mut self, what: &'static str, count: u64, least: u64) {
+        self.rows.push(Row { what, count, least });
+    }
+
+    fn lives(&mut self, rounds: u64, lives: &Lives) {
+        self.add("kill -9 under load", lives.killed, rounds);
+        self.add(
+            "… of a server that had worked",
+            lives.killed_at_work,
+            rounds * 3 / 4,
         );
-        let completions = acknowledged(
-            &mut notes
-                .jobs
-                .values()
-                .flat_map(|job| job.completions.iter().map(|(_, ending)| *ending)),
+        self.add("kill -9 while starting", lives.killed_early, rounds / 5);
+        self.add(
+            "orderly stops begun",
+            lives.stopped + lives.killed_while_stopping,
+            rounds / 6,
         );
-        // Failed jobs need somebody who resolves incidents, who needs history.
-        let with_history = |least: u64| if history { least } else { 0 };
-        vec![
-            Row {
-                what: "requests acknowledged",
-                count: acknowledged(&mut notes.endings()),
-                least: rounds * 40,
-            },
-            Row {
-                what: "requests in doubt",
-                count: number(notes.endings().filter(|e| *e == Ending::InDoubt).count()),
-                least: rounds,
-            },
-            Row {
-                what: "instances with a task started",
-                count: started(How::Task),
-                least: rounds * 5,
-            },
-            Row {
-                what: "… whose caller waited for the result",
-                count: notes.results,
-                least: rounds / 4,
-            },
-            Row {
-                what: "instances that wait started",
-                count: started(How::Wait),
-                least: rounds * 2,
-            },
-            Row {
-                what: "instances with a timer started",
-                count: started(How::Timer),
-                least: rounds,
-            },
-            Row {
-                what: "instances started by a message",
-                count: started(How::Message),
-                least: rounds,
-            },
-            Row {
-                what: "instances started by a CloudEvent",
-                count: started(How::Event),
-                least: rounds * 3,
-            },
-            Row {
-                what: "jobs completed",
-                count: completions,
-                least: rounds * 5,
-            },
-            Row {
-                what: "jobs completed a second time in vain",
-                count: notes.second_completions,
-                least: rounds / 2,
-            },
-            Row {
-                what: "jobs failed",
-                count: failures,
-                least: with_history(rounds / 2),
-            },
-            Row {
-                what: "incidents resolved",
-                count: notes.resolutions.values().sum(),
-                least: with_history(rounds / 4),
-            },
-            Row {
-                what: "workers that vanished",
-                count: notes.vanished_workers,
-                least: 1,
-            },
-            Row {
-                what: "variables set",
-                count: acknowledged(&mut notes.settings.values().flatten().map(|(_, e)| *e)),
-                least: rounds * 2,
-            },
-            Row {
-                what: "messages for who waits",
-                count: acknowledged(&mut notes.payments.values().flatten().map(|p| p.ending)),
-                least: rounds * 2,
-            },
-            Row {
-                what: "… sent at the end",
-                count: number(
-                    notes
-                        .payments
-                        .values()
-                        .flatten()
-                        .filter(|p| p.is_last)
-                        .count(),
-                ),
-                least: 1,
-            },
-            Row {
-                what: "instances cancelled",
-                count: acknowledged(&mut notes.cancels.values().flatten().copied()),
-                least: rounds / 4,
-            },
-            Row {
-                what: "CloudEvents recognised as repeats",
-                count: notes.duplicates,
-                least: rounds / 4,
-            },
-            Row {
-                what: "messages recognised as repeats",
-                count: notes.already_there,
-                least: 0,
-            },
-            Row {
-                what: "CloudEvents that left",
-                count: number(inbox.by_id.len()),
-                least: rounds * 15,
-            },
-            Row {
-                what: "… delivered more than once",
-                count: inbox.deliveries - number(inbox.by_id.len()),
-                least: 0,
-            },
-            Row {
-                what: "… refused by their receiver",
-                count: inbox.refused,
-                least: rounds / 4,
-            },
-        ]
+        self.add("… and ended by kill -9", lives.killed_while_stopping, 0);
+    }
+
+    fn instances(&mut self, rounds: u64, notes: &Notes) {
+        self.add(
+            "requests acknowledged",
+            acknowledged(notes.endings()),
+            rounds * 40,
+        );
+        self.add(
+            "requests in doubt",
+            count(notes.endings(), Ending::InDoubt),
+            rounds,
+        );
+        for (what, how, least) in [
+            ("instances with a task started", How::Task, rounds * 5),
+            ("instances that wait started", How::Wait, rounds * 2),
+            ("instances with a timer started", How::Timer, rounds),
+            ("instances started by a message", How::Message, rounds),
+            ("instances started by a CloudEvent", How::Event, rounds * 3),
+        ] {
+            let starts = notes.starts.values().filter(|start| start.how == how);
+            self.add(what, acknowledged(starts.map(|start| start.ending)), least);
+        }
+        self.add(
+            "instances whose end their client waited for",
+            notes.results,
+            rounds / 4,
+        );
+        let cancels = notes.cancels.values().flatten().copied();
+        self.add("instances cancelled", acknowledged(cancels), rounds / 4);
+        let settings = notes.settings.values().flatten().map(|(_, ending)| *ending);
+        self.add("variables set", acknowledged(settings), rounds * 2);
+    }
+
+    fn jobs(&mut self, rounds: u64, failing: u64, notes: &Notes) {
+        let jobs = || notes.jobs.values();
+        let completions = jobs().flat_map(|job| job.completions.iter().map(|(_, ending)| *ending));
+        self.add("jobs completed", acknowledged(completions), rounds * 5);
+        self.add(
+            "jobs completed a second time, in vain",
+            notes.second_completions,
+            rounds / 2,
+        );
+        let failures = jobs().flat_map(|job| job.failures.iter().map(|(_, ending)| *ending));
+        self.add("jobs failed", acknowledged(failures), failing / 2);
+        self.add(
+            "incidents resolved",
+            notes.resolutions.values().sum(),
+            failing / 4,
+        );
+        self.add("workers that vanished", notes.vanished_workers, 1);
+    }
+
+    fn messages(&mut self, rounds: u64, notes: &Notes) {
+        let payments = || notes.payments.values().flatten();
+        let endings = payments().map(|payment| payment.ending);
+        self.add("messages for who waits", acknowledged(endings), rounds * 2);
+        self.add(
+            "… sent at the end",
+            payments().filter(|payment| payment.is_last).count() as u64,
+            1,
+        );
+        self.add("messages recognised as repeats", notes.already_there, 0);
+        self.add(
+            "CloudEvents recognised as repeats",
+            notes.duplicates,
+            rounds / 4,
+        );
+    }
+
+    fn deliveries(&mut self, rounds: u64, inbox: &Inbox) {
+        let distinct = inbox.by_id.len() as u64;
+        self.add("CloudEvents that left", distinct, rounds * 15);
+        self.add("… delivered once more", inbox.deliveries - distinct, 0);
+        self.add(
+            "… refused by their receiver, to come again",
+            inbox.refused,
+            rounds / 4,
+        );
     }
 
     /// Past the capture of the test harness, because what was exercised is worth a look when all is well, too.
@@ -255,15 +192,19 @@ impl Report {
     }
 
     pub(crate) fn assert_enough(&self) {
-        let few: Vec<&str> = self
-            .rows
-            .iter()
-            .filter(|row| row.count < row.least)
-            .map(|row| row.what)
-            .collect();
+        let rows = self.rows.iter().filter(|row| row.count < row.least);
+        let few: Vec<&str> = rows.map(|row| row.what).collect();
         assert!(
             few.is_empty(),
             "too little was exercised to prove anything: {few:?}"
         );
     }
+}
+
+fn count(endings: impl Iterator<Item = Ending>, wanted: Ending) -> u64 {
+    endings.filter(|ending| *ending == wanted).count() as u64
+}
+
+fn acknowledged(endings: impl Iterator<Item = Ending>) -> u64 {
+    count(endings, Ending::Acknowledged)
 }
