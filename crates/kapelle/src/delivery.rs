@@ -224,15 +224,13 @@ impl Carrier {
             Err(error) => {
                 self.edge.count_delivery_failed();
                 tracing::warn!(code = FAILED, entry = entry.get(), kind = error.kind.as_str(), %error, "delivery failed");
-                let error_text = format!("{}: {error}", error.kind.as_str());
-                self.machine.failed(
-                    entry,
-                    now,
-                    &Failure {
-                        permanent: !error.retryable(),
-                        error: error_text,
-                    },
-                );
+                let failure = Failure {
+                    permanent: !error.retryable(),
+                    error: format!("{}: {error}", error.kind.as_str()),
+                };
+                let wait = error.retry_after.unwrap_or_default().as_millis();
+                let wait_ms = i64::try_from(wait).unwrap_or(i64::MAX);
+                self.machine.throttled(entry, now, &failure, wait_ms);
             }
         }
     }

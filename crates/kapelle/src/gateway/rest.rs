@@ -86,19 +86,42 @@ async fn no_method(method: Method) -> Problem {
 /// What holds for every request: an answer in JSON must be acceptable, and a problem is written with the path it is about.
 async fn conventions(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let mut response = if accepts_json(request.headers()) {
-        next.run(request).await
-    } else {
-        Problem::http(
-            StatusCode::NOT_ACCEPTABLE,
-            "Acceptable representations: [application/json].".to_owned(),
-        )
-        .into_response()
+    let mut response = match refuse_caller(request.headers()) {
+        None => next.run(request).await,
+        Some(problem) => problem.into_response(),
     };
     match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem.render(&path, response),
         None => response,
     }
+}
+
+/// Callers that get no answer to whatever they ask.
+fn refuse_caller(headers: &HeaderMap) -> Option<Problem> {
+    if !is_own_origin(headers) {
+        let detail = "Web pages of other machines may not call this server.".to_owned();
+        return Some(Problem::http(StatusCode::FORBIDDEN, detail));
+    }
+    if !accepts_json(headers) {
+        let detail = "Acceptable representations: [application/json].".to_owned();
+        return Some(Problem::http(StatusCode::NOT_ACCEPTABLE, detail));
+    }
+    None
+}
+
+/// Whether the request comes from no web page, or from one of this machine. Without authentication any page that the
+/// user visits could deploy and start processes otherwise: a browser sends forms to loopback addresses without asking.
+fn is_own_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return true;
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let authority = origin.split_once("://").map_or("", |(_, rest)| rest);
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// Whether the caller can take JSON. The vendor type is how clients of 8.7 ask for keys as strings, which ours always are.
@@ -174,6 +197,33 @@ pub(crate) fn no_content() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn web_pages_of_other_machines_are_told_apart() {
+        let is_own = |origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            is_own_origin(&headers)
+        };
+        assert!(is_own_origin(&HeaderMap::new()), "no browser");
+        for own in [
+            "http://localhost:8080",
+            "http://127.0.0.1",
+            "https://[::1]:3000",
+        ] {
+            assert!(is_own(own), "{own}");
+        }
+        for other in [
+            "http://evil.example",
+            "http://localhost.evil.example:8080",
+            "http://127.0.0.1.evil.example",
+            "http://evil.example:localhost",
+            "null",
+            "",
+        ] {
+            assert!(!is_own(other), "{other}");
+        }
+    }
 
     #[test]
     fn json_is_acceptable_unless_the_caller_says_otherwise() {
