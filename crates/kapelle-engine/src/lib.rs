@@ -11,13 +11,35 @@
 //! - Applying an event to a target cannot fail and reads only that target and the event ([`event::Targets`]).
 //! - Follow-up work runs from a queue, never by recursion, and every loop has a limit ([`limits::Limits`]).
 //!
+//! ## The life of a command
+//!
+//! [`Engine::process`] makes a `Ctx`, and `command::decide` picks the handler. The handler checks, then emits; `Ctx::emit`
+//! applies each event at once (`apply`), so what follows reads its own writes. What an element does is in `element`, one
+//! file each. Where work goes on elsewhere it becomes a [`step::Step`] in a queue; the queue is drained in the same
+//! decision, up to a limit, and the rest becomes commands.
+//!
 //! | entry | what |
 //! |---|---|
 //! | [`Engine::process`] | decide a command |
 //! | [`Engine::replay`] | apply what was decided earlier |
 //! | [`Engine::due`] | commands for what has become due |
 //! | [`pending`] | what waits to leave: effects derived again from state |
+//! | [`encode`] | the stored form of events, left-over commands, instances, the partition object |
 //! | [`trace`] | events as stable text |
+//!
+//! | where | what |
+//! |---|---|
+//! | [`command`], [`event`], [`response`], [`rejection`], [`effect`], [`ids`], [`document`] | the vocabulary |
+//! | `command/` | handlers, one file per family |
+//! | `element/` | BPMN elements, the lifecycle table, tokens, what is waited for |
+//! | `apply/` | the only code that writes state |
+//! | [`state`] | the instance aggregate, the partition object, the indexes and all their numbers |
+//! | `correlation` | which subscription does a message wake |
+//! | `jobs`, `variables`, `mapping`, `expression`, `problem` | what several elements and commands share |
+//! | [`limits`] | every limit, with its reason |
+//! | [`keep`], [`memory`] | the interface to where state lives, and its simplest form |
+//!
+//! Deliberately absent: threads, files, formats of the wire, retries towards the outside, logging.
 
 mod apply;
 pub mod command;

@@ -18,13 +18,14 @@ const CREATE: &str = "CREATE";
 const CANCEL: &str = "CANCEL";
 
 pub(super) fn create(ctx: &mut Ctx<'_>, command: CreateInstance) -> Result<Response, Rejection> {
+    check::index_text(ctx, CREATE, "tenant id", &command.tenant)?;
     check::document(ctx, CREATE, &command.variables)?;
+    let mut outlived = None;
     if let Some(request) = &command.idempotency_key {
         check::index_text(ctx, CREATE, "idempotency key", request)?;
-        if let Some(first) = requests::find(ctx.keep(), &command.tenant, request)
-            .filter(|first| first.until > ctx.now())
-        {
-            return Ok(repeat(ctx, &command, first));
+        match requests::find(ctx.keep(), &command.tenant, request) {
+            Some(first) if first.until > ctx.now() => return Ok(repeat(ctx, &command, first)),
+            other => outlived = other,
         }
     }
     let definition = find_definition(ctx, &command)?;
@@ -44,6 +45,15 @@ pub(super) fn create(ctx: &mut Ctx<'_>, command: CreateInstance) -> Result<Respo
     if let Some(request) = command.idempotency_key {
         let until = ctx.now().plus_ms(ctx.limits().request_window_ms);
         let (tenant, definition) = (command.tenant, definition.key);
+        // Its time is over, but its turn in the due queue has not come: then, it would take the new answer with it.
+        if let Some(first) = outlived {
+            ctx.emit(Event::RequestForgotten {
+                tenant: tenant.clone(),
+                request: request.clone(),
+                instance: first.instance,
+                until: first.until,
+            });
+        }
         ctx.emit(Event::RequestRemembered {
             tenant,
             request,

@@ -153,3 +153,16 @@ fn a_request_that_is_repeated_starts_nothing() {
     "#]],
     );
 }
+
+/// Found by `kapelle-sim` (seed 34 of its first campaigns).
+#[test]
+fn an_answer_that_is_remembered_anew_outlives_the_sweep_of_the_one_before() {
+    let mut world = World::with_process("start -> a -> end");
+    world.run("create request r1");
+    // Its time is over, but other work comes before its turn in the due queue.
+    world.now += 86_400_000;
+    world.run("create request r1\nwait 1\ncreate request r1");
+    assert_eq!(world.instances.len(), 2, "{}", world.log);
+    world.run("wait 86400000\ncreate request r1");
+    assert_eq!(world.instances.len(), 3, "{}", world.log);
+}

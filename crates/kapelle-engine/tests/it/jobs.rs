@@ -1,6 +1,8 @@
 //! Jobs: taken, done, failed, timed out, pushed.
 
 use expect_test::expect;
+use kapelle_engine::command::Command;
+use kapelle_engine::document::Document;
 use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_engine::pending;
 
@@ -225,6 +227,23 @@ fn the_time_of_a_job_can_be_changed_while_a_worker_has_it() {
         > wait 1
         job #7 a available: timed out
     "#]],
+    );
+}
+
+#[test]
+fn a_second_completion_is_refused() {
+    let mut world = World::with_process("start -> a -> b -> end");
+    world.run("create");
+    let job = *world.jobs.keys().next().unwrap();
+    let complete = || Command::CompleteJob {
+        job,
+        variables: Document::empty(),
+    };
+    world.submit(complete()).unwrap();
+    let refused = world.submit(complete()).unwrap_err();
+    assert_eq!(
+        refused.reason,
+        format!("Expected to complete job with key '{job}', but no such job was found")
     );
 }
 
