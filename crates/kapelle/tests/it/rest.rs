@@ -223,7 +223,7 @@ fn the_cluster_is_described_with_every_key() {
     let port = server.grpc.rsplit(':').next().unwrap();
     expect![[r#"
         /v2/topology
-          200 application/json {"brokers":[{"nodeId":0,"brokerId":"0","host":"127.0.0.1","port":PORT,"partitions":[{"partitionId":1,"role":"leader","health":"healthy","state":null}],"version":"8.9.0"}],"clusterId":"default","clusterSize":1,"partitionsCount":1,"replicationFactor":1,"gatewayVersion":"8.9.0","lastCompletedChangeId":"-1"}
+          200 application/json {"brokers":[{"nodeId":0,"brokerId":"0","host":"127.0.0.1","port":PORT,"partitions":[{"partitionId":1,"role":"leader","health":"healthy","state":"active"}],"version":"8.9.0"}],"clusterId":"default","clusterSize":1,"partitionsCount":1,"replicationFactor":1,"gatewayVersion":"8.9.0","lastCompletedChangeId":"-1"}
         /v2/status
           204 - 
         /status
@@ -560,7 +560,7 @@ fn bad_deployments_say_what_is_wrong_with_which_file() {
         DOCTYPE
           400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 1\n    - ERROR: the document has a DOCTYPE declaration [KAP-BPMN-0003] Remove the DOCTYPE and write entities as characters; BPMN needs neither.
         nesting bomb
-          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 790\n    - ERROR: elements are nested deeper than 256 [KAP-BPMN-0004] Split the model into several processes, or raise the limit in the configuration.
+          400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.bpmn': - Line 1 column 790\n    - ERROR: elements are nested deeper than 256 [KAP-BPMN-0004] Split the model into several processes.
         unknown ending
           400 INVALID_ARGUMENT | Command 'CREATE' rejected with code 'INVALID_ARGUMENT': Expected to deploy new resources, but encountered the following errors:\n'a.txt': unknown resource type: expected a name that ends with .bpmn
         the same process twice
@@ -569,6 +569,19 @@ fn bad_deployments_say_what_is_wrong_with_which_file() {
     // Nothing of it was kept.
     let answer = http::post(rest, INSTANCES, r#"{"processDefinitionId":"one"}"#);
     assert_eq!(answer.status, 404);
+}
+
+#[test]
+fn web_pages_of_other_machines_may_not_call() {
+    let server = Server::start();
+    let send = |path: &str, origin: &str| {
+        let headers = [("origin", origin), ("content-type", "application/json")];
+        http::send(&server.rest, "POST", path, &headers, b"{}").status
+    };
+    for path in ["/v2/deployments", INSTANCES, "/events", "/v2/jobs/search"] {
+        assert_eq!(send(path, "http://evil.example"), 403, "{path}");
+    }
+    assert_eq!(send("/v2/jobs/search", "http://localhost:5173"), 200);
 }
 
 #[test]
