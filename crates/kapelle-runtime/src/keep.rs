@@ -25,7 +25,7 @@ use kapelle_storage::position::Sequence as StoredSequence;
 use kapelle_storage::store::{self, BlobKey, BlobWrite, Cut, Store};
 
 use bytes::Bytes;
-use cache::{Cache, Lookup};
+use cache::{Cache, Lookup, Sweep};
 use low_water::LowWater;
 use overlay::{Merge, Overlay};
 use tables::Tables;
@@ -208,7 +208,11 @@ impl<S: Store> StoreKeep<S> {
         self.cache.bytes()
     }
 
-    pub(crate) fn evict(&mut self, bytes_max: usize) -> usize {
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.cache.dirty_bytes()
+    }
+
+    pub(crate) fn evict(&mut self, bytes_max: usize) -> Sweep {
         self.cache.evict(bytes_max)
     }
 

@@ -55,6 +55,14 @@ pub(crate) struct Parked<'a> {
     pub(crate) instance: Option<&'a Instance>,
 }
 
+/// What a sweep came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sweep {
+    pub(crate) evicted: usize,
+    /// Another sweep at once would find something to evict.
+    pub(crate) progressed: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     places: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
@@ -206,9 +214,9 @@ impl Cache {
         }
     }
 
-    /// Drops instances that were not used for longest, until `bytes_max` is kept or the sweep is over; how many.
-    pub(super) fn evict(&mut self, bytes_max: usize) -> usize {
-        let mut evicted = 0;
+    /// Drops instances that were not used for longest, until `bytes_max` is kept or the sweep is over.
+    pub(super) fn evict(&mut self, bytes_max: usize) -> Sweep {
+        let mut sweep = Sweep::default();
         let steps = self.slots.len().saturating_mul(2).min(SWEEP_MAX);
         for _ in 0..steps {
             if self.bytes() <= bytes_max {
@@ -220,13 +228,22 @@ impl Cache {
                 continue;
             };
             let own = slot.stored.is_some() && slot.dirty_since.is_none() && slot.parked.is_none();
-            if !own || std::mem::take(&mut slot.referenced) {
+            if !own {
                 continue;
             }
-            self.clear(u32::try_from(place).expect("invariant: places are u32"));
-            evicted += 1;
+            sweep.progressed = true;
+            if !std::mem::take(&mut slot.referenced) {
+                self.clear(u32::try_from(place).expect("invariant: places are u32"));
+                sweep.evicted += 1;
+            }
         }
-        evicted
+        sweep
+    }
+
+    /// About how many bytes cannot leave, because the store does not have them.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        // By the mean: a sum of its own would have to be kept right at every change, and this only paces write-back.
+        self.bytes() / self.len().max(1) * self.dirty
     }
 
     pub(super) fn bytes(&self) -> usize {

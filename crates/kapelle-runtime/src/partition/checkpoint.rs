@@ -143,8 +143,9 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                 }
             }
         }
-        let evicted = self.keep.evict(self.options.cache_bytes_max);
-        self.metrics.evictions.add(evicted as u64);
+        let sweep = self.keep.evict(self.options.cache_bytes_max);
+        self.metrics.evictions.add(sweep.evicted as u64);
+        self.checkpoints.hurry |= sweep.progressed && self.is_pressed();
         self.show_sizes();
         Ok(())
     }
@@ -310,8 +311,9 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         share(records, self.options.tail_records_max).max(share(bytes, self.options.tail_bytes_max))
     }
 
+    /// Whether what cannot leave memory takes half of it. A cache full of what can leave is as it should be.
     fn memory_is_short(&self) -> bool {
-        self.keep.cache_bytes() > self.options.cache_bytes_max / 4 * 3
+        self.keep.dirty_bytes() > self.options.cache_bytes_max / 2
     }
 
     /// Whether intake has to wait for write-back.

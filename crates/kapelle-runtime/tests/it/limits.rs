@@ -163,13 +163,36 @@ fn a_decision_larger_than_a_batch_is_refused_and_leaves_no_trace() {
     world.assert_equals_model();
 }
 
+/// A timer of a minute, then twenty paths at once.
+fn timer_then_many() -> String {
+    let mut xml = String::from(
+        r#"<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL" id="d" targetNamespace="t">
+  <bpmn:process id="order" isExecutable="true">
+    <bpmn:startEvent id="start" />
+    <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="wait" />
+    <bpmn:intermediateCatchEvent id="wait">
+      <bpmn:timerEventDefinition id="t"><bpmn:timeDuration>PT1M</bpmn:timeDuration></bpmn:timerEventDefinition>
+    </bpmn:intermediateCatchEvent>
+    <bpmn:sequenceFlow id="f2" sourceRef="wait" targetRef="fork" />
+    <bpmn:parallelGateway id="fork" />
+    <bpmn:endEvent id="done" />"#,
+    );
+    for path in 0..20 {
+        xml.push_str(&format!(
+            r#"<bpmn:sequenceFlow id="p{path}" sourceRef="fork" targetRef="done" />"#
+        ));
+    }
+    xml.push_str("</bpmn:process></bpmn:definitions>");
+    xml
+}
+
 #[test]
 fn an_instance_whose_timer_leads_to_too_much_is_set_aside() {
     let mut world = World::new(small());
-    world.deploy();
+    world.deploy_xml(&timer_then_many());
     let instance = world.create("order-1");
     // Enough to set something aside, too little for what the timer does.
-    world.journal_options.batch_bytes_max = 360;
+    world.journal_options.batch_bytes_max = 600;
     world.options.batch_bytes_max = 64;
     world.start().expect("it starts again");
     world.clock.advance(120_000);
