@@ -138,7 +138,7 @@ fn xml_diagnostic(file_name: &str, error: &xml::Error) -> Diagnostic {
         | Kind::TooManyElements { .. }
         | Kind::TooManyAttributes { .. } => (
             Code::TooLarge,
-            "Split the model into several processes, or raise the limit in the configuration.",
+            "Split the model into several processes.",
         ),
         Kind::Doctype | Kind::Entity { .. } => (
             Code::XmlDoctype,

@@ -37,6 +37,7 @@ use self::proto::*;
 use super::failure::Failure;
 use super::{Gateway, checks, variables};
 
+pub(crate) use status::too_large_is_exhausted;
 pub(crate) use timeout::{answer_within, client_timeout};
 
 /// The service, ready to be called with HTTP/2 requests.

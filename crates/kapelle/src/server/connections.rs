@@ -141,7 +141,8 @@ pub(super) async fn serve_grpc(
                 let answer = rpc.clone().call(request);
                 let answer = async move { answer.await.unwrap_or_else(|never| match never {}) };
                 async move {
-                    Ok::<_, std::convert::Infallible>(grpc::answer_within(timeout, answer).await)
+                    let answer = grpc::answer_within(timeout, answer).await;
+                    Ok::<_, std::convert::Infallible>(grpc::too_large_is_exhausted(answer))
                 }
             });
             let mut connection =

@@ -5,6 +5,7 @@
     reason = "helpers of tests may fail loudly, like tests"
 )]
 
+mod bad_input;
 mod client_commands;
 mod command_line;
 mod crash;

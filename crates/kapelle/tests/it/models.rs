@@ -1,6 +1,6 @@
 //! Processes that the tests deploy.
 
-fn definitions(body: &str) -> String {
+pub(crate) fn definitions(body: &str) -> String {
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL"

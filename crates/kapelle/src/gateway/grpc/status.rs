@@ -1,5 +1,6 @@
 //! Which gRPC status a failure is.
 
+use axum::http::{HeaderValue, Response};
 use tonic::{Code, Status};
 
 use crate::gateway::failure::{Class, Failure};
@@ -19,4 +20,15 @@ impl From<Failure> for Status {
         };
         Self::new(code, failure.to_string())
     }
+}
+
+/// OUT_OF_RANGE is tonic's word for a message that is too large, and nothing else here says it. The protocol's word, and
+/// that of every server the clients know, is RESOURCE_EXHAUSTED.
+pub(crate) fn too_large_is_exhausted<B>(mut response: Response<B>) -> Response<B> {
+    if let Some(code) = response.headers_mut().get_mut(Status::GRPC_STATUS)
+        && *code == HeaderValue::from(Code::OutOfRange as i32)
+    {
+        *code = HeaderValue::from(Code::ResourceExhausted as i32);
+    }
+    response
 }
