@@ -151,13 +151,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     }
 
     fn freeze(&mut self, at: Point) {
-        let end = Sequence(at.sequence.0);
-        let dirt = self.keep.oldest_dirt();
-        let leftover = self.leftovers.front().map(|leftover| leftover.sequence);
-        let replay_from = [dirt, leftover]
-            .into_iter()
-            .flatten()
-            .fold(Sequence(end.0 + 1), Ord::min);
+        let replay_from = self.replay_from();
         self.keep.freeze(self.time.last());
         self.checkpoints.cutting = true;
         self.checkpoints.answering = self.checkpoints.asked;
@@ -279,7 +273,22 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         if self.checkpoints.asked {
             return self.keep.oldest_dirt().is_none();
         }
-        self.tail_use() > 0.5 || self.keep.overlay_len() >= self.options.overlay_entries_max
+        if self.keep.overlay_len() >= self.options.overlay_entries_max {
+            return true;
+        }
+        // While the oldest dirt has not been written back a cut would shorten the tail by nothing.
+        let end = self.journal.end().sequence.0;
+        let tail = end.saturating_sub(self.checkpoints.replay_from.0);
+        let left = end.saturating_sub(self.replay_from().0);
+        self.tail_use() > 0.5 && left < tail / 4 * 3
+    }
+
+    /// Where replay would begin after a cut here.
+    fn replay_from(&mut self) -> Sequence {
+        let dirt = self.keep.oldest_dirt();
+        let leftover = self.leftovers.front().map(|leftover| leftover.sequence);
+        let end = Sequence(self.journal.end().sequence.0 + 1);
+        [dirt, leftover].into_iter().flatten().fold(end, Ord::min)
     }
 
     /// Asks for a checkpoint that leaves nothing to replay; [`Self::is_checkpointed`] tells when it is there.
