@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::run::{self, Tally};
 use crate::server::Server;
 
-const NAMES: [&str; 4] = ["python", "node", "java", "rust"];
+const NAMES: [&str; 5] = ["python", "node", "node-rest", "java", "rust"];
 
 /// Where the parts of one client test lie.
 struct Places {
@@ -49,9 +49,11 @@ pub(crate) fn run_some(root: &Path, names: &[String]) -> anyhow::Result<Tally> {
         .into_iter()
         .filter(|name| names.is_empty() || names.iter().any(|n| n == name))
     {
+        // Both of Node's clients share a folder and what is installed for it.
+        let folder = name.strip_suffix("-rest").unwrap_or(name);
         let places = Places {
-            source: root.join("tests/clients").join(name),
-            home: root.join("build/clients").join(name),
+            source: root.join("tests/clients").join(folder),
+            home: root.join("build/clients").join(folder),
             models: root.join("tests/clients/models"),
         };
         match prepare(root, name, &places) {
@@ -83,7 +85,8 @@ fn prepare(root: &Path, name: &str, places: &Places) -> anyhow::Result<Command> 
     std::fs::create_dir_all(&places.home)?;
     match name {
         "python" => python(places),
-        "node" => node(places),
+        "node" => node(places, "client_test.mjs"),
+        "node-rest" => node(places, "rest_client_test.mjs"),
         "java" => java(places),
         _ => rust(root, places),
     }
@@ -116,12 +119,13 @@ fn python(places: &Places) -> anyhow::Result<Command> {
     Ok(test)
 }
 
-fn node(places: &Places) -> anyhow::Result<Command> {
+fn node(places: &Places, program: &str) -> anyhow::Result<Command> {
     std::fs::copy(
         places.source.join("package.json"),
         places.home.join("package.json"),
     )?;
-    if !places.home.join("node_modules/@camunda8/sdk").exists() {
+    let packages = places.home.join("node_modules/@camunda8");
+    if !packages.join("sdk").exists() || !packages.join("orchestration-cluster-api").exists() {
         run::program(
             Command::new("npm")
                 .args(["install", "--silent", "--no-fund", "--no-audit"])
@@ -129,7 +133,7 @@ fn node(places: &Places) -> anyhow::Result<Command> {
         )?;
     }
     let mut test = Command::new("node");
-    test.arg(places.source.join("client_test.mjs"))
+    test.arg(places.source.join(program))
         .env("KAPELLE_NODE_HOME", &places.home)
         .current_dir(&places.home);
     Ok(test)

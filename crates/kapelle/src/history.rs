@@ -24,7 +24,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kapelle_engine::ids::Sequence;
 use kapelle_runtime::PartitionHandle;
@@ -35,6 +35,12 @@ use feeder::Feeder;
 
 /// Connections that are kept for queries; more are opened under load and closed again.
 const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// How long a query may run. The WAL cannot begin anew while somebody reads it, so a query without end would fill the disk.
+const QUERY_MAX: Duration = Duration::from_secs(30);
+
+/// Steps of SQLite's machine between two looks at the clock: a millisecond or so.
+const STEPS_UNOBSERVED: i32 = 100_000;
 
 /// What the configuration says about history.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +61,30 @@ pub(crate) struct History {
 }
 
 /// All statements of a query see the same rows, whatever is written meanwhile.
-fn one_view<T>(connection: &Connection, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-    let transaction = connection.unchecked_transaction().map_err(Error::sqlite("begin a query"))?;
+fn one_view<T>(
+    connection: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let transaction = connection
+        .unchecked_transaction()
+        .map_err(Error::sqlite("begin a query"))?;
     query(&transaction)
+}
+
+/// Runs it, and ends it when it takes too long.
+fn bounded<T>(
+    connection: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let until = Instant::now() + QUERY_MAX;
+    connection.progress_handler(STEPS_UNOBSERVED, Some(move || Instant::now() > until));
+    let result = one_view(connection, query);
+    match result {
+        Err(error) if error.is_interruption() => Err(Error::TooLong {
+            seconds: QUERY_MAX.as_secs(),
+        }),
+        result => result,
+    }
 }
 
 /// A connection and the file that it has open: of which making.
@@ -68,24 +95,49 @@ struct Pooled {
 
 impl History {
     /// Opens (or makes, or remakes) the database in `dir` and starts to follow the partition.
-    pub(crate) fn start(dir: &Path, partition: PartitionHandle, options: Options) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(
+        dir: &Path,
+        partition: PartitionHandle,
+        options: Options,
+    ) -> Result<Arc<Self>, Error> {
         let path = dir.join("history.db");
-        let (connection, position) = schema::open_or_remake(&path, partition.committed())?;
-        let progress = Arc::new(Progress::new(position));
-        Feeder::new(path.clone(), connection, partition.clone(), Arc::clone(&progress), options.retention)?.spawn()?;
-        Ok(Arc::new(Self { path, partition, progress, idle: Mutex::new(Vec::new()), wait: options.wait }))
+        let opened = schema::open_or_remake(&path, partition.committed())?;
+        let progress = Arc::new(Progress::new(opened.position));
+        Feeder::new(
+            path.clone(),
+            opened,
+            partition.clone(),
+            Arc::clone(&progress),
+            options.retention,
+        )?
+        .spawn()?;
+        Ok(Arc::new(Self {
+            path,
+            partition,
+            progress,
+            idle: Mutex::new(Vec::new()),
+            wait: options.wait,
+        }))
     }
 
     /// Records that are committed and not projected yet.
     pub(crate) fn lag(&self) -> u64 {
-        self.partition.committed().0.saturating_sub(self.progress.position().0)
+        self.partition
+            .committed()
+            .0
+            .saturating_sub(self.progress.position().0)
     }
 
     /// Runs a query that sees everything committed before this call. Blocks: for `spawn_blocking`.
-    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let making = self.progress.wait_for(self.partition.committed(), self.wait)?;
+    pub(crate) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let making = self
+            .progress
+            .wait_for(self.partition.committed(), self.wait)?;
         let pooled = self.connection(making)?;
-        let result = one_view(&pooled.connection, query);
+        let result = bounded(&pooled.connection, query);
         if result.as_ref().is_err_and(Error::is_damage) {
             self.progress.report_damage(making);
             return Err(Error::Damaged);
@@ -105,7 +157,10 @@ impl History {
             Some(pooled) => Ok(pooled),
             None => {
                 drop(idle);
-                Ok(Pooled { making, connection: schema::open_for_reading(&self.path)? })
+                Ok(Pooled {
+                    making,
+                    connection: schema::open_for_reading(&self.path)?,
+                })
             }
         }
     }
@@ -132,8 +187,18 @@ struct State {
 
 impl Progress {
     fn new(position: Sequence) -> Self {
-        let state = State { position, waiting: 0, making: 0, is_damaged: false, stopped: None };
-        Self { state: Mutex::new(state), moved: Condvar::new(), wanted: Condvar::new() }
+        let state = State {
+            position,
+            waiting: 0,
+            making: 0,
+            is_damaged: false,
+            stopped: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            moved: Condvar::new(),
+            wanted: Condvar::new(),
+        }
     }
 
     fn position(&self) -> Sequence {
@@ -171,7 +236,10 @@ impl Progress {
     /// Sleeps, but not while a query waits.
     fn wait_for_waiters(&self, patience: Duration) {
         let state = locked(&self.state);
-        drop(self.wanted.wait_timeout_while(state, patience, |state| state.waiting == 0));
+        drop(
+            self.wanted
+                .wait_timeout_while(state, patience, |state| state.waiting == 0),
+        );
     }
 
     /// Waits until the projection has passed that record; says which making of the file it is in.
@@ -187,13 +255,20 @@ impl Progress {
             return Ok(state.making);
         }
         match &state.stopped {
-            Some(reason) if !timeout.timed_out() => Err(Error::Stopped { reason: reason.clone() }),
-            _ => Err(Error::Behind { position: state.position.0, wanted: wanted.0 }),
+            Some(reason) if !timeout.timed_out() => Err(Error::Stopped {
+                reason: reason.clone(),
+            }),
+            _ => Err(Error::Behind {
+                position: state.position.0,
+                wanted: wanted.0,
+            }),
         }
     }
 }
 
 /// A panic elsewhere does not make a position or a list of connections wrong.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,5 +1,7 @@
 // Drives Kapelle with the unmodified @camunda8/orchestration-cluster-api, which is generated from Camunda's OpenAPI
-// document, with its strictest validation: an answer with a missing, an ill-typed or an unknown member fails.
+// document, with strict validation: an answer with a missing or an ill-typed member fails. (Not "fanatical", which also
+// refuses what is new: this client knows 8.9, and members of 8.10 are required by other clients. And not of requests:
+// there it takes a page with a cursor for one with a limit alone, and drops the cursor.)
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join, dirname } from "node:path";
@@ -17,7 +19,7 @@ const client = createCamundaClient({
   config: {
     CAMUNDA_REST_ADDRESS: process.env.KAPELLE_REST,
     CAMUNDA_AUTH_STRATEGY: "NONE",
-    CAMUNDA_SDK_VALIDATION: "fanatical",
+    CAMUNDA_SDK_VALIDATION: "req:none,res:strict",
     CAMUNDA_SDK_LOG_LEVEL: "error",
   },
 });

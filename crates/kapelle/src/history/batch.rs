@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kapelle_engine::event::{
-    Event, IncidentRaised, InstanceCreated, JobActivated, JobCreated, JobFailed, JobRef, MessagePublished, OutboxAdded, ProcessDeployed,
-    SubscriptionClosed, SubscriptionOpened,
+    Event, IncidentRaised, InstanceCreated, JobActivated, JobCreated, JobFailed, JobRef,
+    MessagePublished, OutboxAdded, ProcessDeployed, SubscriptionClosed, SubscriptionOpened,
 };
-use kapelle_engine::ids::{IncidentKey, MessageKey, ProcessInstanceKey, ResourceKey, Sequence, Timestamp};
+use kapelle_engine::ids::{
+    IncidentKey, MessageKey, ProcessInstanceKey, ResourceKey, Sequence, Timestamp,
+};
 use kapelle_engine::response::{Match, Outcome};
 use kapelle_events::CloudEvent;
 use kapelle_runtime::reader::CommittedRecord;
@@ -27,7 +29,7 @@ pub(super) struct Batch {
     /// Of variables and CloudEvents, about: what makes a batch large.
     pub(super) bytes: usize,
     pub(super) resources: BTreeMap<ResourceKey, (Arc<str>, Arc<[u8]>)>,
-    pub(super) definitions: Vec<Box<ProcessDeployed>>,
+    pub(super) definitions: Vec<ProcessDeployed>,
     pub(super) instances: BTreeMap<u64, InstanceRow>,
     pub(super) elements: BTreeMap<Owned, ElementRow>,
     pub(super) jobs: BTreeMap<Owned, JobRow>,
@@ -105,8 +107,16 @@ pub(super) struct Arrival {
 
 pub(super) enum Arrived {
     Event(Arc<CloudEvent>),
-    Repeat { source: Arc<str>, id: Arc<str>, first: Sequence, same_content: bool },
-    Malformed { raw: Arc<[u8]>, reason: Arc<str> },
+    Repeat {
+        source: Arc<str>,
+        id: Arc<str>,
+        first: Sequence,
+        same_content: bool,
+    },
+    Malformed {
+        raw: Arc<[u8]>,
+        reason: Arc<str>,
+    },
 }
 
 /// What an arrival came to.
@@ -140,10 +150,15 @@ impl Batch {
         let (position, at) = (record.sequence, record.command.at);
         self.position = position;
         match record.event {
-            Event::ResourceStored { resource, name, bytes, .. } => {
+            Event::ResourceStored {
+                resource,
+                name,
+                bytes,
+                ..
+            } => {
                 self.resources.insert(resource, (name, bytes));
             }
-            Event::ProcessDeployed(deployed) => self.definitions.push(deployed),
+            Event::ProcessDeployed(deployed) => self.definitions.push(*deployed),
             Event::InstanceCreated(created) => self.instance_created(created, at),
             Event::InstanceEnded(ended) => self.instance_ended(ended.instance, ended.completed, at),
             // The root scope's element instance is the instance itself, which has a row of its own.
@@ -151,16 +166,36 @@ impl Batch {
             | Event::ElementCompleted { instance, key, .. }
             | Event::ElementTerminated { instance, key, .. }
                 if instance.0 == key.0 => {}
-            Event::ElementActivating { instance, key, element, scope, .. } => {
+            Event::ElementActivating {
+                instance,
+                key,
+                element,
+                scope,
+                ..
+            } => {
                 let row = self.elements.entry((instance.0, key.0)).or_default();
                 row.created = Some((element.0, scope.0, at));
                 row.state = Some(ElementState::Active);
             }
-            Event::ElementCompleted { instance, key, .. } => self.element_ended((instance.0, key.0), ElementState::Completed, at),
-            Event::ElementTerminated { instance, key, .. } => self.element_ended((instance.0, key.0), ElementState::Terminated, at),
-            Event::VariableSet { instance, scope, variable, name, value } => {
+            Event::ElementCompleted { instance, key, .. } => {
+                self.element_ended((instance.0, key.0), ElementState::Completed, at)
+            }
+            Event::ElementTerminated { instance, key, .. } => {
+                self.element_ended((instance.0, key.0), ElementState::Terminated, at)
+            }
+            Event::VariableSet {
+                instance,
+                scope,
+                variable,
+                name,
+                value,
+            } => {
                 self.bytes += value.0.len();
-                let row = VariableRow { scope: scope.0, name, value: value.0 };
+                let row = VariableRow {
+                    scope: scope.0,
+                    name,
+                    value: value.0,
+                };
                 self.variables.insert((instance.0, variable.0), row);
             }
             Event::JobCreated(created) => self.job_created(created, at),
@@ -169,12 +204,26 @@ impl Batch {
             Event::JobCompleted { job, .. } => self.job_ended(&job, JobState::Completed, at),
             Event::JobCanceled { job, .. } => self.job_ended(&job, JobState::Canceled, at),
             Event::JobFailed(failed) => self.job_failed(*failed, at),
-            Event::JobErrorThrown { job, code, message, caught, .. } => self.job_error_thrown(&job, code, message, caught, at),
-            Event::JobRetriesUpdated { job, retries } => self.job_changed(&job, at).retries = Some(retries),
-            Event::JobTimeoutUpdated { job, deadline, .. } => self.job_changed(&job, at).deadline = Some(deadline),
+            Event::JobErrorThrown {
+                job,
+                code,
+                message,
+                caught,
+                ..
+            } => self.job_error_thrown(&job, code, message, caught, at),
+            Event::JobRetriesUpdated { job, retries } => {
+                self.job_changed(&job, at).retries = Some(retries)
+            }
+            Event::JobTimeoutUpdated { job, deadline, .. } => {
+                self.job_changed(&job, at).deadline = Some(deadline)
+            }
             Event::MessagePublished(published) => self.message_published(&published),
-            Event::MessageCorrelated(met) => self.message_met(met.message, "CORRELATED", met.process_id, met.instance, at),
-            Event::MessageStarted(met) => self.message_met(met.message, "STARTED", met.process_id, met.instance, at),
+            Event::MessageCorrelated(met) => {
+                self.message_met(met.message, "CORRELATED", met.process_id, met.instance, at)
+            }
+            Event::MessageStarted(met) => {
+                self.message_met(met.message, "STARTED", met.process_id, met.instance, at)
+            }
             Event::MessageExpired(expired) => self.message_expired(expired.message, at),
             Event::SubscriptionOpened(opened) => {
                 let key = opened.subscription.0;
@@ -182,23 +231,81 @@ impl Batch {
             }
             Event::SubscriptionClosed(closed) => self.subscription_closed(&closed, position, at),
             Event::IncidentRaised(raised) => self.incident_raised(raised, at),
-            Event::IncidentResolved { incident, instance, element, .. } => self.incident_resolved(incident, instance, element.0, at),
-            Event::CloudEventReceived { tenant, source_name, event, .. } => {
+            Event::IncidentResolved {
+                incident,
+                instance,
+                element,
+                ..
+            } => self.incident_resolved(incident, instance, element.0, at),
+            Event::CloudEventReceived {
+                tenant,
+                source_name,
+                event,
+                ..
+            } => {
                 self.routing = Some(position);
                 self.bytes += event.data().map_or(0, |data| data.as_bytes().len());
-                self.arrivals.push(Arrival { position, at, tenant, channel: source_name, what: Arrived::Event(event) });
+                self.arrivals.push(Arrival {
+                    position,
+                    at,
+                    tenant,
+                    channel: source_name,
+                    what: Arrived::Event(event),
+                });
             }
-            Event::CloudEventRouted { position, outcome, matches, reason, .. } => {
+            Event::CloudEventRouted {
+                position,
+                outcome,
+                matches,
+                reason,
+                ..
+            } => {
                 self.routing = None;
-                self.routes.push(Route { position, outcome, matches, reason });
+                self.routes.push(Route {
+                    position,
+                    outcome,
+                    matches,
+                    reason,
+                });
             }
-            Event::CloudEventRepeated { tenant, source_name, source, id, first, same_content, .. } => {
-                let what = Arrived::Repeat { source, id, first, same_content };
-                self.arrivals.push(Arrival { position, at, tenant, channel: source_name, what });
+            Event::CloudEventRepeated {
+                tenant,
+                source_name,
+                source,
+                id,
+                first,
+                same_content,
+                ..
+            } => {
+                let what = Arrived::Repeat {
+                    source,
+                    id,
+                    first,
+                    same_content,
+                };
+                self.arrivals.push(Arrival {
+                    position,
+                    at,
+                    tenant,
+                    channel: source_name,
+                    what,
+                });
             }
-            Event::RecordRejected { tenant, source_name, raw, reason, .. } => {
+            Event::RecordRejected {
+                tenant,
+                source_name,
+                raw,
+                reason,
+                ..
+            } => {
                 let what = Arrived::Malformed { raw, reason };
-                self.arrivals.push(Arrival { position, at, tenant, channel: source_name, what });
+                self.arrivals.push(Arrival {
+                    position,
+                    at,
+                    tenant,
+                    channel: source_name,
+                    what,
+                });
             }
             Event::OutboxAdded(added) => {
                 self.bytes += added.event.data().map_or(0, |data| data.as_bytes().len());
@@ -206,8 +313,14 @@ impl Batch {
                 row.added = Some((added, position, at));
                 row.state = Some(DeliveryState::Pending);
             }
-            Event::OutboxAcked { entry } => self.outbox.entry(entry.0).or_default().state = Some(DeliveryState::Delivered),
-            Event::OutboxBuried { entry, attempts, error } => {
+            Event::OutboxAcked { entry } => {
+                self.outbox.entry(entry.0).or_default().state = Some(DeliveryState::Delivered)
+            }
+            Event::OutboxBuried {
+                entry,
+                attempts,
+                error,
+            } => {
                 let row = self.outbox.entry(entry.0).or_default();
                 row.state = Some(DeliveryState::Dead);
                 row.attempts = Some(attempts);
@@ -247,7 +360,11 @@ impl Batch {
 
     fn instance_ended(&mut self, instance: ProcessInstanceKey, completed: bool, at: Timestamp) {
         let row = self.instances.entry(instance.0).or_default();
-        row.state = Some(if completed { InstanceState::Completed } else { InstanceState::Terminated });
+        row.state = Some(if completed {
+            InstanceState::Completed
+        } else {
+            InstanceState::Terminated
+        });
         row.ended = Some(at);
     }
 
@@ -296,7 +413,14 @@ impl Batch {
         row.error_message = Some(failed.message);
     }
 
-    fn job_error_thrown(&mut self, job: &JobRef, code: Arc<str>, message: Arc<str>, caught: bool, at: Timestamp) {
+    fn job_error_thrown(
+        &mut self,
+        job: &JobRef,
+        code: Arc<str>,
+        message: Arc<str>,
+        caught: bool,
+        at: Timestamp,
+    ) {
         let row = self.job_changed(job, at);
         row.state = Some(JobState::ErrorThrown);
         row.error_code = Some(code);
@@ -311,24 +435,54 @@ impl Batch {
     }
 
     /// While its CloudEvent is being routed, meeting is the outcome and not something that happened later.
-    fn message_met(&mut self, message: MessageKey, what: &'static str, process_id: Arc<str>, instance: ProcessInstanceKey, at: Timestamp) {
+    fn message_met(
+        &mut self,
+        message: MessageKey,
+        what: &'static str,
+        process_id: Arc<str>,
+        instance: ProcessInstanceKey,
+        at: Timestamp,
+    ) {
         if self.routing.is_none() {
-            self.later.push(Later { message, at, what, process_id, instance: Some(instance) });
+            self.later.push(Later {
+                message,
+                at,
+                what,
+                process_id,
+                instance: Some(instance),
+            });
         }
     }
 
     fn message_expired(&mut self, message: MessageKey, at: Timestamp) {
         if self.routing.is_none() {
-            self.later.push(Later { message, at, what: "EXPIRED", process_id: Arc::from(""), instance: None });
+            self.later.push(Later {
+                message,
+                at,
+                what: "EXPIRED",
+                process_id: Arc::from(""),
+                instance: None,
+            });
         }
     }
 
-    fn subscription_closed(&mut self, closed: &SubscriptionClosed, position: Sequence, at: Timestamp) {
-        self.subscriptions.entry(closed.subscription.0).or_default().closed = Some((closed.reason as u8, position, at));
+    fn subscription_closed(
+        &mut self,
+        closed: &SubscriptionClosed,
+        position: Sequence,
+        at: Timestamp,
+    ) {
+        self.subscriptions
+            .entry(closed.subscription.0)
+            .or_default()
+            .closed = Some((closed.reason as u8, position, at));
     }
 
     fn incident_raised(&mut self, raised: Box<IncidentRaised>, at: Timestamp) {
-        self.instances.entry(raised.instance.0).or_default().incidents += 1;
+        self.instances
+            .entry(raised.instance.0)
+            .or_default()
+            .incidents += 1;
         let element = (raised.instance.0, raised.element_instance.0);
         self.elements.entry(element).or_default().incident = Some(raised.incident.0);
         let row = self.incidents.entry(raised.incident.0).or_default();
@@ -336,9 +490,18 @@ impl Batch {
         row.state = Some(IncidentState::Active);
     }
 
-    fn incident_resolved(&mut self, incident: IncidentKey, instance: ProcessInstanceKey, element: u64, at: Timestamp) {
+    fn incident_resolved(
+        &mut self,
+        incident: IncidentKey,
+        instance: ProcessInstanceKey,
+        element: u64,
+        at: Timestamp,
+    ) {
         self.instances.entry(instance.0).or_default().incidents -= 1;
-        self.elements.entry((instance.0, element)).or_default().incident = Some(0);
+        self.elements
+            .entry((instance.0, element))
+            .or_default()
+            .incident = Some(0);
         let row = self.incidents.entry(incident.0).or_default();
         row.state = Some(IncidentState::Resolved);
         row.resolved = Some(at);

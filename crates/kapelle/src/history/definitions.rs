@@ -12,23 +12,30 @@ use crate::gateway::variables::render_headers;
 ///
 /// Bytes that were accepted once compile in every release (design §4); should they not, the definition is searchable
 /// without its elements.
-pub(super) fn write(connection: &Connection, deployed: &ProcessDeployed, xml: &[u8]) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT OR REPLACE INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
-        signed(deployed.definition.get()),
-        signed(deployed.resource.get()),
-        &*deployed.tenant,
-        &*deployed.process_id,
-        deployed.version,
-        deployed.version_tag.as_deref(),
-        deployed.name.as_deref(),
-        &*deployed.resource_name,
-        deployed.semantics,
-    ])?;
+pub(super) fn write(
+    connection: &Connection,
+    deployed: &ProcessDeployed,
+    xml: &[u8],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO definition VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?
+        .execute(params![
+            signed(deployed.definition.get()),
+            signed(deployed.resource.get()),
+            &*deployed.tenant,
+            &*deployed.process_id,
+            deployed.version,
+            deployed.version_tag.as_deref(),
+            deployed.name.as_deref(),
+            &*deployed.resource_name,
+            deployed.semantics,
+        ])?;
     let Some(process) = compile(deployed, xml) else {
         tracing::warn!(process = %deployed.process_id, version = deployed.version, "the elements of a definition are not searchable");
         return Ok(());
     };
-    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO definition_element VALUES (?1,?2,?3,?4,?5,?6)")?;
+    let mut insert = connection
+        .prepare_cached("INSERT OR REPLACE INTO definition_element VALUES (?1,?2,?3,?4,?5,?6)")?;
     for index in process.indexes() {
         let element = process.element(index);
         insert.execute(params![
@@ -46,12 +53,17 @@ pub(super) fn write(connection: &Connection, deployed: &ProcessDeployed, xml: &[
 fn compile(deployed: &ProcessDeployed, xml: &[u8]) -> Option<Arc<Process>> {
     let semantics = u16::try_from(deployed.semantics).ok()?;
     let bpmn = kapelle_model::compile(xml, semantics).ok()?;
-    bpmn.processes.into_iter().find(|process| process.id == deployed.process_id).map(Arc::from)
+    bpmn.processes
+        .into_iter()
+        .find(|process| process.id == deployed.process_id)
+        .map(Arc::from)
 }
 
 /// As the JSON text of an object: what all jobs of the element carry whose own event names none.
 fn static_headers(element: &Element) -> Option<String> {
-    let Some(Action::Job(job)) = element.kind.action() else { return None };
+    let Some(Action::Job(job)) = element.kind.action() else {
+        return None;
+    };
     let headers: Option<Vec<(Arc<str>, Arc<str>)>> = job
         .headers
         .iter()
@@ -60,7 +72,9 @@ fn static_headers(element: &Element) -> Option<String> {
             _ => None,
         })
         .collect();
-    headers.filter(|headers| !headers.is_empty()).map(|headers| render_headers(&headers))
+    headers
+        .filter(|headers| !headers.is_empty())
+        .map(|headers| render_headers(&headers))
 }
 
 /// SQLite's integers are signed; keys stay far below 2^63.

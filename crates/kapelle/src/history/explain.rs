@@ -100,14 +100,23 @@ struct Wanted {
 
 /// The whole explanation, if there is such an event.
 pub(crate) fn explain(connection: &Connection, position: i64) -> Result<Option<String>, Error> {
-    let Some(event) = events::find(connection, position)? else { return Ok(None) };
-    run(connection, &event).map(Some).map_err(Error::sqlite("explain an event"))
+    let Some(event) = events::find(connection, position)? else {
+        return Ok(None);
+    };
+    run(connection, &event)
+        .map(Some)
+        .map_err(Error::sqlite("explain an event"))
 }
 
 fn run(connection: &Connection, event: &EventRow) -> rusqlite::Result<String> {
     let wanted = wanted(event);
     let mut misses: Vec<(Kind, Candidate, String)> = Vec::new();
-    if !event.is_out && !matches!(event.outcome, "STARTED" | "CORRELATED" | "DUPLICATE" | "REJECTED") {
+    if !event.is_out
+        && !matches!(
+            event.outcome,
+            "STARTED" | "CORRELATED" | "DUPLICATE" | "REJECTED"
+        )
+    {
         for wanted in &wanted {
             for candidate in candidates(connection, wanted)? {
                 if let Some(kind) = judge(event, wanted, &candidate) {
@@ -118,7 +127,12 @@ fn run(connection: &Connection, event: &EventRow) -> rusqlite::Result<String> {
     }
     // Keys that only look alike are noise beside one that is the same but for its writing or the moment: numbered keys
     // all look alike.
-    let is_close = |kind: Kind| !matches!(kind, Kind::KeySimilar | Kind::OtherMessage | Kind::OtherTenant);
+    let is_close = |kind: Kind| {
+        !matches!(
+            kind,
+            Kind::KeySimilar | Kind::OtherMessage | Kind::OtherTenant
+        )
+    };
     if misses.iter().any(|(kind, ..)| is_close(*kind)) {
         misses.retain(|(kind, ..)| *kind != Kind::KeySimilar);
     }
@@ -129,24 +143,43 @@ fn run(connection: &Connection, event: &EventRow) -> rusqlite::Result<String> {
     answer
         .raw("event", &event.json())
         .text("summary", &summary(event, &wanted))
-        .raw("nearMisses", &array(misses.iter().map(|(kind, candidate, _)| miss_json(event, *kind, candidate))))
+        .raw(
+            "nearMisses",
+            &array(
+                misses
+                    .iter()
+                    .map(|(kind, candidate, _)| miss_json(event, *kind, candidate)),
+            ),
+        )
         .raw("later", &array(later(connection, event)?))
-        .raw("hints", &array(hints(event, &misses).iter().map(|hint| quote(hint))));
+        .raw(
+            "hints",
+            &array(hints(event, &misses).iter().map(|hint| quote(hint))),
+        );
     Ok(answer.end())
 }
 
 /// From the bindings that looked at it; without one, its type and subject by the default rule.
 fn wanted(event: &EventRow) -> Vec<Wanted> {
-    let matches = event.matches.as_deref().and_then(|text| Raw::parse(text).ok());
+    let matches = event
+        .matches
+        .as_deref()
+        .and_then(|text| Raw::parse(text).ok());
     let mut wanted: Vec<Wanted> = matches
         .iter()
         .flat_map(|list| list.elements())
         .filter_map(|found| {
             let member = |name: &str| {
-                let value = found.members().find(|(n, _)| n.as_str().as_deref() == Some(name))?.1;
+                let value = found
+                    .members()
+                    .find(|(n, _)| n.as_str().as_deref() == Some(name))?
+                    .1;
                 value.as_str().map(std::borrow::Cow::into_owned)
             };
-            Some(Wanted { name: member("message")?, key: member("correlationKey").unwrap_or_default() })
+            Some(Wanted {
+                name: member("message")?,
+                key: member("correlationKey").unwrap_or_default(),
+            })
         })
         .collect();
     if wanted.is_empty() {
@@ -161,10 +194,16 @@ fn candidates(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<
         s.closed_at, s.reason FROM subscription s LEFT JOIN instance i ON i.key = s.instance
         LEFT JOIN definition_element x ON x.definition = i.definition AND x.idx = s.idx";
     let mut found = Vec::new();
-    for condition in ["s.name = ?1", "s.correlation_key = ?2 AND s.name <> ?1 AND s.closed IS NULL"] {
+    for condition in [
+        "s.name = ?1",
+        "s.correlation_key = ?2 AND s.name <> ?1 AND s.closed IS NULL",
+    ] {
         let sql = format!("{COLUMNS} WHERE {condition} AND ?2 = ?2 ORDER BY s.key DESC LIMIT ?3");
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![wanted.name, wanted.key, LOOKED_AT_MAX], Candidate::read)?;
+        let rows = statement.query_map(
+            params![wanted.name, wanted.key, LOOKED_AT_MAX],
+            Candidate::read,
+        )?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     Ok(found)
@@ -172,18 +211,24 @@ fn candidates(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<
 
 fn judge(event: &EventRow, wanted: &Wanted, candidate: &Candidate) -> Option<Kind> {
     if candidate.name != wanted.name {
-        let open = candidate.is_open_at(event.position) && !wanted.key.is_empty() && candidate.tenant == event.tenant;
+        let open = candidate.is_open_at(event.position)
+            && !wanted.key.is_empty()
+            && candidate.tenant == event.tenant;
         return open.then_some(Kind::OtherMessage);
     }
     if candidate.key == wanted.key {
         if candidate.tenant != event.tenant {
-            return candidate.is_open_at(event.position).then_some(Kind::OtherTenant);
+            return candidate
+                .is_open_at(event.position)
+                .then_some(Kind::OtherTenant);
         }
         if candidate.opened > event.position {
             return (candidate.opened_ms - event.time_ms <= NEAR_MS).then_some(Kind::NotYet);
         }
         return match candidate.closed_ms {
-            Some(closed) if candidate.closed < Some(event.position) => (event.time_ms - closed <= NEAR_MS).then_some(Kind::TooLate),
+            Some(closed) if candidate.closed < Some(event.position) => {
+                (event.time_ms - closed <= NEAR_MS).then_some(Kind::TooLate)
+            }
             // Same name, same key, open, and not met: only the kind of the key is left.
             _ => Some(Kind::KeyType),
         };
@@ -207,7 +252,8 @@ fn compare(sent: &str, awaited: &str) -> Option<Kind> {
         return Some(Kind::KeyType);
     }
     // Of very short keys every other one is "similar".
-    let long_enough = sent.chars().count() > 2 * DISTANCE_MAX && awaited.chars().count() > 2 * DISTANCE_MAX;
+    let long_enough =
+        sent.chars().count() > 2 * DISTANCE_MAX && awaited.chars().count() > 2 * DISTANCE_MAX;
     (long_enough && distance(sent, awaited)? <= DISTANCE_MAX).then_some(Kind::KeySimilar)
 }
 
@@ -222,7 +268,9 @@ fn distance(a: &str, b: &str) -> Option<usize> {
         let mut diagonal = i;
         let mut before = i + 1;
         for (cell, right) in row.iter_mut().skip(1).zip(&b) {
-            let next = (*cell + 1).min(before + 1).min(diagonal + usize::from(left != right));
+            let next = (*cell + 1)
+                .min(before + 1)
+                .min(diagonal + usize::from(left != right));
             diagonal = *cell;
             before = next;
             *cell = next;
@@ -239,7 +287,12 @@ fn seconds(ms: i64) -> String {
 }
 
 fn miss_text(event: &EventRow, kind: Kind, candidate: &Candidate) -> String {
-    let Candidate { process_id, name, key, .. } = candidate;
+    let Candidate {
+        process_id,
+        name,
+        key,
+        ..
+    } = candidate;
     let waits = format!("an instance of {process_id} waits for {name} with key \"{key}\"");
     match kind {
         Kind::KeyCase => format!("{waits}: the case differs"),
@@ -250,12 +303,19 @@ fn miss_text(event: &EventRow, kind: Kind, candidate: &Candidate) -> String {
         Kind::OtherTenant => format!("{waits}, in the tenant {}", candidate.tenant),
         Kind::TooLate => {
             let late = seconds(event.time_ms - candidate.closed_ms.unwrap_or(event.time_ms));
-            let reason = candidate.reason.and_then(|reason| word(CLOSE_REASONS, reason)).unwrap_or("CLOSED");
-            format!("an instance of {process_id} waited for {name} with key \"{key}\" until {late} before the event came ({reason})")
+            let reason = candidate
+                .reason
+                .and_then(|reason| word(CLOSE_REASONS, reason))
+                .unwrap_or("CLOSED");
+            format!(
+                "an instance of {process_id} waited for {name} with key \"{key}\" until {late} before the event came ({reason})"
+            )
         }
         Kind::NotYet => {
             let early = seconds(candidate.opened_ms - event.time_ms);
-            format!("an instance of {process_id} began to wait for {name} with key \"{key}\" {early} after the event came")
+            format!(
+                "an instance of {process_id} began to wait for {name} with key \"{key}\" {early} after the event came"
+            )
         }
     }
 }
@@ -272,7 +332,12 @@ fn miss_json(event: &EventRow, kind: Kind, candidate: &Candidate) -> String {
         .text("correlationKey", &candidate.key)
         .text_or_null("openedAt", time(candidate.opened_ms).as_deref())
         .text_or_null("closedAt", candidate.closed_ms.and_then(time).as_deref())
-        .text_or_null("closeReason", candidate.reason.and_then(|reason| word(CLOSE_REASONS, reason)));
+        .text_or_null(
+            "closeReason",
+            candidate
+                .reason
+                .and_then(|reason| word(CLOSE_REASONS, reason)),
+        );
     object.end()
 }
 
@@ -287,10 +352,13 @@ fn later(connection: &Connection, event: &EventRow) -> rusqlite::Result<Vec<Stri
          ORDER BY rowid LIMIT 100",
     )?;
     let rows = statement.query_map([event.position], |row| {
-        let (at, what, process_id, instance): (i64, String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let (at, what, process_id, instance): (i64, String, String, i64) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let after = seconds(at - event.time_ms);
         let text = match &*what {
-            "EXPIRED" => format!("nobody came for it within its time to live: expired {after} later"),
+            "EXPIRED" => {
+                format!("nobody came for it within its time to live: expired {after} later")
+            }
             "STARTED" => format!("started {process_id} {after} later"),
             _ => format!("met {process_id} {after} later"),
         };
@@ -311,10 +379,16 @@ fn summary(event: &EventRow, wanted: &[Wanted]) -> String {
     match event.outcome {
         "NO_MATCH" => {
             let event_type = event.event_type.as_deref().unwrap_or_default();
-            if reason.is_empty() { format!("no deployed process is bound to events of type {event_type}") } else { reason }
+            if reason.is_empty() {
+                format!("no deployed process is bound to events of type {event_type}")
+            } else {
+                reason
+            }
         }
         "BUFFERED" | "EXPIRED" => match wanted.first() {
-            Some(Wanted { name, key }) if reason.is_empty() => format!("nobody waits for {name} with key \"{key}\""),
+            Some(Wanted { name, key }) if reason.is_empty() => {
+                format!("nobody waits for {name} with key \"{key}\"")
+            }
             _ => reason,
         },
         outcome if reason.is_empty() => outcome.to_lowercase(),

@@ -18,6 +18,7 @@ use super::batch::Batch;
 use super::definitions::signed;
 use super::error::{self, Error};
 use super::prune::Pruning;
+use super::schema::Opened;
 use super::{Progress, flush, schema};
 
 /// The reader's name in the partition: its position holds back the journal's trimming.
@@ -48,6 +49,9 @@ const WAL_BYTES_SOON: u64 = 32 << 20;
 
 /// From this size on the thread waits for queries to leave the WAL, so that it can begin anew.
 const WAL_BYTES_MAX: u64 = 128 << 20;
+
+/// How long it waits for them; searches wait meanwhile, and it tries again a second later.
+const RESTART_WAIT: Duration = Duration::from_millis(500);
 
 /// How often ended instances are looked through for those past their time.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -84,7 +88,11 @@ enum Stop {
 impl From<rusqlite::Error> for Stop {
     fn from(error: rusqlite::Error) -> Self {
         let reason = format!("failed to write to the search database: {error}");
-        if error::is_damage(&error) { Self::Damaged(reason) } else { Self::Ended(reason) }
+        if error::is_damage(&error) {
+            Self::Damaged(reason)
+        } else {
+            Self::Ended(reason)
+        }
     }
 }
 
@@ -98,16 +106,31 @@ impl Feeder {
     /// Registers with the partition at once, so that nothing is trimmed before the thread runs.
     pub(super) fn new(
         path: PathBuf,
-        connection: Connection,
+        opened: Opened,
         partition: PartitionHandle,
         progress: Arc<Progress>,
         retention: Duration,
     ) -> Result<Self, Error> {
-        let reader = subscribe(&partition, &connection, progress.position())?;
-        let known = flush::known(&connection).map_err(Error::sqlite("read the known definitions"))?;
+        let Opened {
+            connection,
+            position,
+            known,
+        } = opened;
+        let reader = subscribe(&partition, &connection, position)?;
         let now = Instant::now();
         let pruning = Pruning::new(retention);
-        Ok(Self { path, connection, partition, reader, progress, known, pruning, newest_ms: 0, checkpointed: now, prune_at: now })
+        Ok(Self {
+            path,
+            connection,
+            partition,
+            reader,
+            progress,
+            known,
+            pruning,
+            newest_ms: 0,
+            checkpointed: now,
+            prune_at: now,
+        })
     }
 
     pub(super) fn spawn(self) -> Result<(), Error> {
@@ -139,7 +162,9 @@ impl Feeder {
     fn follow(&mut self) -> Result<(), Stop> {
         loop {
             if self.progress.is_damaged() {
-                return Err(Stop::Damaged("a query found the search database to be damaged".to_owned()));
+                return Err(Stop::Damaged(
+                    "a query found the search database to be damaged".to_owned(),
+                ));
             }
             let (batch, records) = match self.gather() {
                 Ok(gathered) => gathered,
@@ -183,12 +208,19 @@ impl Feeder {
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), Stop> {
-        let wal_bytes = std::fs::metadata(self.path.with_extension("db-wal")).map_or(0, |wal| wal.len());
+        let wal_bytes =
+            std::fs::metadata(self.path.with_extension("db-wal")).map_or(0, |wal| wal.len());
         // The file keeps its size when it begins anew, so size alone would make every batch a checkpoint.
         let elapsed = self.checkpointed.elapsed();
         let large = wal_bytes >= WAL_BYTES_SOON && elapsed >= CHECKPOINT_EVERY / 10;
         if elapsed >= CHECKPOINT_EVERY || large {
-            self.checkpoint(if wal_bytes >= WAL_BYTES_MAX { "RESTART" } else { "PASSIVE" })?;
+            if wal_bytes >= WAL_BYTES_MAX {
+                self.connection.busy_timeout(RESTART_WAIT)?;
+                self.checkpoint("RESTART")?;
+                self.connection.busy_timeout(schema::BUSY)?;
+            } else {
+                self.checkpoint("PASSIVE")?;
+            }
             self.checkpointed = Instant::now();
         }
         Ok(())
@@ -199,9 +231,11 @@ impl Feeder {
         let position = self.progress.position();
         // PASSIVE waits for nobody: a long query must not hold up the projection. What it could not copy shows in its
         // answer, and then the position is not released this time.
-        let (busy, in_wal, copied): (i64, i64, i64) = self
-            .connection
-            .query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (busy, in_wal, copied): (i64, i64, i64) =
+            self.connection
+                .query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?;
         if busy == 0 && in_wal == copied {
             self.reader.release(position);
         }
@@ -210,7 +244,9 @@ impl Feeder {
 
     fn prune_if_due(&mut self) -> Result<(), Stop> {
         // Under load there is time for it between two batches, in steps of a few milliseconds.
-        if Instant::now() >= self.prune_at && self.pruning.step(&mut self.connection, self.newest_ms)? {
+        if Instant::now() >= self.prune_at
+            && self.pruning.step(&mut self.connection, self.newest_ms)?
+        {
             self.prune_at = Instant::now() + PRUNE_EVERY;
         }
         Ok(())
@@ -228,10 +264,15 @@ impl Feeder {
     fn remake(&mut self, reason: &str) -> Result<(), Error> {
         tracing::error!(%reason, "search begins anew; commands go on");
         // The old one is closed before its file is renamed.
-        self.connection = Connection::open_in_memory().map_err(Error::sqlite("let go of the search database"))?;
-        let (connection, position) = schema::remake(&self.path, &Error::Damaged)?;
+        self.connection =
+            Connection::open_in_memory().map_err(Error::sqlite("let go of the search database"))?;
+        let Opened {
+            connection,
+            position,
+            known,
+        } = schema::remake(&self.path, &Error::Damaged)?;
         self.connection = connection;
-        self.known = flush::Known::new();
+        self.known = known;
         self.progress.restart(position);
         self.reader = subscribe(&self.partition, &self.connection, position)?;
         Ok(())
@@ -239,15 +280,28 @@ impl Feeder {
 }
 
 /// From the record behind the last one in the tables; from the journal's first where that is gone.
-fn subscribe(partition: &PartitionHandle, connection: &Connection, position: Sequence) -> Result<RecordReader, Error> {
+fn subscribe(
+    partition: &PartitionHandle,
+    connection: &Connection,
+    position: Sequence,
+) -> Result<RecordReader, Error> {
     match partition.subscribe(READER, Sequence(position.0 + 1)) {
         Ok(reader) => Ok(reader),
         Err(ReadError::Trimmed { wanted, first }) => {
-            tracing::warn!(wanted = wanted.0, first = first.0, "search is incomplete: the journal no longer holds the records before");
+            tracing::warn!(
+                wanted = wanted.0,
+                first = first.0,
+                "search is incomplete: the journal no longer holds the records before"
+            );
             connection
-                .execute("UPDATE meta SET value = ?1 WHERE name = 'first'", [signed(first.0)])
+                .execute(
+                    "UPDATE meta SET value = ?1 WHERE name = 'first'",
+                    [signed(first.0)],
+                )
                 .map_err(Error::sqlite("mark the search database as incomplete"))?;
-            partition.subscribe(READER, first).map_err(|source| Error::Journal { source })
+            partition
+                .subscribe(READER, first)
+                .map_err(|source| Error::Journal { source })
         }
         Err(source) => Err(Error::Journal { source }),
     }

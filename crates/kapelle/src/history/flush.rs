@@ -9,7 +9,8 @@ use kapelle_feel::json::write_string;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::batch::{
-    Arrival, Arrived, Batch, ElementRow, IncidentRow, InstanceRow, JobRow, Later, OutboxRow, Owned, Route, SubscriptionRow, VariableRow,
+    Arrival, Arrived, Batch, ElementRow, IncidentRow, InstanceRow, JobRow, Later, OutboxRow, Owned,
+    Route, SubscriptionRow, VariableRow,
 };
 use super::definitions::{self, signed};
 use super::query::words::NO_KEY;
@@ -23,12 +24,19 @@ const VARIABLES_AT_ONCE: usize = 16;
 pub(super) type Known = BTreeSet<u64>;
 
 pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
-    let keys = connection.prepare("SELECT key FROM definition")?.query_map([], |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let keys = connection
+        .prepare("SELECT key FROM definition")?
+        .query_map([], |row| row.get::<_, i64>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(keys.into_iter().map(i64::unsigned_abs).collect())
 }
 
 /// All rows of the batch, or none.
-pub(super) fn write(connection: &mut Connection, batch: &Batch, known: &mut Known) -> rusqlite::Result<()> {
+pub(super) fn write(
+    connection: &mut Connection,
+    batch: &Batch,
+    known: &mut Known,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     write_definitions(&transaction, batch, known)?;
     for (key, row) in &batch.instances {
@@ -54,12 +62,16 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch, known: &mut Know
     transaction.commit()
 }
 
-fn write_variables(transaction: &Transaction<'_>, variables: &BTreeMap<Owned, VariableRow>) -> rusqlite::Result<()> {
+fn write_variables(
+    transaction: &Transaction<'_>,
+    variables: &BTreeMap<Owned, VariableRow>,
+) -> rusqlite::Result<()> {
     let rows: Vec<_> = variables.iter().collect();
     let (many, rest) = rows.as_chunks::<VARIABLES_AT_ONCE>();
     let insert = |rows: &[(&Owned, &VariableRow)]| -> rusqlite::Result<()> {
         let marks = vec!["(?,?,?,?,?)"; rows.len()].join(",");
-        let mut statement = transaction.prepare_cached(&format!("INSERT OR REPLACE INTO variable VALUES {marks}"))?;
+        let mut statement = transaction
+            .prepare_cached(&format!("INSERT OR REPLACE INTO variable VALUES {marks}"))?;
         for (row, ((instance, key), variable)) in rows.iter().enumerate() {
             let first = row * 5 + 1;
             statement.raw_bind_parameter(first, signed(*instance))?;
@@ -71,10 +83,15 @@ fn write_variables(transaction: &Transaction<'_>, variables: &BTreeMap<Owned, Va
         statement.raw_execute().map(drop)
     };
     many.iter().try_for_each(|rows| insert(rows))?;
-    rest.iter().try_for_each(|row| insert(std::slice::from_ref(row)))
+    rest.iter()
+        .try_for_each(|row| insert(std::slice::from_ref(row)))
 }
 
-fn write_definitions(transaction: &Transaction<'_>, batch: &Batch, known: &mut Known) -> rusqlite::Result<()> {
+fn write_definitions(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    known: &mut Known,
+) -> rusqlite::Result<()> {
     for (key, (name, bytes)) in &batch.resources {
         transaction
             .prepare_cached("INSERT OR REPLACE INTO resource VALUES (?1,?2,?3)")?
@@ -85,7 +102,11 @@ fn write_definitions(transaction: &Transaction<'_>, batch: &Batch, known: &mut K
         let xml: Option<Vec<u8>> = match batch.resources.get(&deployed.resource) {
             Some((_, bytes)) => Some(bytes.to_vec()),
             None => transaction
-                .query_row("SELECT bytes FROM resource WHERE key = ?1", [signed(deployed.resource.0)], |row| row.get(0))
+                .query_row(
+                    "SELECT bytes FROM resource WHERE key = ?1",
+                    [signed(deployed.resource.0)],
+                    |row| row.get(0),
+                )
                 .optional()?,
         };
         definitions::write(transaction, deployed, xml.as_deref().unwrap_or_default())?;
@@ -95,7 +116,11 @@ fn write_definitions(transaction: &Transaction<'_>, batch: &Batch, known: &mut K
 }
 
 /// An instance whose definition is no longer in the journal is still found: with what the instance itself says of it.
-fn write_unknown_definition(transaction: &Transaction<'_>, created: &InstanceCreated, known: &mut Known) -> rusqlite::Result<()> {
+fn write_unknown_definition(
+    transaction: &Transaction<'_>,
+    created: &InstanceCreated,
+    known: &mut Known,
+) -> rusqlite::Result<()> {
     if !known.insert(created.definition.0) {
         return Ok(());
     }
@@ -105,7 +130,12 @@ fn write_unknown_definition(transaction: &Transaction<'_>, created: &InstanceCre
         .map(drop)
 }
 
-fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow, known: &mut Known) -> rusqlite::Result<()> {
+fn write_instance(
+    transaction: &Transaction<'_>,
+    key: u64,
+    row: &InstanceRow,
+    known: &mut Known,
+) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let ended = row.ended.map(|at| at.0);
     let Some((created, started)) = &row.created else {
@@ -125,42 +155,71 @@ fn write_instance(transaction: &Transaction<'_>, key: u64, row: &InstanceRow, kn
         write_string(&mut tags, tag);
     }
     tags.push(']');
-    transaction.prepare_cached("INSERT INTO instance VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?.execute(params![
-        signed(key),
-        signed(created.definition.0),
-        &*created.tenant,
-        state,
-        started.0,
-        ended,
-        row.incidents,
-        created.business_id.as_deref(),
-        tags,
-    ])?;
+    transaction
+        .prepare_cached("INSERT INTO instance VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?
+        .execute(params![
+            signed(key),
+            signed(created.definition.0),
+            &*created.tenant,
+            state,
+            started.0,
+            ended,
+            row.incidents,
+            created.business_id.as_deref(),
+            tags,
+        ])?;
     Ok(())
 }
 
-fn write_element(transaction: &Transaction<'_>, (instance, key): Owned, row: &ElementRow) -> rusqlite::Result<()> {
+fn write_element(
+    transaction: &Transaction<'_>,
+    (instance, key): Owned,
+    row: &ElementRow,
+) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let ended = row.ended.map(|at| at.0);
     let incident = row.incident.map(signed);
     match row.created {
         Some((index, scope, started)) => transaction
             .prepare_cached("INSERT INTO element VALUES (?1,?2,?3,?4,?5,?6,?7,NULLIF(?8,0))")?
-            .execute(params![signed(instance), signed(key), index, signed(scope), state, started.0, ended, incident])?,
+            .execute(params![
+                signed(instance),
+                signed(key),
+                index,
+                signed(scope),
+                state,
+                started.0,
+                ended,
+                incident
+            ])?,
         None => transaction
             .prepare_cached(
                 "UPDATE element SET state = COALESCE(?3, state), ended = COALESCE(?4, ended),
                  incident = NULLIF(COALESCE(?5, incident), 0) WHERE instance = ?1 AND key = ?2",
             )?
-            .execute(params![signed(instance), signed(key), state, ended, incident])?,
+            .execute(params![
+                signed(instance),
+                signed(key),
+                state,
+                ended,
+                incident
+            ])?,
     };
     Ok(())
 }
 
-fn write_job(transaction: &Transaction<'_>, (instance, key): Owned, row: &JobRow) -> rusqlite::Result<()> {
+fn write_job(
+    transaction: &Transaction<'_>,
+    (instance, key): Owned,
+    row: &JobRow,
+) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let (deadline, ended) = (row.deadline.map(|at| at.0), row.ended.map(|at| at.0));
-    let (worker, code, message) = (row.worker.as_deref(), row.error_code.as_deref(), row.error_message.as_deref());
+    let (worker, code, message) = (
+        row.worker.as_deref(),
+        row.error_code.as_deref(),
+        row.error_message.as_deref(),
+    );
     match &row.created {
         Some((created, at)) => transaction
             .prepare_cached("INSERT INTO job VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?
@@ -195,11 +254,19 @@ fn write_job(transaction: &Transaction<'_>, (instance, key): Owned, row: &JobRow
 
 /// Static ones are the definition's and stand there once.
 fn computed_headers(created: &JobCreated) -> Option<String> {
-    let headers: Vec<(Arc<str>, Arc<str>)> = created.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect();
+    let headers: Vec<(Arc<str>, Arc<str>)> = created
+        .headers
+        .iter()
+        .map(|header| (header.key.clone(), header.value.clone()))
+        .collect();
     (!headers.is_empty()).then(|| render_headers(&headers))
 }
 
-fn write_incident(transaction: &Transaction<'_>, key: u64, row: &IncidentRow) -> rusqlite::Result<()> {
+fn write_incident(
+    transaction: &Transaction<'_>,
+    key: u64,
+    row: &IncidentRow,
+) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let resolved = row.resolved.map(|at| at.0);
     match &row.raised {
@@ -224,9 +291,19 @@ fn write_incident(transaction: &Transaction<'_>, key: u64, row: &IncidentRow) ->
     Ok(())
 }
 
-fn write_subscription(transaction: &Transaction<'_>, key: u64, row: &SubscriptionRow) -> rusqlite::Result<()> {
-    let closed = row.closed.map(|(reason, position, at)| (reason, signed(position.0), at.0));
-    let (reason, position, at) = (closed.map(|c| c.0), closed.map(|c| c.1), closed.map(|c| c.2));
+fn write_subscription(
+    transaction: &Transaction<'_>,
+    key: u64,
+    row: &SubscriptionRow,
+) -> rusqlite::Result<()> {
+    let closed = row
+        .closed
+        .map(|(reason, position, at)| (reason, signed(position.0), at.0));
+    let (reason, position, at) = (
+        closed.map(|c| c.0),
+        closed.map(|c| c.1),
+        closed.map(|c| c.2),
+    );
     match &row.opened {
         Some((opened, opened_position, opened_at)) => transaction
             .prepare_cached("INSERT OR REPLACE INTO subscription VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")?
@@ -274,8 +351,9 @@ fn write_events(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resul
 }
 
 fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::Result<()> {
-    let mut insert = transaction
-        .prepare_cached("INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL)")?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL)",
+    )?;
     let (position, at) = (signed(arrival.position.0), arrival.at.0);
     let (channel, tenant) = (&*arrival.channel, &*arrival.tenant);
     match &arrival.what {
@@ -284,17 +362,46 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
             kapelle_events::encode::encode(event, &mut bytes);
             let none: Option<&str> = None;
             insert.execute(params![
-                position, at, channel, tenant, event.source(), event.id(), event.event_type(), event.subject(), bytes,
-                Outcome::NoMatch as u8, none, none,
+                position,
+                at,
+                channel,
+                tenant,
+                event.source(),
+                event.id(),
+                event.event_type(),
+                event.subject(),
+                bytes,
+                Outcome::NoMatch as u8,
+                none,
+                none,
             ])?;
         }
-        Arrived::Repeat { source, id, first, same_content } => {
-            let reason = if *same_content { "repeats an event that was taken before" } else { "repeats an id with other content" };
+        Arrived::Repeat {
+            source,
+            id,
+            first,
+            same_content,
+        } => {
+            let reason = if *same_content {
+                "repeats an event that was taken before"
+            } else {
+                "repeats an id with other content"
+            };
             let first = signed(first.0);
             // The repeat's own attributes are not in the journal again: type and subject are the first one's.
             insert.execute(params![
-                position, at, channel, tenant, &**source, &**id, None::<&str>, None::<&str>, None::<&[u8]>,
-                Outcome::Duplicate as u8, reason, first,
+                position,
+                at,
+                channel,
+                tenant,
+                &**source,
+                &**id,
+                None::<&str>,
+                None::<&str>,
+                None::<&[u8]>,
+                Outcome::Duplicate as u8,
+                reason,
+                first,
             ])?;
             transaction
                 .prepare_cached(
@@ -304,8 +411,18 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
         }
         Arrived::Malformed { raw, reason } => {
             insert.execute(params![
-                position, at, channel, tenant, None::<&str>, None::<&str>, None::<&str>, None::<&str>, &**raw,
-                Outcome::Rejected as u8, &**reason, None::<i64>,
+                position,
+                at,
+                channel,
+                tenant,
+                None::<&str>,
+                None::<&str>,
+                None::<&str>,
+                None::<&str>,
+                &**raw,
+                Outcome::Rejected as u8,
+                &**reason,
+                None::<i64>,
             ])?;
         }
     }
@@ -314,8 +431,15 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
 
 fn write_route(transaction: &Transaction<'_>, route: &Route) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("UPDATE event_in SET outcome = ?2, reason = ?3, matches = ?4 WHERE position = ?1")?
-        .execute(params![signed(route.position.0), route.outcome as u8, &*route.reason, matches_json(&route.matches)])?;
+        .prepare_cached(
+            "UPDATE event_in SET outcome = ?2, reason = ?3, matches = ?4 WHERE position = ?1",
+        )?
+        .execute(params![
+            signed(route.position.0),
+            route.outcome as u8,
+            &*route.reason,
+            matches_json(&route.matches)
+        ])?;
     for instance in route.matches.iter().filter_map(|m| m.instance) {
         transaction
             .prepare_cached("INSERT OR IGNORE INTO event_instance VALUES (?1,?2)")?
@@ -370,7 +494,11 @@ fn write_later(transaction: &Transaction<'_>, later: &Later) -> rusqlite::Result
     Ok(())
 }
 
-fn write_outbox(transaction: &Transaction<'_>, entry: u64, row: &OutboxRow) -> rusqlite::Result<()> {
+fn write_outbox(
+    transaction: &Transaction<'_>,
+    entry: u64,
+    row: &OutboxRow,
+) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let error = row.error.as_deref();
     match &row.added {

@@ -25,8 +25,13 @@ impl Pruning {
     }
 
     /// Removes some of what is older than `now_ms` less the retention. `true`: that was all for now.
-    pub(super) fn step(&mut self, connection: &mut Connection, now_ms: i64) -> rusqlite::Result<bool> {
-        let cutoff = now_ms.saturating_sub(i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX));
+    pub(super) fn step(
+        &mut self,
+        connection: &mut Connection,
+        now_ms: i64,
+    ) -> rusqlite::Result<bool> {
+        let cutoff =
+            now_ms.saturating_sub(i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX));
         let transaction = connection.transaction()?;
         let instances_done = self.instances(&transaction, cutoff)?;
         let events_done = events(&transaction, cutoff)?;
@@ -36,8 +41,12 @@ impl Pruning {
 
     fn instances(&mut self, transaction: &Transaction<'_>, cutoff: i64) -> rusqlite::Result<bool> {
         let rows: Vec<(i64, i64, Option<i64>)> = transaction
-            .prepare_cached("SELECT key, started, ended FROM instance WHERE key > ?1 ORDER BY key LIMIT ?2")?
-            .query_map([self.at, LOOKED_AT_MAX], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .prepare_cached(
+                "SELECT key, started, ended FROM instance WHERE key > ?1 ORDER BY key LIMIT ?2",
+            )?
+            .query_map([self.at, LOOKED_AT_MAX], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         let mut done = rows.len() < usize::try_from(LOOKED_AT_MAX).unwrap_or(usize::MAX);
         for (key, started, ended) in rows {

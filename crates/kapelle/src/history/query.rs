@@ -18,8 +18,8 @@ mod search;
 pub(crate) mod variables;
 pub(crate) mod words;
 
-pub(crate) use render::time;
 pub(crate) use field::Entity;
+pub(crate) use render::time;
 pub(crate) use search::{Search, get, search};
 
 use rusqlite::functions::FunctionFlags;

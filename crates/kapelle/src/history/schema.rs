@@ -7,11 +7,13 @@
 //! open never see an instance that ends within its batch. States are the numbers of `query::words`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kapelle_engine::ids::Sequence;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::Error;
+use super::flush;
 
 /// Raised with every change of a table. An older file is put aside and remade from the journal.
 const VERSION: i64 = 2;
@@ -25,15 +27,24 @@ const NEAR: i64 = 16_384;
 macro_rules! near_or_far {
     ($table:literal) => {
         concat!(
-            "((", $table, ".key = ? AND ", $table, ".instance BETWEEN ? - 16384 AND ?) OR (",
-            $table, ".key = ? AND ", $table, ".key - ", $table, ".instance > 16384))"
+            "((",
+            $table,
+            ".key = ? AND ",
+            $table,
+            ".instance BETWEEN ? - 16384 AND ?) OR (",
+            $table,
+            ".key = ? AND ",
+            $table,
+            ".key - ",
+            $table,
+            ".instance > 16384))"
         )
     };
 }
 pub(super) use near_or_far;
 
 /// What queries and the projection wait for each other at most; they hardly do, in WAL mode.
-const BUSY_MS: u64 = 5_000;
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The database's pages: larger than SQLite's, because trees that grow at their right edge are then split half as often.
 const PAGE_BYTES: i64 = 8_192;
@@ -96,27 +107,41 @@ CREATE INDEX event_out_by_subject ON event_out (subject);
 /// The connection that writes, and the position that its rows stand at. A damaged or outdated file is put aside, never
 /// deleted, and a new one is filled from what the journal holds. One that is ahead of the journal (`end` is its last
 /// record) belongs to another one: a data directory was put together from two.
-pub(super) fn open_or_remake(path: &Path, end: Sequence) -> Result<(Connection, Sequence), Error> {
+pub(super) fn open_or_remake(path: &Path, end: Sequence) -> Result<Opened, Error> {
     let error = match open(path) {
-        Ok((connection, position)) if position <= end => return Ok((connection, position)),
-        Ok((_, position)) => Error::Ahead { position: position.0, end: end.0 },
+        Ok(opened) if opened.position <= end => return Ok(opened),
+        Ok(opened) => Error::Ahead {
+            position: opened.position.0,
+            end: end.0,
+        },
         Err(error @ Error::Newer { .. }) => return Err(error),
         Err(error) => error,
     };
     remake(path, &error)
 }
 
+/// The database as the feeder takes it over.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// The last record that is in the tables.
+    pub(super) position: Sequence,
+    pub(super) known: flush::Known,
+}
+
 /// Puts the file aside, tells why, and makes an empty one.
-pub(super) fn remake(path: &Path, why: &Error) -> Result<(Connection, Sequence), Error> {
+pub(super) fn remake(path: &Path, why: &Error) -> Result<Opened, Error> {
     let aside = put_aside(path)?;
     tracing::warn!(%why, aside = %aside.display(), "the search database is made anew from the journal");
     open(path)
 }
 
-fn open(path: &Path) -> Result<(Connection, Sequence), Error> {
+fn open(path: &Path) -> Result<Opened, Error> {
     // No mutex: one thread writes, and the type system knows it.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(Error::sqlite("open the search database"))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(Error::sqlite("open the search database"))?;
     configure(&connection).map_err(Error::sqlite("configure the search database"))?;
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -124,17 +149,37 @@ fn open(path: &Path) -> Result<(Connection, Sequence), Error> {
     match version {
         VERSION => {}
         0 => create(&connection).map_err(Error::sqlite("make the search database's tables"))?,
-        older if older < VERSION => return Err(Error::Older { found: older, known: VERSION }),
-        newer => return Err(Error::Newer { path: path.to_path_buf(), found: newer, known: VERSION }),
+        older if older < VERSION => {
+            return Err(Error::Older {
+                found: older,
+                known: VERSION,
+            });
+        }
+        newer => {
+            return Err(Error::Newer {
+                path: path.to_path_buf(),
+                found: newer,
+                known: VERSION,
+            });
+        }
     }
     let position: i64 = connection
-        .query_row("SELECT value FROM meta WHERE name = 'position'", [], |row| row.get(0))
+        .query_row(
+            "SELECT value FROM meta WHERE name = 'position'",
+            [],
+            |row| row.get(0),
+        )
         .map_err(Error::sqlite("read the search database's position"))?;
-    Ok((connection, Sequence(position.unsigned_abs())))
+    let known = flush::known(&connection).map_err(Error::sqlite("read the known definitions"))?;
+    Ok(Opened {
+        connection,
+        position: Sequence(position.unsigned_abs()),
+        known,
+    })
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A transaction is not synced by itself: the journal is the truth, and it is let go only behind a checkpoint, which is.
@@ -156,7 +201,10 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 
 fn put_aside(path: &Path) -> Result<PathBuf, Error> {
     let aside = path.with_extension("db.damaged");
-    std::fs::rename(path, &aside).map_err(|source| Error::Aside { path: path.to_path_buf(), source })?;
+    std::fs::rename(path, &aside).map_err(|source| Error::Aside {
+        path: path.to_path_buf(),
+        source,
+    })?;
     for suffix in ["db-wal", "db-shm"] {
         // Without the database they mean nothing, and a new one must not find them.
         let _ = std::fs::remove_file(path.with_extension(suffix));
@@ -167,9 +215,10 @@ fn put_aside(path: &Path) -> Result<PathBuf, Error> {
 /// A connection for queries only.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(Error::sqlite("open the search database for a query"))?;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(Error::sqlite("open the search database for a query"))?;
     connection
-        .busy_timeout(std::time::Duration::from_millis(BUSY_MS))
+        .busy_timeout(BUSY)
         .and_then(|()| super::query::register_functions(&connection))
         .map_err(Error::sqlite("prepare a connection for queries"))?;
     Ok(connection)

@@ -2,6 +2,8 @@
 
 mod explaining;
 mod files;
+mod listing;
+mod paging;
 mod projecting;
 mod pruning;
 mod searching;
@@ -10,12 +12,12 @@ use std::sync::Arc;
 
 use kapelle_engine::document::StoredValue;
 use kapelle_engine::event::{
-    Cause, Event, Header, IncidentKind, IncidentRaised, InstanceCreated, InstanceEnded, JobCreated, JobRef, KeyKind, ProcessDeployed,
-    SubscriptionOpened,
+    Cause, Event, Header, IncidentKind, IncidentRaised, InstanceCreated, InstanceEnded, JobCreated,
+    JobRef, KeyKind, ProcessDeployed, SubscriptionOpened,
 };
 use kapelle_engine::ids::{
-    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, ResourceKey, Sequence, SubscriptionKey,
-    Timestamp, VariableKey,
+    DefinitionKey, DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey,
+    ResourceKey, Sequence, SubscriptionKey, Timestamp, VariableKey,
 };
 use kapelle_model::graph::ElementIndex;
 use kapelle_runtime::reader::{CommandHeader, CommittedRecord};
@@ -64,7 +66,13 @@ struct Story {
 impl Story {
     /// Nothing was ever deployed.
     fn empty() -> Self {
-        Self { db: schema::in_memory(), known: flush::Known::new(), batch: Batch::default(), position: 0, now: 1_000 }
+        Self {
+            db: schema::in_memory(),
+            known: flush::Known::new(),
+            batch: Batch::default(),
+            position: 0,
+            now: 1_000,
+        }
     }
 
     /// Process `order` is deployed as definition 2.
@@ -81,8 +89,17 @@ impl Story {
     fn say(&mut self, event: Event) -> u64 {
         self.position += 1;
         let sequence = Sequence(self.position);
-        let command = Arc::new(CommandHeader { sequence, kind: 0, at: Timestamp(self.now), traceparent: None });
-        self.batch.add(CommittedRecord { sequence, command, event });
+        let command = Arc::new(CommandHeader {
+            sequence,
+            kind: 0,
+            at: Timestamp(self.now),
+            traceparent: None,
+        });
+        self.batch.add(CommittedRecord {
+            sequence,
+            command,
+            event,
+        });
         self.position
     }
 
@@ -96,7 +113,8 @@ impl Story {
     }
 
     fn search(&self, entity: &Entity, body: &str) -> String {
-        let request = Search::read(entity, &JsonText::new(body), false).unwrap_or_else(|problem| panic!("{body}: {}", problem.detail()));
+        let request = Search::read(entity, &JsonText::new(body), false)
+            .unwrap_or_else(|problem| panic!("{body}: {}", problem.detail()));
         search(entity, request, &self.db).unwrap()
     }
 
@@ -111,7 +129,10 @@ impl Story {
 
     /// All rows of a table, as text.
     fn rows(&self, table: &str) -> String {
-        let mut statement = self.db.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
+        let mut statement = self
+            .db
+            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))
+            .unwrap();
         let columns = statement.column_count();
         let mut text = String::new();
         let mut rows = statement.query([]).unwrap();
@@ -151,14 +172,27 @@ impl Story {
 }
 
 const TABLES: [&str; 12] = [
-    "instance", "element", "job", "incident", "variable", "subscription", "event_in", "event_instance", "event_message", "event_later",
-    "event_out", "meta",
+    "instance",
+    "element",
+    "job",
+    "incident",
+    "variable",
+    "subscription",
+    "event_in",
+    "event_instance",
+    "event_message",
+    "event_later",
+    "event_out",
+    "meta",
 ];
 
 /// The texts of a member, wherever it stands.
 fn member(json: &str, name: &str) -> Vec<String> {
     let opening = format!("\"{name}\":\"");
-    json.split(&opening).skip(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned()).collect()
+    json.split(&opening)
+        .skip(1)
+        .map(|rest| rest[..rest.find('"').unwrap()].to_owned())
+        .collect()
 }
 
 fn text(text: &str) -> Arc<str> {
@@ -213,7 +247,11 @@ fn created(instance: u64) -> Event {
 }
 
 fn ended(instance: u64, completed: bool) -> Event {
-    Event::InstanceEnded(InstanceEnded { instance: ProcessInstanceKey(instance), definition: DefinitionKey(DEFINITION), completed })
+    Event::InstanceEnded(InstanceEnded {
+        instance: ProcessInstanceKey(instance),
+        definition: DefinitionKey(DEFINITION),
+        completed,
+    })
 }
 
 fn activating(instance: u64, key: u64, element: u32) -> Event {
@@ -228,7 +266,12 @@ fn activating(instance: u64, key: u64, element: u32) -> Event {
 }
 
 fn completed(instance: u64, key: u64, element: ElementIndex) -> Event {
-    Event::ElementCompleted { instance: ProcessInstanceKey(instance), key: ElementInstanceKey(key), element, rested: false }
+    Event::ElementCompleted {
+        instance: ProcessInstanceKey(instance),
+        key: ElementInstanceKey(key),
+        element,
+        rested: false,
+    }
 }
 
 fn set(instance: u64, scope: u64, key: u64, name: &str, json: &str) -> Event {
@@ -253,11 +296,29 @@ fn job(instance: u64, element: u64, key: u64) -> JobRef {
 }
 
 fn job_created(job: JobRef, headers: &[(&str, &str)]) -> Event {
-    let headers = headers.iter().map(|(key, value)| Header { key: text(key), value: text(value) }).collect();
-    Event::JobCreated(Box::new(JobCreated { job, element: index("work"), retries: 3, taken: false, headers }))
+    let headers = headers
+        .iter()
+        .map(|(key, value)| Header {
+            key: text(key),
+            value: text(value),
+        })
+        .collect();
+    Event::JobCreated(Box::new(JobCreated {
+        job,
+        element: index("work"),
+        retries: 3,
+        taken: false,
+        headers,
+    }))
 }
 
-fn incident_raised(instance: u64, element: u64, key: u64, job: Option<u64>, message: &str) -> Event {
+fn incident_raised(
+    instance: u64,
+    element: u64,
+    key: u64,
+    job: Option<u64>,
+    message: &str,
+) -> Event {
     Event::IncidentRaised(Box::new(IncidentRaised {
         incident: IncidentKey(key),
         instance: ProcessInstanceKey(instance),

@@ -30,17 +30,17 @@ fn unavailable(reason: String) -> Response {
 }
 
 pub(super) async fn topology(State(gateway): State<Arc<Gateway>>) -> Response {
-    let (role, health) = match gateway.partition().health() {
-        Health::Ready => ("leader", "healthy"),
-        Health::Recovering => ("inactive", "unhealthy"),
-        Health::Stopped { .. } => ("inactive", "dead"),
+    let (role, health, state) = match gateway.partition().health() {
+        Health::Ready => ("leader", "healthy", "active"),
+        Health::Recovering => ("inactive", "unhealthy", "recovering"),
+        Health::Stopped { .. } => ("inactive", "dead", "unknown"),
     };
     let mut partition = Object::new();
     partition
         .number("partitionId", PARTITION_ID.into())
         .text("role", role)
         .text("health", health)
-        .null("state");
+        .text("state", state);
     let cluster = gateway.cluster();
     let mut broker = Object::new();
     broker

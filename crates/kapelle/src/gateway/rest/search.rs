@@ -106,7 +106,10 @@ pub(super) async fn ask<T: Send + 'static>(
     })?;
     result.map_err(|error| {
         let status = match &error {
-            Error::Behind { .. } | Error::Stopped { .. } | Error::Damaged => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Behind { .. } | Error::Stopped { .. } | Error::Damaged => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Error::TooLong { .. } => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Problem::http(status, error.to_string())

@@ -25,7 +25,10 @@ pub(crate) const ELEMENTS: Entity = Entity {
         Field::unsorted("rootProcessInstanceKey", "e.instance", Kind::Key),
         Field::full("processDefinitionKey", "i.definition", Kind::Key),
         Field::full("incidentKey", "e.incident", Kind::Key),
-        Field { shown: false, ..Field::unsorted("elementInstanceScopeKey", "e.scope", Kind::Key) },
+        Field {
+            shown: false,
+            ..Field::unsorted("elementInstanceScopeKey", "e.scope", Kind::Key)
+        },
     ],
     variables: None,
 };

@@ -52,7 +52,11 @@ pub(crate) struct EventRow {
 impl EventRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let is_out: bool = row.get(1)?;
-        let words = if is_out { DeliveryState::WORDS } else { OUTCOMES };
+        let words = if is_out {
+            DeliveryState::WORDS
+        } else {
+            OUTCOMES
+        };
         Ok(Self {
             position: row.get(0)?,
             is_out,
@@ -106,18 +110,35 @@ impl EventRow {
     /// With attributes and data. What could not become a CloudEvent has its raw bytes as data.
     pub(crate) fn json_with_data(&self) -> String {
         let mut object = self.object();
-        let event = self.event.as_deref().and_then(|bytes| kapelle_events::encode::decode(bytes).ok());
+        let event = self
+            .event
+            .as_deref()
+            .and_then(|bytes| kapelle_events::encode::decode(bytes).ok());
         let (data, content_type) = match &event {
-            Some(event) => (event.data().map(|data| data.as_bytes().to_vec()), event.data_content_type()),
+            Some(event) => (
+                event.data().map(|data| data.as_bytes().to_vec()),
+                event.data_content_type(),
+            ),
             None => (self.event.clone(), None),
         };
-        object.text_or_null("eventTime", event.as_ref().and_then(|e| e.time()).map(kapelle_events::Timestamp::as_str));
+        object.text_or_null(
+            "eventTime",
+            event
+                .as_ref()
+                .and_then(|e| e.time())
+                .map(kapelle_events::Timestamp::as_str),
+        );
         match &event {
             Some(event) => object.raw("attributes", &attributes(event)),
             None => object.raw("attributes", "{}"),
         };
-        let text = data.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let binary = data.as_deref().filter(|_| text.is_none()).map(kapelle_events::base64::encode);
+        let text = data
+            .as_deref()
+            .and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let binary = data
+            .as_deref()
+            .filter(|_| text.is_none())
+            .map(kapelle_events::base64::encode);
         object
             .text_or_null("data", text)
             .text_or_null("data_base64", binary.as_deref())
@@ -129,7 +150,11 @@ impl EventRow {
 /// As in the structured JSON format, without the data.
 fn attributes(event: &kapelle_events::CloudEvent) -> String {
     let mut object = Object::new();
-    object.text("specversion", "1.0").text("id", event.id()).text("source", event.source()).text("type", event.event_type());
+    object
+        .text("specversion", "1.0")
+        .text("id", event.id())
+        .text("source", event.source())
+        .text("type", event.event_type());
     for (name, value) in [
         ("subject", event.subject()),
         ("time", event.time().map(kapelle_events::Timestamp::as_str)),
@@ -143,7 +168,9 @@ fn attributes(event: &kapelle_events::CloudEvent) -> String {
     for (name, value) in event.extensions() {
         match value {
             kapelle_events::attribute::Value::Boolean(flag) => object.bool(name, *flag),
-            kapelle_events::attribute::Value::Integer(number) => object.number(name, i64::from(*number)),
+            kapelle_events::attribute::Value::Integer(number) => {
+                object.number(name, i64::from(*number))
+            }
             other => object.text(name, &other.to_text()),
         };
     }
@@ -170,23 +197,42 @@ fn run_list(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Str
         Some(_) => rows.truncate(limit),
         None => drop(rows.drain(..rows.len().saturating_sub(limit))),
     }
-    let looked_at: i64 = connection.query_row("SELECT value FROM meta WHERE name = 'position'", [], |row| row.get(0))?;
+    let looked_at: i64 = connection.query_row(
+        "SELECT value FROM meta WHERE name = 'position'",
+        [],
+        |row| row.get(0),
+    )?;
     let end = rows.last().map_or(looked_at, |row| row.position);
     let mut page = Object::new();
     page.text("endPosition", &end.to_string());
     let mut answer = Object::new();
-    answer.raw("items", &array(rows.iter().map(EventRow::json))).raw("page", &page.end());
+    answer
+        .raw("items", &array(rows.iter().map(EventRow::json)))
+        .raw("page", &page.end());
     Ok(answer.end())
 }
 
-fn page_of(connection: &Connection, query: &EventQuery, is_out: bool) -> rusqlite::Result<Vec<EventRow>> {
+fn page_of(
+    connection: &Connection,
+    query: &EventQuery,
+    is_out: bool,
+) -> rusqlite::Result<Vec<EventRow>> {
     let (conditions, mut values) = conditions(query, is_out);
     values.push(Value::Integer(query.limit));
-    let where_ = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-    let (columns, order) = (if is_out { OUT } else { IN }, if query.after.is_some() { "ASC" } else { "DESC" });
+    let where_ = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}", conditions.join(" AND "))
+    };
+    let (columns, order) = (
+        if is_out { OUT } else { IN },
+        if query.after.is_some() { "ASC" } else { "DESC" },
+    );
     let sql = format!("{columns} {where_} ORDER BY position {order} LIMIT ?");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map(params_from_iter(values), EventRow::read)?.collect()
+    statement
+        .query_map(params_from_iter(values), EventRow::read)?
+        .collect()
 }
 
 fn conditions(query: &EventQuery, is_out: bool) -> (Vec<String>, Vec<Value>) {
@@ -199,22 +245,41 @@ fn conditions(query: &EventQuery, is_out: bool) -> (Vec<String>, Vec<Value>) {
     if let Some(after) = query.after {
         add("position > ?", &[Value::Integer(after)]);
     }
-    match query.event_type.as_deref().map(|whole| (whole, whole.strip_suffix('*'))) {
-        Some((_, Some(prefix))) => add("substr(type, 1, length(?)) = ?", &[text(prefix), text(prefix)]),
+    match query
+        .event_type
+        .as_deref()
+        .map(|whole| (whole, whole.strip_suffix('*')))
+    {
+        Some((_, Some(prefix))) => add(
+            "substr(type, 1, length(?)) = ?",
+            &[text(prefix), text(prefix)],
+        ),
         Some((whole, None)) => add("type = ?", &[text(whole)]),
         None => {}
     }
-    for (sql, wanted) in [("source = ?", &query.source), ("subject = ?", &query.subject), ("id = ?", &query.id)] {
+    for (sql, wanted) in [
+        ("source = ?", &query.source),
+        ("subject = ?", &query.subject),
+        ("id = ?", &query.id),
+    ] {
         if let Some(wanted) = wanted {
             add(sql, &[text(wanted)]);
         }
     }
     if let Some(instance) = query.instance {
-        let sql = if is_out { "instance = ?" } else { "position IN (SELECT position FROM event_instance WHERE instance = ?)" };
+        let sql = if is_out {
+            "instance = ?"
+        } else {
+            "position IN (SELECT position FROM event_instance WHERE instance = ?)"
+        };
         add(sql, &[Value::Integer(instance)]);
     }
     if !query.outcomes.is_empty() {
-        let (column, words) = if is_out { ("state", DeliveryState::WORDS) } else { ("outcome", OUTCOMES) };
+        let (column, words) = if is_out {
+            ("state", DeliveryState::WORDS)
+        } else {
+            ("outcome", OUTCOMES)
+        };
         let numbers: Vec<String> = words
             .iter()
             .filter(|(_, word)| query.outcomes.iter().any(|wanted| wanted == word))

@@ -41,22 +41,44 @@ pub(crate) struct Field {
 impl Field {
     /// Filtered, sorted and shown.
     pub(crate) const fn full(name: &'static str, sql: &'static str, kind: Kind) -> Self {
-        Self { name, sql, kind, filter: true, sort: true, shown: true, within: None, lookup: None }
+        Self {
+            name,
+            sql,
+            kind,
+            filter: true,
+            sort: true,
+            shown: true,
+            within: None,
+            lookup: None,
+        }
     }
 
     /// The row's own key.
-    pub(crate) const fn own_key(name: &'static str, sql: &'static str, lookup: &'static str) -> Self {
-        Self { lookup: Some(lookup), ..Self::full(name, sql, Kind::Key) }
+    pub(crate) const fn own_key(
+        name: &'static str,
+        sql: &'static str,
+        lookup: &'static str,
+    ) -> Self {
+        Self {
+            lookup: Some(lookup),
+            ..Self::full(name, sql, Kind::Key)
+        }
     }
 
     /// Filtered and shown.
     pub(crate) const fn unsorted(name: &'static str, sql: &'static str, kind: Kind) -> Self {
-        Self { sort: false, ..Self::full(name, sql, kind) }
+        Self {
+            sort: false,
+            ..Self::full(name, sql, kind)
+        }
     }
 
     /// Shown only.
     pub(crate) const fn shown(name: &'static str, sql: &'static str, kind: Kind) -> Self {
-        Self { filter: false, ..Self::unsorted(name, sql, kind) }
+        Self {
+            filter: false,
+            ..Self::unsorted(name, sql, kind)
+        }
     }
 
     /// A member of the answer that is null for now.
@@ -65,8 +87,17 @@ impl Field {
     }
 
     /// Filtered only, on rows of another table.
-    pub(crate) const fn through(name: &'static str, sql: &'static str, kind: Kind, within: &'static str) -> Self {
-        Self { shown: false, within: Some(within), ..Self::unsorted(name, sql, kind) }
+    pub(crate) const fn through(
+        name: &'static str,
+        sql: &'static str,
+        kind: Kind,
+        within: &'static str,
+    ) -> Self {
+        Self {
+            shown: false,
+            within: Some(within),
+            ..Self::unsorted(name, sql, kind)
+        }
     }
 }
 
@@ -87,16 +118,23 @@ pub(crate) struct Entity {
 
 impl Entity {
     pub(crate) fn filterable(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.filter && field.name == name)
+        self.fields
+            .iter()
+            .find(|field| field.filter && field.name == name)
     }
 
     pub(crate) fn sortable(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.sort && field.name == name)
+        self.fields
+            .iter()
+            .find(|field| field.sort && field.name == name)
     }
 
     /// The condition that finds one row by its own key, as in [`Field::lookup`].
     pub(crate) fn lookup(&self) -> &'static str {
-        self.fields.iter().find_map(|field| field.lookup).expect("every entity has a key of its own")
+        self.fields
+            .iter()
+            .find_map(|field| field.lookup)
+            .expect("every entity has a key of its own")
     }
 
     pub(crate) fn shown(&self) -> impl Iterator<Item = &'static Field> {

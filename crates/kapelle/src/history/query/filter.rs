@@ -36,7 +36,12 @@ impl Condition {
     fn and_any(&mut self, lookup: &str, values: &[Value]) {
         let marks = lookup.matches('?').count();
         self.and(&format!("({})", vec![lookup; values.len()].join(" OR ")));
-        self.values.extend(values.iter().flat_map(|value| std::iter::repeat_n(value, marks)).cloned());
+        self.values.extend(
+            values
+                .iter()
+                .flat_map(|value| std::iter::repeat_n(value, marks))
+                .cloned(),
+        );
     }
 }
 
@@ -66,15 +71,28 @@ fn alternatives(entity: &Entity, list: Raw<'_>, condition: &mut Condition) -> Re
     let mut parts = Vec::new();
     let alternatives = elements("$or", list)?;
     if alternatives.len() > ALTERNATIVES_MAX {
-        return Err(Problem::invalid(format!("The list of filter.$or must have at most {ALTERNATIVES_MAX} elements.")));
+        return Err(Problem::invalid(format!(
+            "The list of filter.$or must have at most {ALTERNATIVES_MAX} elements."
+        )));
     }
     for alternative in alternatives {
         // `$or` inside `$or` is no part of the API, and refusing it ends the recursion.
-        if alternative.kind() == Json::Object && alternative.members().any(|(name, _)| name.as_str().as_deref() == Some("$or")) {
-            return Err(malformed("Request property [filter.$or.$or] cannot be parsed: there is no such property.".to_owned()));
+        if alternative.kind() == Json::Object
+            && alternative
+                .members()
+                .any(|(name, _)| name.as_str().as_deref() == Some("$or"))
+        {
+            return Err(malformed(
+                "Request property [filter.$or.$or] cannot be parsed: there is no such property."
+                    .to_owned(),
+            ));
         }
         let part = read(entity, alternative)?;
-        parts.push(if part.sql.is_empty() { "1".to_owned() } else { format!("({})", part.sql) });
+        parts.push(if part.sql.is_empty() {
+            "1".to_owned()
+        } else {
+            format!("({})", part.sql)
+        });
         condition.values.extend(part.values);
     }
     if !parts.is_empty() {
@@ -92,11 +110,19 @@ fn variables(entity: &Entity, list: Raw<'_>, condition: &mut Condition) -> Resul
         let mut part = Condition::default();
         for (name, value) in variable.members() {
             match name.as_str().as_deref() {
-                Some("name") => property(&Field::full("name", "v.name", Kind::Text), value, &mut part)?,
-                Some("value") => property(&Field::full("value", "json_of(v.value)", Kind::Text), value, &mut part)?,
+                Some("name") => {
+                    property(&Field::full("name", "v.name", Kind::Text), value, &mut part)?
+                }
+                Some("value") => property(
+                    &Field::full("value", "json_of(v.value)", Kind::Text),
+                    value,
+                    &mut part,
+                )?,
                 other => {
                     let name = other.unwrap_or_default();
-                    return Err(malformed(format!("Request property [filter.variables.{name}] cannot be parsed: there is no such property.")));
+                    return Err(malformed(format!(
+                        "Request property [filter.variables.{name}] cannot be parsed: there is no such property."
+                    )));
                 }
             }
         }
@@ -134,22 +160,44 @@ fn property(field: &Field, value: Raw<'_>, condition: &mut Condition) -> Result<
 /// A JSON list in the row must hold each of these texts.
 fn all_of(field: &Field, list: Raw<'_>, condition: &mut Condition) -> Result<(), Problem> {
     for wanted in elements(field.name, list)? {
-        let text = wanted.as_str().ok_or_else(|| wrong(field.name, "an array of strings", wanted))?;
-        condition.and(&format!("EXISTS (SELECT 1 FROM json_each({}) WHERE json_each.value = ?)", field.sql));
+        let text = wanted
+            .as_str()
+            .ok_or_else(|| wrong(field.name, "an array of strings", wanted))?;
+        condition.and(&format!(
+            "EXISTS (SELECT 1 FROM json_each({}) WHERE json_each.value = ?)",
+            field.sql
+        ));
         condition.values.push(Value::Text(text.into_owned()));
     }
     Ok(())
 }
 
-fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condition) -> Result<(), Problem> {
+fn apply(
+    field: &Field,
+    operator: &str,
+    operand: Raw<'_>,
+    condition: &mut Condition,
+) -> Result<(), Problem> {
     let sql = field.sql;
     if !allowed(field.kind, operator) {
-        return Err(malformed(format!("Request property [filter.{}.{operator}] cannot be parsed: there is no such operator here.", field.name)));
+        return Err(malformed(format!(
+            "Request property [filter.{}.{operator}] cannot be parsed: there is no such operator here.",
+            field.name
+        )));
     }
     match operator {
         "$exists" => {
-            let wanted = operand.as_bool().ok_or_else(|| wrong(&format!("filter.{}.$exists", field.name), "a boolean", operand))?;
-            condition.and(&format!("({sql}) IS {}NULL", if wanted { "NOT " } else { "" }));
+            let wanted = operand.as_bool().ok_or_else(|| {
+                wrong(
+                    &format!("filter.{}.$exists", field.name),
+                    "a boolean",
+                    operand,
+                )
+            })?;
+            condition.and(&format!(
+                "({sql}) IS {}NULL",
+                if wanted { "NOT " } else { "" }
+            ));
         }
         "$in" | "$notIn" => {
             let operands = elements(field.name, operand)?;
@@ -159,8 +207,14 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
             }
             let marks = vec!["?"; operands.len()].join(",");
             let not = if operator == "$in" { "" } else { "NOT " };
-            let values = operands.into_iter().map(|operand| bind(field, operand)).collect::<Result<Vec<_>, _>>()?;
-            if let Some(lookup) = field.lookup.filter(|_| operator == "$in" && values.len() <= LOOKUPS_MAX) {
+            let values = operands
+                .into_iter()
+                .map(|operand| bind(field, operand))
+                .collect::<Result<Vec<_>, _>>()?;
+            if let Some(lookup) = field
+                .lookup
+                .filter(|_| operator == "$in" && values.len() <= LOOKUPS_MAX)
+            {
                 condition.and_any(lookup, &values);
                 return Ok(());
             }
@@ -168,7 +222,9 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
             condition.values.extend(values);
         }
         "$like" => {
-            let pattern = operand.as_str().ok_or_else(|| wrong(&format!("filter.{}.$like", field.name), "a string", operand))?;
+            let pattern = operand.as_str().ok_or_else(|| {
+                wrong(&format!("filter.{}.$like", field.name), "a string", operand)
+            })?;
             let text = match field.kind {
                 Kind::Word(words) => word_case(sql, words),
                 _ => format!("({sql})"),
@@ -181,7 +237,9 @@ fn apply(field: &Field, operator: &str, operand: Raw<'_>, condition: &mut Condit
         }
         "$eq" if matches!(field.kind, Kind::Word(_)) => {
             // A number of our own, written out: only then does SQLite see that an index of what is active fits.
-            let Value::Integer(number) = bind(field, operand)? else { return Ok(()) };
+            let Value::Integer(number) = bind(field, operand)? else {
+                return Ok(());
+            };
             condition.and(&format!("({sql}) = {number}"));
         }
         _ => {
@@ -215,20 +273,36 @@ fn allowed(kind: Kind, operator: &str) -> bool {
 /// The operand as the column holds it.
 fn bind(field: &Field, operand: Raw<'_>) -> Result<Value, Problem> {
     let path = format!("filter.{}", field.name);
-    let text = || operand.as_str().ok_or_else(|| wrong(&path, "a string", operand));
+    let text = || {
+        operand
+            .as_str()
+            .ok_or_else(|| wrong(&path, "a string", operand))
+    };
     Ok(match field.kind {
         Kind::Text | Kind::Value | Kind::Json | Kind::Absent => Value::Text(text()?.into_owned()),
         Kind::Key => {
             let text = text()?;
-            let key = parse_key(&text)
-                .ok_or_else(|| Problem::invalid(format!("The provided {} '{text}' is not a valid key: expected digits.", field.name)))?;
+            let key = parse_key(&text).ok_or_else(|| {
+                Problem::invalid(format!(
+                    "The provided {} '{text}' is not a valid key: expected digits.",
+                    field.name
+                ))
+            })?;
             Value::Integer(key)
         }
         Kind::Number => {
-            let number = operand.text().parse().map_err(|_| wrong(&path, "a whole number", operand))?;
+            let number = operand
+                .text()
+                .parse()
+                .map_err(|_| wrong(&path, "a whole number", operand))?;
             Value::Integer(number)
         }
-        Kind::Bool => Value::Integer(operand.as_bool().ok_or_else(|| wrong(&path, "a boolean", operand))?.into()),
+        Kind::Bool => Value::Integer(
+            operand
+                .as_bool()
+                .ok_or_else(|| wrong(&path, "a boolean", operand))?
+                .into(),
+        ),
         Kind::Time => {
             let text = text()?;
             let time = Timestamp::parse(&text).ok_or_else(|| {
@@ -241,8 +315,16 @@ fn bind(field: &Field, operand: Raw<'_>) -> Result<Value, Problem> {
         }
         Kind::Word(words) => {
             let text = text()?;
-            let found = words.iter().find(|(_, word)| word.eq_ignore_ascii_case(&text));
-            let names = || words.iter().map(|(_, word)| *word).collect::<Vec<_>>().join(", ");
+            let found = words
+                .iter()
+                .find(|(_, word)| word.eq_ignore_ascii_case(&text));
+            let names = || {
+                words
+                    .iter()
+                    .map(|(_, word)| *word)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
             let (number, _) = found
                 .ok_or_else(|| malformed(format!("Unexpected value '{text}' for enum field '{}'. Use any of the following values: [{}]", field.name, names())))?;
             Value::Integer(*number)
@@ -252,7 +334,10 @@ fn bind(field: &Field, operand: Raw<'_>) -> Result<Value, Problem> {
 
 /// The word of a state column, in SQL.
 fn word_case(sql: &str, words: &[(i64, &str)]) -> String {
-    let arms: String = words.iter().map(|(number, word)| format!(" WHEN {number} THEN '{word}'")).collect();
+    let arms: String = words
+        .iter()
+        .map(|(number, word)| format!(" WHEN {number} THEN '{word}'"))
+        .collect();
     format!("CASE {sql}{arms} END")
 }
 
@@ -279,13 +364,18 @@ fn elements<'t>(name: &str, list: Raw<'t>) -> Result<Vec<Raw<'t>>, Problem> {
     }
     let elements: Vec<Raw<'t>> = list.elements().take(LIST_MAX + 1).collect();
     if elements.len() > LIST_MAX {
-        return Err(Problem::invalid(format!("The list of filter.{name} must have at most {LIST_MAX} elements.")));
+        return Err(Problem::invalid(format!(
+            "The list of filter.{name} must have at most {LIST_MAX} elements."
+        )));
     }
     Ok(elements)
 }
 
 fn wrong(path: &str, expected: &str, found: Raw<'_>) -> Problem {
-    malformed(format!("Request property [{path}] cannot be parsed: expected {expected}, found {}.", found.kind().as_str()))
+    malformed(format!(
+        "Request property [{path}] cannot be parsed: expected {expected}, found {}.",
+        found.kind().as_str()
+    ))
 }
 
 pub(super) fn malformed(detail: String) -> Problem {

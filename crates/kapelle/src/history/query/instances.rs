@@ -30,15 +30,32 @@ pub(crate) const INSTANCES: Entity = Entity {
         Field::unsorted("tags", "i.tags", Kind::Json),
         Field::full("businessId", "i.business_id", Kind::Text),
         Field::through("elementId", "x.id", Kind::Text, SOME_ELEMENT),
-        Field::through("elementInstanceState", "e.state", Kind::Word(ElementState::WORDS), SOME_ELEMENT),
-        Field::through("hasElementInstanceIncident", "e.incident IS NOT NULL", Kind::Bool, SOME_ELEMENT),
+        Field::through(
+            "elementInstanceState",
+            "e.state",
+            Kind::Word(ElementState::WORDS),
+            SOME_ELEMENT,
+        ),
+        Field::through(
+            "hasElementInstanceIncident",
+            "e.incident IS NOT NULL",
+            Kind::Bool,
+            SOME_ELEMENT,
+        ),
         Field::through(
             "errorMessage",
             "n.message",
             Kind::Text,
             "EXISTS (SELECT 1 FROM incident n WHERE n.instance = i.key AND n.state = 1 AND {})",
         ),
-        Field::through("hasRetriesLeft", "j.retries > 0", Kind::Bool, "EXISTS (SELECT 1 FROM job j WHERE j.instance = i.key AND j.state = 3 AND {})"),
+        Field::through(
+            "hasRetriesLeft",
+            "j.retries > 0",
+            Kind::Bool,
+            "EXISTS (SELECT 1 FROM job j WHERE j.instance = i.key AND j.state = 3 AND {})",
+        ),
     ],
-    variables: Some("EXISTS (SELECT 1 FROM variable v WHERE v.instance = i.key AND v.scope = i.key AND {})"),
+    variables: Some(
+        "EXISTS (SELECT 1 FROM variable v WHERE v.instance = i.key AND v.scope = i.key AND {})",
+    ),
 };

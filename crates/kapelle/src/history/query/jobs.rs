@@ -16,7 +16,11 @@ pub(crate) const JOBS: Entity = Entity {
            LEFT JOIN definition_element x ON x.definition = i.definition AND x.idx = j.idx",
     key: &["j.instance", "j.key"],
     fields: &[
-        Field::shown("customHeaders", "COALESCE(j.headers, x.headers, '{}')", Kind::Json),
+        Field::shown(
+            "customHeaders",
+            "COALESCE(j.headers, x.headers, '{}')",
+            Kind::Json,
+        ),
         Field::full("deadline", "j.deadline", Kind::Time),
         Field::full("deniedReason", "NULL", Kind::Text),
         Field::full("elementId", "x.id", Kind::Text),
@@ -24,7 +28,11 @@ pub(crate) const JOBS: Entity = Entity {
         Field::full("endTime", "j.ended", Kind::Time),
         Field::full("errorCode", "j.error_code", Kind::Text),
         Field::full("errorMessage", "j.error_message", Kind::Text),
-        Field::full("hasFailedWithRetriesLeft", "j.state = 3 AND j.retries > 0", Kind::Bool),
+        Field::full(
+            "hasFailedWithRetriesLeft",
+            "j.state = 3 AND j.retries > 0",
+            Kind::Bool,
+        ),
         Field::full("isDenied", "NULL", Kind::Bool),
         Field::own_key("jobKey", "j.key", near_or_far!("j")),
         Field::full("kind", "1", Kind::Word(KINDS)),

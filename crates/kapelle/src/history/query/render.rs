@@ -21,30 +21,43 @@ pub(crate) fn time(ms: i64) -> Option<String> {
     })
 }
 
+/// How a variable's value is given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// In searches: cut or not, and said so.
+    Searched { cut: bool },
+    /// Of one variable: whole, without a word on it.
+    Whole,
+}
+
 /// All shown members, null where there is nothing.
-pub(super) fn object(fields: &[&Field], row: &Row<'_>, truncate: bool) -> rusqlite::Result<String> {
+pub(super) fn object(fields: &[&Field], row: &Row<'_>, values: Values) -> rusqlite::Result<String> {
     let mut object = Object::new();
     for (column, field) in fields.iter().enumerate() {
-        member(&mut object, field, row.get_ref(column)?, truncate);
+        member(&mut object, field, row.get_ref(column)?, values);
     }
     Ok(object.end())
 }
 
-fn member(object: &mut Object, field: &Field, value: ValueRef<'_>, truncate: bool) {
+fn member(object: &mut Object, field: &Field, value: ValueRef<'_>, values: Values) {
     let name = field.name;
     match (field.kind, value) {
         (Kind::Key, ValueRef::Integer(key)) => object.key(name, key.unsigned_abs()),
         (Kind::Number, ValueRef::Integer(number)) => object.number(name, number),
         (Kind::Bool, ValueRef::Integer(flag)) => object.bool(name, flag != 0),
         (Kind::Time, ValueRef::Integer(ms)) => object.text_or_null(name, time(ms).as_deref()),
-        (Kind::Word(words), ValueRef::Integer(number)) => object.text_or_null(name, word(words, number)),
+        (Kind::Word(words), ValueRef::Integer(number)) => {
+            object.text_or_null(name, word(words, number))
+        }
         (Kind::Json, ValueRef::Text(text)) => object.raw(name, &String::from_utf8_lossy(text)),
         (Kind::Text, ValueRef::Text(text)) => object.text(name, &String::from_utf8_lossy(text)),
         (Kind::Value, ValueRef::Blob(bytes)) => {
             let text = kapelle_feel::json::from_msgpack(bytes);
-            let cut = truncate.then(|| text.char_indices().nth(VALUE_CHARS_MAX)).flatten();
+            let cut = matches!(values, Values::Searched { cut: true })
+                .then(|| text.char_indices().nth(VALUE_CHARS_MAX))
+                .flatten();
             object.text(name, cut.map_or(&*text, |(end, _)| &text[..end]));
-            if truncate {
+            if matches!(values, Values::Searched { .. }) {
                 object.bool("isTruncated", cut.is_some());
             }
             object

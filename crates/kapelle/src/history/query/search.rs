@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::field::{Entity, Field};
 use super::filter::{self, Condition};
 use super::page::{self, Begin, Order, Page};
-use super::render;
+use super::render::{self, Values};
 use crate::gateway::rest::body::JsonText;
 use crate::gateway::rest::json::{Object, array};
 use crate::gateway::rest::problem::Problem;
@@ -33,12 +33,20 @@ impl Search {
             None => Condition::default(),
         };
         request.finish()?;
-        Ok(Self { condition, page, truncate })
+        Ok(Self {
+            condition,
+            page,
+            truncate,
+        })
     }
 }
 
 /// The page of results as the API gives it out.
-pub(crate) fn search(entity: &Entity, search: Search, connection: &Connection) -> Result<String, Error> {
+pub(crate) fn search(
+    entity: &Entity,
+    search: Search,
+    connection: &Connection,
+) -> Result<String, Error> {
     run(entity, search, connection).map_err(Error::sqlite("search"))
 }
 
@@ -55,13 +63,22 @@ fn run(entity: &Entity, search: Search, connection: &Connection) -> rusqlite::Re
         .text_or_null("startCursor", cursor(rows.first()).as_deref())
         .text_or_null("endCursor", cursor(rows.last()).as_deref());
     let mut answer = Object::new();
-    answer.raw("items", &array(rows.iter().map(|row| &row.json))).raw("page", &page.end());
+    answer
+        .raw("items", &array(rows.iter().map(|row| &row.json)))
+        .raw("page", &page.end());
     Ok(answer.end())
 }
 
 fn count(entity: &Entity, condition: &Condition, connection: &Connection) -> rusqlite::Result<i64> {
-    let sql = format!("SELECT COUNT(*) FROM (SELECT 1 {} {} LIMIT {})", entity.from, where_(&condition.sql), COUNT_MAX + 1);
-    connection.prepare_cached(&sql)?.query_row(params_from_iter(&condition.values), |row| row.get(0))
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT 1 {} {} LIMIT {})",
+        entity.from,
+        where_(&condition.sql),
+        COUNT_MAX + 1
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_row(params_from_iter(&condition.values), |row| row.get(0))
 }
 
 struct FoundRow {
@@ -70,10 +87,21 @@ struct FoundRow {
     place: Vec<Value>,
 }
 
-fn rows(entity: &Entity, search: &Search, connection: &Connection) -> rusqlite::Result<Vec<FoundRow>> {
-    let Page { order, begin, limit } = &search.page;
+fn rows(
+    entity: &Entity,
+    search: &Search,
+    connection: &Connection,
+) -> rusqlite::Result<Vec<FoundRow>> {
+    let Page {
+        order,
+        begin,
+        limit,
+    } = &search.page;
     let fields: Vec<&Field> = entity.shown().collect();
-    let mut condition = Condition { sql: search.condition.sql.clone(), values: search.condition.values.clone() };
+    let mut condition = Condition {
+        sql: search.condition.sql.clone(),
+        values: search.condition.values.clone(),
+    };
     let forward = !matches!(begin, Begin::Before(_));
     let offset = match begin {
         Begin::From(offset) => *offset,
@@ -84,7 +112,11 @@ fn rows(entity: &Entity, search: &Search, connection: &Connection) -> rusqlite::
             0
         }
     };
-    let columns: Vec<&str> = fields.iter().map(|field| field.sql).chain(order.iter().map(|column| &*column.sql)).collect();
+    let columns: Vec<&str> = fields
+        .iter()
+        .map(|field| field.sql)
+        .chain(order.iter().map(|column| &*column.sql))
+        .collect();
     let sql = format!(
         "SELECT {} {} {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
         columns.join(", "),
@@ -94,33 +126,71 @@ fn rows(entity: &Entity, search: &Search, connection: &Connection) -> rusqlite::
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_map(params_from_iter(&condition.values), |row| {
-        let json = render::object(&fields, row, search.truncate)?;
-        let place = (0..order.len()).map(|column| row.get(fields.len() + column)).collect::<rusqlite::Result<_>>()?;
+        let json = render::object(
+            &fields,
+            row,
+            Values::Searched {
+                cut: search.truncate,
+            },
+        )?;
+        let place = (0..order.len())
+            .map(|column| row.get(fields.len() + column))
+            .collect::<rusqlite::Result<_>>()?;
         Ok(FoundRow { json, place })
     })?;
     found.collect()
 }
 
 fn order_by(order: &[Order], forward: bool) -> String {
-    let columns: Vec<String> =
-        order.iter().map(|column| format!("{} {}", column.sql, if column.descending == forward { "DESC" } else { "ASC" })).collect();
+    let columns: Vec<String> = order
+        .iter()
+        .map(|column| {
+            format!(
+                "{} {}",
+                column.sql,
+                if column.descending == forward {
+                    "DESC"
+                } else {
+                    "ASC"
+                }
+            )
+        })
+        .collect();
     columns.join(", ")
 }
 
 fn where_(condition: &str) -> String {
-    if condition.is_empty() { String::new() } else { format!("WHERE {condition}") }
+    if condition.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {condition}")
+    }
 }
 
 /// The one with that key.
-pub(crate) fn get(entity: &Entity, key: i64, connection: &Connection) -> Result<Option<String>, Error> {
+pub(crate) fn get(
+    entity: &Entity,
+    key: i64,
+    connection: &Connection,
+) -> Result<Option<String>, Error> {
     use rusqlite::OptionalExtension as _;
     let fields: Vec<&Field> = entity.shown().collect();
     let columns: Vec<&str> = fields.iter().map(|field| field.sql).collect();
     let lookup = entity.lookup();
-    let sql = format!("SELECT {} {} WHERE {lookup}", columns.join(", "), entity.from);
+    let sql = format!(
+        "SELECT {} {} WHERE {lookup}",
+        columns.join(", "),
+        entity.from
+    );
     let keys = vec![key; lookup.matches('?').count()];
     connection
         .prepare_cached(&sql)
-        .and_then(|mut statement| statement.query_row(params_from_iter(keys), |row| render::object(&fields, row, false)).optional())
+        .and_then(|mut statement| {
+            statement
+                .query_row(params_from_iter(keys), |row| {
+                    render::object(&fields, row, Values::Whole)
+                })
+                .optional()
+        })
         .map_err(Error::sqlite("look up a key"))
 }

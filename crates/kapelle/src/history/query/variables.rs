@@ -14,10 +14,20 @@ pub(crate) const VARIABLES: Entity = Entity {
         Field::full("scopeKey", "v.scope", Kind::Key),
         Field::full("processInstanceKey", "v.instance", Kind::Key),
         Field::unsorted("rootProcessInstanceKey", "v.instance", Kind::Key),
-        Field { filter: false, sort: false, ..Field::full("value", "v.value", Kind::Value) },
+        Field {
+            filter: false,
+            sort: false,
+            ..Field::full("value", "v.value", Kind::Value)
+        },
         // Compared as the JSON text that is given out.
-        Field { shown: false, ..Field::full("value", "json_of(v.value)", Kind::Text) },
-        Field { shown: false, ..Field::unsorted("isTruncated", "length(json_of(v.value)) > 8191", Kind::Bool) },
+        Field {
+            shown: false,
+            ..Field::full("value", "json_of(v.value)", Kind::Text)
+        },
+        Field {
+            shown: false,
+            ..Field::unsorted("isTruncated", "length(json_of(v.value)) > 8191", Kind::Bool)
+        },
     ],
     variables: None,
 };

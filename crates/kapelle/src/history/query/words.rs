@@ -41,12 +41,19 @@ pub(crate) const OUTCOMES: &[(i64, &str)] = &[
 ];
 
 /// Why a subscription closed; the numbers are the engine's own (`CloseReason`).
-pub(crate) const CLOSE_REASONS: &[(i64, &str)] =
-    &[(1, "CORRELATED"), (2, "ELEMENT_LEFT"), (3, "TERMINATED"), (4, "REPLACED")];
+pub(crate) const CLOSE_REASONS: &[(i64, &str)] = &[
+    (1, "CORRELATED"),
+    (2, "ELEMENT_LEFT"),
+    (3, "TERMINATED"),
+    (4, "REPLACED"),
+];
 
 /// The word of a number.
 pub(crate) fn word(words: &[(i64, &'static str)], number: i64) -> Option<&'static str> {
-    words.iter().find(|(n, _)| *n == number).map(|(_, word)| *word)
+    words
+        .iter()
+        .find(|(n, _)| *n == number)
+        .map(|(_, word)| *word)
 }
 
 #[cfg(test)]
@@ -57,8 +64,16 @@ mod tests {
     #[test]
     fn outcomes_have_the_engines_numbers_and_words() {
         for outcome in [
-            Outcome::Started, Outcome::Correlated, Outcome::Buffered, Outcome::Expired, Outcome::Filtered, Outcome::KeyError,
-            Outcome::NoMatch, Outcome::Duplicate, Outcome::SchemaInvalid, Outcome::Rejected,
+            Outcome::Started,
+            Outcome::Correlated,
+            Outcome::Buffered,
+            Outcome::Expired,
+            Outcome::Filtered,
+            Outcome::KeyError,
+            Outcome::NoMatch,
+            Outcome::Duplicate,
+            Outcome::SchemaInvalid,
+            Outcome::Rejected,
         ] {
             assert_eq!(word(OUTCOMES, outcome as i64), Some(outcome.as_str()));
         }

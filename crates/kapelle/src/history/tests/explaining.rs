@@ -1,18 +1,22 @@
-//! Why a CloudEvent met nobody: each kind of near miss, what came later, hints; and the list of events.
+//! Why a CloudEvent met nobody: each kind of near miss, what came later, hints.
 
 use expect_test::{Expect, expect};
-use kapelle_engine::event::{CloseReason, MessageExpired, MessagePublished, MessageStarted, OutboxAdded, SubscriptionClosed};
-use kapelle_engine::ids::{MessageKey, OutboxKey};
+use kapelle_engine::event::{
+    CloseReason, MessageExpired, MessagePublished, MessageStarted, SubscriptionClosed,
+};
+use kapelle_engine::ids::MessageKey;
 use kapelle_engine::response::{Match, Outcome};
 use kapelle_events::CloudEvent;
 
 use super::*;
 use crate::history::explain::explain;
-use crate::history::query::events::{self, EventQuery};
 
 /// A CloudEvent of type `paid` that came to `outcome`; its position.
-fn arrived(story: &mut Story, subject: &str, outcome: Outcome) -> u64 {
-    let event = CloudEvent::builder(format!("{subject}/{}", story.position), "/shop", "paid").subject(subject).build().unwrap();
+pub(super) fn arrived(story: &mut Story, subject: &str, outcome: Outcome) -> u64 {
+    let event = CloudEvent::builder(format!("{subject}/{}", story.position), "/shop", "paid")
+        .subject(subject)
+        .build()
+        .unwrap();
     let position = story.say(Event::CloudEventReceived {
         tenant: text(TENANT),
         source_name: text("http"),
@@ -28,7 +32,11 @@ fn arrived(story: &mut Story, subject: &str, outcome: Outcome) -> u64 {
         instance: None,
         reason: text(""),
     };
-    let matches = if outcome == Outcome::NoMatch { Vec::new() } else { vec![found] };
+    let matches = if outcome == Outcome::NoMatch {
+        Vec::new()
+    } else {
+        vec![found]
+    };
     story.say(Event::CloudEventRouted {
         position: Sequence(position),
         outcome,
@@ -42,7 +50,12 @@ fn arrived(story: &mut Story, subject: &str, outcome: Outcome) -> u64 {
 }
 
 fn opened(story: &mut Story, key: u64, name: &str, correlation_key: &str) {
-    story.say(Event::SubscriptionOpened(Box::new(subscribed(100, key, name, correlation_key))));
+    story.say(Event::SubscriptionOpened(Box::new(subscribed(
+        100,
+        key,
+        name,
+        correlation_key,
+    ))));
 }
 
 fn closed(story: &mut Story, key: u64, correlation_key: &str, reason: CloseReason) {
@@ -60,10 +73,16 @@ fn closed(story: &mut Story, key: u64, correlation_key: &str, reason: CloseReaso
 /// The explanation without the event itself, a member a line.
 fn check(story: &mut Story, position: u64, expected: Expect) {
     story.write();
-    let text = explain(&story.db, i64::try_from(position).unwrap()).unwrap().unwrap();
+    let text = explain(&story.db, i64::try_from(position).unwrap())
+        .unwrap()
+        .unwrap();
     let from = text.find("\"summary\"").unwrap();
-    let lines = text[from..].replace("\"nearMisses\"", "\n\"nearMisses\"").replace("{\"kind\"", "\n  {\"kind\"");
-    let lines = lines.replace("\"later\"", "\n\"later\"").replace("\"hints\"", "\n\"hints\"");
+    let lines = text[from..]
+        .replace("\"nearMisses\"", "\n\"nearMisses\"")
+        .replace("{\"kind\"", "\n  {\"kind\"");
+    let lines = lines
+        .replace("\"later\"", "\n\"later\"")
+        .replace("\"hints\"", "\n\"hints\"");
     expected.assert_eq(&format!("{lines}\n"));
 }
 
@@ -79,65 +98,85 @@ fn waiting(name: &str, correlation_key: &str) -> Story {
 fn the_case_of_the_key_differs() {
     let mut story = waiting("paid", "A-1001");
     let position = arrived(&mut story, "a-1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"a-1001\"",
         "nearMisses":[
           {"kind":"KEY_CASE","text":"an instance of order waits for paid with key \"A-1001\": the case differs","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["send the event again with the key \"A-1001\" instead of \"a-1001\" (its subject, unless the binding names another)"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn white_space_differs() {
     let mut story = waiting("paid", "A-1001");
     let position = arrived(&mut story, "A-1001 ", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001 \"",
         "nearMisses":[
           {"kind":"KEY_SPACE","text":"an instance of order waits for paid with key \"A-1001\": white space around the key differs","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["send the event again with the key \"A-1001\" instead of \"A-1001 \" (its subject, unless the binding names another)"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn one_key_is_a_number() {
     let mut story = waiting("paid", "1001");
     let position = arrived(&mut story, "1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"1001\"",
         "nearMisses":[
           {"kind":"KEY_TYPE","text":"an instance of order waits for paid with key \"1001\": one key is a number and the other one a text","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["make both keys numbers or both texts: string(…) in the subscription's or the binding's expression"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_letter_or_two_differ() {
     let mut story = waiting("paid", "A-1001");
     let position = arrived(&mut story, "A-1010", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1010\"",
         "nearMisses":[
           {"kind":"KEY_SIMILAR","text":"an instance of order waits for paid with key \"A-1001\": only a letter or two differ","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["send the event again with the key \"A-1001\" instead of \"A-1010\" (its subject, unless the binding names another)"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_instance_waits_for_another_message() {
     let mut story = waiting("delivered", "A-1001");
     let position = arrived(&mut story, "A-1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001\"",
         "nearMisses":[
           {"kind":"OTHER_MESSAGE","text":"an instance of order waits for delivered with key \"A-1001\": the same key, but another message","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"delivered","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["the instance waits for delivered: is the event's type right?"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,13 +185,17 @@ fn it_came_too_late() {
     closed(&mut story, 102, "A-1001", CloseReason::ElementLeft);
     story.now += 3_100;
     let position = arrived(&mut story, "A-1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001\"",
         "nearMisses":[
           {"kind":"TOO_LATE","text":"an instance of order waited for paid with key \"A-1001\" until 3.1 s before the event came (ELEMENT_LEFT)","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":"1970-01-01T00:00:01.500Z","closeReason":"ELEMENT_LEFT"}],
         "later":[],
         "hints":["the event came after its receiver had left: a longer timer, or an event that is sent earlier"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -162,41 +205,56 @@ fn it_came_too_early_and_was_met_later_or_expired() {
     let position = arrived(&mut story, "A-1001", Outcome::Expired);
     story.now += 2_000;
     opened(&mut story, 102, "paid", "A-1001");
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001\"",
         "nearMisses":[
           {"kind":"NOT_YET","text":"an instance of order began to wait for paid with key \"A-1001\" 2.0 s after the event came","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:03.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["let the event wait for its receiver: a longer ttl on the binding (kapelle:event ttl=…)"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn it_went_to_another_tenant() {
     let mut story = Story::new();
     story.start(100);
-    let other = SubscriptionOpened { tenant: text("acme"), ..subscribed(100, 102, "paid", "A-1001") };
+    let other = SubscriptionOpened {
+        tenant: text("acme"),
+        ..subscribed(100, 102, "paid", "A-1001")
+    };
     story.say(Event::SubscriptionOpened(Box::new(other)));
     let position = arrived(&mut story, "A-1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001\"",
         "nearMisses":[
           {"kind":"OTHER_TENANT","text":"an instance of order waits for paid with key \"A-1001\", in the tenant acme","processDefinitionId":"order","processInstanceKey":"100","elementId":"paid","message":"paid","correlationKey":"A-1001","openedAt":"1970-01-01T00:00:01.000Z","closedAt":null,"closeReason":null}],
         "later":[],
         "hints":["send the event to the tenant acme"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn nothing_is_bound_to_its_type() {
     let mut story = Story::new();
     let position = arrived(&mut story, "A-1001", Outcome::NoMatch);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"no deployed process is bound to events of type paid",
         "nearMisses":[],
         "later":[],
         "hints":["deploy a process with a message whose name is the event's type, or with <kapelle:event type=…> on its message"]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -209,24 +267,32 @@ fn what_is_not_near_is_not_shown() {
     closed(&mut story, 104, "A-1001", CloseReason::Correlated);
     story.now += 16 * 60 * 1000;
     let position = arrived(&mut story, "A-1001", Outcome::Buffered);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1001\"",
         "nearMisses":[],
         "later":[],
         "hints":[]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn one_that_was_met_has_no_near_misses() {
     let mut story = waiting("paid", "A-1001");
     let position = arrived(&mut story, "a-1001", Outcome::Correlated);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"correlated",
         "nearMisses":[],
         "later":[],
         "hints":[]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -238,14 +304,19 @@ fn at_most_ten_near_misses_are_shown_and_three_hints() {
     }
     let position = arrived(&mut story, "A-1009", Outcome::Buffered);
     story.write();
-    let text = explain(&story.db, i64::try_from(position).unwrap()).unwrap().unwrap();
+    let text = explain(&story.db, i64::try_from(position).unwrap())
+        .unwrap()
+        .unwrap();
     assert_eq!(member(&text, "kind").len(), 10);
     assert_eq!(text.matches("send the event again").count(), 3);
 }
 
 /// Buffered as message 40, at 1,000 ms; the position.
 fn kept(story: &mut Story) -> u64 {
-    let event = CloudEvent::builder("1", "/shop", "paid").subject("A-1").build().unwrap();
+    let event = CloudEvent::builder("1", "/shop", "paid")
+        .subject("A-1")
+        .build()
+        .unwrap();
     let position = story.say(Event::CloudEventReceived {
         tenant: text(TENANT),
         source_name: text("http"),
@@ -262,7 +333,11 @@ fn kept(story: &mut Story) -> u64 {
         expires: Timestamp(9_000),
         variables: kapelle_engine::document::Document::default(),
         cause: Cause::default(),
-        binding: Some(kapelle_engine::event::FromBinding { process_id: text("order"), key_kind: KeyKind::Text, lock: true }),
+        binding: Some(kapelle_engine::event::FromBinding {
+            process_id: text("order"),
+            key_kind: KeyKind::Text,
+            lock: true,
+        }),
     })));
     story.say(Event::CloudEventRouted {
         position: Sequence(position),
@@ -306,12 +381,16 @@ fn a_buffered_one_that_was_met_later_tells_so() {
         instance: ProcessInstanceKey(100),
     })));
     expired(&mut story);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1\"",
         "nearMisses":[],
         "later":[{"time":"1970-01-01T00:00:02.500Z","what":"STARTED","processInstanceKey":"100","text":"started order 1.5 s later"}],
         "hints":[]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -319,101 +398,20 @@ fn a_buffered_one_that_nobody_came_for_tells_so() {
     let mut story = Story::new();
     let position = kept(&mut story);
     expired(&mut story);
-    check(&mut story, position, expect![[r#"
+    check(
+        &mut story,
+        position,
+        expect![[r#"
         "summary":"nobody waits for paid with key \"A-1\"",
         "nearMisses":[],
         "later":[{"time":"1970-01-01T00:00:02.500Z","what":"EXPIRED","processInstanceKey":null,"text":"nobody came for it within its time to live: expired 1.5 s later"}],
         "hints":[]}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn there_is_nothing_to_explain_where_no_event_is() {
     let story = Story::new();
     assert_eq!(explain(&story.db, 7).unwrap(), None);
-}
-
-/// In and out by turns; the positions of all.
-fn mixed() -> (Story, Vec<u64>) {
-    let mut story = Story::new();
-    let mut positions = Vec::new();
-    for number in 1..=6 {
-        positions.push(arrived(&mut story, &format!("A-{number}"), if number % 2 == 0 { Outcome::Buffered } else { Outcome::NoMatch }));
-        let event = CloudEvent::builder(format!("out-{number}"), "/k", "order.done").subject(format!("A-{number}")).build().unwrap();
-        let added = OutboxAdded {
-            entry: OutboxKey(number),
-            instance: ProcessInstanceKey(100 + number),
-            tenant: text(TENANT),
-            to: text("partner"),
-            event,
-        };
-        positions.push(story.say(Event::OutboxAdded(Box::new(added))));
-    }
-    story.write();
-    (story, positions)
-}
-
-fn listed(story: &Story, query: &EventQuery) -> (Vec<String>, String) {
-    let text = events::list(&story.db, query).unwrap();
-    (member(&text, "position"), member(&text, "endPosition").remove(0))
-}
-
-#[test]
-fn events_in_and_out_are_one_list_in_the_order_of_positions() {
-    let (story, positions) = mixed();
-    let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
-    let query = |limit| EventQuery { limit, ..EventQuery::default() };
-    assert_eq!(listed(&story, &query(100)), (positions.clone(), positions[11].clone()));
-    // The newest ones, oldest first.
-    assert_eq!(listed(&story, &query(5)).0, positions[7..]);
-    for limit in 1..7 {
-        let (mut walked, mut after) = (Vec::new(), 0);
-        loop {
-            let (page, end) = listed(&story, &EventQuery { after: Some(after), ..query(limit) });
-            if page.is_empty() {
-                assert_eq!(end, story.position.to_string(), "nothing matched: the newest that was looked at");
-                break;
-            }
-            assert_eq!(page.last(), Some(&end));
-            after = end.parse().unwrap();
-            walked.extend(page);
-        }
-        assert_eq!(walked, positions, "by {limit}");
-    }
-}
-
-#[test]
-fn events_are_found_by_each_of_their_parameters() {
-    let (story, positions) = mixed();
-    let query = || EventQuery { limit: 100, ..EventQuery::default() };
-    let some = |text: &str| Some(text.to_owned());
-    let numbers = |found: Vec<String>| -> Vec<usize> {
-        found.iter().map(|position| positions.iter().position(|p| p.to_string() == *position).unwrap()).collect()
-    };
-    for (what, query, expected) in [
-        ("in", EventQuery { out: Some(false), ..query() }, vec![0, 2, 4, 6, 8, 10]),
-        ("out", EventQuery { out: Some(true), ..query() }, vec![1, 3, 5, 7, 9, 11]),
-        ("type", EventQuery { event_type: some("paid"), limit: 2, ..query() }, vec![8, 10]),
-        ("types", EventQuery { event_type: some("order.*"), limit: 2, ..query() }, vec![9, 11]),
-        ("a star elsewhere is a letter", EventQuery { event_type: some("*.done"), ..query() }, vec![]),
-        ("source", EventQuery { source: some("/k"), after: Some(0), limit: 2, ..query() }, vec![1, 3]),
-        ("subject", EventQuery { subject: some("A-2"), ..query() }, vec![2, 3]),
-        ("id", EventQuery { id: some("out-3"), ..query() }, vec![5]),
-        ("outcomes of both", EventQuery { outcomes: vec!["BUFFERED".to_owned(), "PENDING".to_owned()], limit: 3, ..query() }, vec![9, 10, 11]),
-        ("instance", EventQuery { instance: Some(102), ..query() }, vec![3]),
-        ("two at once", EventQuery { event_type: some("paid"), outcomes: vec!["NO_MATCH".to_owned()], ..query() }, vec![0, 4, 8]),
-    ] {
-        assert_eq!(numbers(listed(&story, &query).0), expected, "{what}");
-    }
-}
-
-#[test]
-fn a_short_page_of_many_events_reads_no_more_than_the_page() {
-    let (story, _) = mixed();
-    for (table, condition) in [("event_in", ""), ("event_in", "WHERE type = 'paid'"), ("event_in", "WHERE position > 3"), ("event_out", "")] {
-        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM {table} {condition} ORDER BY position DESC LIMIT 100");
-        let mut statement = story.db.prepare(&sql).unwrap();
-        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {plan:?}");
-    }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use kapelle_engine::event::{
-    AvailableCause, CloseReason, Event, FromBinding, JobActivated, JobFailed, KeyKind, MessageCorrelated, MessageExpired, MessagePublished,
-    OutboxAdded, SubscriptionClosed,
+    AvailableCause, CloseReason, Event, FromBinding, JobActivated, JobFailed, KeyKind,
+    MessageCorrelated, MessageExpired, MessagePublished, OutboxAdded, SubscriptionClosed,
 };
-use kapelle_engine::ids::{ElementInstanceKey, MessageKey, OutboxKey, ProcessInstanceKey, Sequence, SubscriptionKey, Timestamp};
+use kapelle_engine::ids::{
+    ElementInstanceKey, MessageKey, OutboxKey, ProcessInstanceKey, Sequence, SubscriptionKey,
+    Timestamp,
+};
 use kapelle_engine::response::{Match, Outcome};
 use kapelle_events::CloudEvent;
 
@@ -21,7 +24,10 @@ use crate::history::query::jobs::JOBS;
 type Command = Vec<Event>;
 
 fn cloud_event(id: &str, subject: &str) -> CloudEvent {
-    CloudEvent::builder(id, "/shop", "paid").subject(subject).build().unwrap()
+    CloudEvent::builder(id, "/shop", "paid")
+        .subject(subject)
+        .build()
+        .unwrap()
 }
 
 /// Received at `position`, buffered as message 40.
@@ -35,7 +41,11 @@ fn buffered(position: u64) -> Command {
         expires: Timestamp(9_000),
         variables: kapelle_engine::document::Document::default(),
         cause: Cause::default(),
-        binding: Some(FromBinding { process_id: text("order"), key_kind: KeyKind::Text, lock: true }),
+        binding: Some(FromBinding {
+            process_id: text("order"),
+            key_kind: KeyKind::Text,
+            lock: true,
+        }),
     };
     let found = Match {
         message: text("paid"),
@@ -104,7 +114,10 @@ fn life(first: u64) -> Vec<Command> {
         expires: Timestamp(9_000),
         process_ids: Vec::new(),
     };
-    let opened = SubscriptionOpened { element_instance: ElementInstanceKey(106), ..subscribed(100, 107, "paid", "A-1") };
+    let opened = SubscriptionOpened {
+        element_instance: ElementInstanceKey(106),
+        ..subscribed(100, 107, "paid", "A-1")
+    };
     let closed = SubscriptionClosed {
         process_id: text("order"),
         subscription: SubscriptionKey(107),
@@ -123,31 +136,69 @@ fn life(first: u64) -> Vec<Command> {
     };
     vec![
         buffered(first),
-        vec![created(100), activating(100, 100, 0), set(100, 100, 101, "order", "\"A-1\"")],
-        vec![activating(100, 102, index("work").0), job_created(work.clone(), &[])],
+        vec![
+            created(100),
+            activating(100, 100, 0),
+            set(100, 100, 101, "order", "\"A-1\""),
+        ],
+        vec![
+            activating(100, 102, index("work").0),
+            job_created(work.clone(), &[]),
+        ],
         vec![Event::JobActivated(Box::new(activated))],
-        vec![Event::JobFailed(Box::new(failed)), incident_raised(100, 102, 104, Some(103), "no luck")],
-        vec![Event::JobRetriesUpdated { job: work.clone(), retries: 1 }],
+        vec![
+            Event::JobFailed(Box::new(failed)),
+            incident_raised(100, 102, 104, Some(103), "no luck"),
+        ],
+        vec![Event::JobRetriesUpdated {
+            job: work.clone(),
+            retries: 1,
+        }],
         vec![
             incident_resolved(100, 102, 104, Some(103)),
-            Event::JobMadeAvailable { job: work.clone(), cause: AvailableCause::IncidentResolved, backoff_until: None, deadline: None },
+            Event::JobMadeAvailable {
+                job: work.clone(),
+                cause: AvailableCause::IncidentResolved,
+                backoff_until: None,
+                deadline: None,
+            },
         ],
-        vec![Event::JobTimeoutUpdated { job: work.clone(), old_deadline: Timestamp(5_000), deadline: Timestamp(6_000), pushed_by: None }],
+        vec![Event::JobTimeoutUpdated {
+            job: work.clone(),
+            old_deadline: Timestamp(5_000),
+            deadline: Timestamp(6_000),
+            pushed_by: None,
+        }],
         vec![
-            Event::JobCompleted { job: work, deadline: None, backoff_until: None },
+            Event::JobCompleted {
+                job: work,
+                deadline: None,
+                backoff_until: None,
+            },
             set(100, 100, 101, "order", "\"A-1\""),
             set(100, 100, 105, "done", "true"),
             completed(100, 102, index("work")),
         ],
-        vec![activating(100, 106, index("paid").0), Event::SubscriptionOpened(Box::new(opened))],
+        vec![
+            activating(100, 106, index("paid").0),
+            Event::SubscriptionOpened(Box::new(opened)),
+        ],
         vec![
             Event::MessageCorrelated(Box::new(correlated)),
             Event::SubscriptionClosed(Box::new(closed)),
             completed(100, 106, index("paid")),
         ],
-        vec![activating(100, 108, index("end").0), Event::OutboxAdded(Box::new(out)), completed(100, 108, index("end"))],
+        vec![
+            activating(100, 108, index("end").0),
+            Event::OutboxAdded(Box::new(out)),
+            completed(100, 108, index("end")),
+        ],
         vec![completed(100, 100, index("start")), ended(100, true)],
-        vec![Event::OutboxBuried { entry: OutboxKey(109), attempts: 12, error: text("410 Gone") }],
+        vec![Event::OutboxBuried {
+            entry: OutboxKey(109),
+            attempts: 12,
+            error: text("410 Gone"),
+        }],
         vec![Event::MessageExpired(Box::new(expired))],
     ]
 }
@@ -201,7 +252,11 @@ fn rows_are_the_same_wherever_batches_end() {
         assert_eq!(lived(|number| number == cut), whole, "one cut, after {cut}");
     }
     for step in 2..5 {
-        assert_eq!(lived(|number| number % step == 0), whole, "batches of {step}");
+        assert_eq!(
+            lived(|number| number % step == 0),
+            whole,
+            "batches of {step}"
+        );
     }
 }
 
@@ -213,7 +268,13 @@ fn open_incidents_are_counted_over_batches() {
     story.say(incident_raised(100, 101, 102, None, "one"));
     story.say(incident_raised(100, 101, 103, None, "two"));
     story.write();
-    let has = |story: &Story| story.found(&INSTANCES, "processInstanceKey", r#"{"filter":{"hasIncident":true}}"#);
+    let has = |story: &Story| {
+        story.found(
+            &INSTANCES,
+            "processInstanceKey",
+            r#"{"filter":{"hasIncident":true}}"#,
+        )
+    };
     assert_eq!(has(&story), "100");
     story.say(incident_resolved(100, 101, 103, None));
     story.write();
@@ -244,10 +305,19 @@ fn a_jobs_state_follows_its_events() {
     };
     for event in [
         job_created(work.clone(), &[]),
-        Event::JobMadeAvailable { job: work.clone(), cause: AvailableCause::TimedOut, backoff_until: None, deadline: None },
+        Event::JobMadeAvailable {
+            job: work.clone(),
+            cause: AvailableCause::TimedOut,
+            backoff_until: None,
+            deadline: None,
+        },
         thrown(false),
         thrown(true),
-        Event::JobCanceled { job: work.clone(), deadline: None, backoff_until: None },
+        Event::JobCanceled {
+            job: work.clone(),
+            deadline: None,
+            backoff_until: None,
+        },
     ] {
         story.now += 1;
         story.say(event);
@@ -303,11 +373,20 @@ fn a_key_alone_finds_its_row_however_far_it_is_from_its_instance() {
         assert_eq!(member(&found, "elementInstanceKey"), [key.to_string()]);
         assert_eq!(member(&found, "processInstanceKey"), ["100"]);
         let body = format!(r#"{{"filter":{{"elementInstanceKey":"{key}"}}}}"#);
-        assert_eq!(story.found(&ELEMENTS, "elementInstanceKey", &body), key.to_string());
+        assert_eq!(
+            story.found(&ELEMENTS, "elementInstanceKey", &body),
+            key.to_string()
+        );
     }
     let many: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-    let body = format!(r#"{{"filter":{{"elementInstanceKey":{{"$in":[{}]}}}}}}"#, many.join(","));
-    assert_eq!(story.found(&ELEMENTS, "elementInstanceKey", &body), "101 16484 16485 5000100");
+    let body = format!(
+        r#"{{"filter":{{"elementInstanceKey":{{"$in":[{}]}}}}}}"#,
+        many.join(",")
+    );
+    assert_eq!(
+        story.found(&ELEMENTS, "elementInstanceKey", &body),
+        "101 16484 16485 5000100"
+    );
     assert_eq!(story.get(&ELEMENTS, 103), None);
 }
 
@@ -319,7 +398,14 @@ fn an_instance_is_found_when_its_definition_is_not_in_the_journal_any_more() {
     story.write();
     story.start(200);
     story.write();
-    assert_eq!(story.found(&INSTANCES, "processInstanceKey", r#"{"filter":{"processDefinitionId":"order"}}"#), "100 200");
+    assert_eq!(
+        story.found(
+            &INSTANCES,
+            "processInstanceKey",
+            r#"{"filter":{"processDefinitionId":"order"}}"#
+        ),
+        "100 200"
+    );
     assert_eq!(story.found(&ELEMENTS, "elementInstanceKey", ""), "101");
     assert_eq!(story.found(&DEFINITIONS, "processDefinitionKey", ""), "2");
 }
@@ -329,7 +415,13 @@ fn the_latest_version_of_a_process_is_known() {
     let mut story = Story::new();
     story.say(deployed(4, 2));
     story.write();
-    let latest = |is: bool| story.found(&DEFINITIONS, "processDefinitionKey", &format!(r#"{{"filter":{{"isLatestVersion":{is}}}}}"#));
+    let latest = |is: bool| {
+        story.found(
+            &DEFINITIONS,
+            "processDefinitionKey",
+            &format!(r#"{{"filter":{{"isLatestVersion":{is}}}}}"#),
+        )
+    };
     assert_eq!(latest(true), "4");
     assert_eq!(latest(false), "2");
 }

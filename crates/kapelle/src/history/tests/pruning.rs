@@ -14,10 +14,29 @@ fn many(story: &mut Story, count: u64) {
         story.variable(instance, instance + 1, "a", "1");
         story.say(activating(instance, instance + 2, index("work").0));
         story.say(job_created(job(instance, instance + 2, instance + 3), &[]));
-        story.say(incident_raised(instance, instance + 2, instance + 4, None, "x"));
-        story.say(Event::SubscriptionOpened(Box::new(subscribed(instance, instance + 5, "paid", "k"))));
-        let event = kapelle_events::CloudEvent::builder(number.to_string(), "/s", "t").build().unwrap();
-        story.say(Event::CloudEventReceived { tenant: text(TENANT), source_name: text("http"), identity: 1, content: 1, event: Arc::new(event) });
+        story.say(incident_raised(
+            instance,
+            instance + 2,
+            instance + 4,
+            None,
+            "x",
+        ));
+        story.say(Event::SubscriptionOpened(Box::new(subscribed(
+            instance,
+            instance + 5,
+            "paid",
+            "k",
+        ))));
+        let event = kapelle_events::CloudEvent::builder(number.to_string(), "/s", "t")
+            .build()
+            .unwrap();
+        story.say(Event::CloudEventReceived {
+            tenant: text(TENANT),
+            source_name: text("http"),
+            identity: 1,
+            content: 1,
+            event: Arc::new(event),
+        });
         if number % 10 != 0 {
             story.end(instance, true);
         }
@@ -26,7 +45,12 @@ fn many(story: &mut Story, count: u64) {
 }
 
 fn count(story: &Story, table: &str) -> i64 {
-    story.db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    story
+        .db
+        .query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
+        .unwrap()
 }
 
 #[test]
@@ -43,11 +67,21 @@ fn ended_instances_and_events_go_in_steps_and_running_ones_stay() {
     }
     assert!(steps > 1, "in steps");
     let left = 200 + 1_000;
-    for (table, expected) in
-        [("instance", left), ("element", left), ("job", left), ("incident", left), ("variable", left), ("subscription", left), ("event_in", 1_001)]
-    {
+    for (table, expected) in [
+        ("instance", left),
+        ("element", left),
+        ("job", left),
+        ("incident", left),
+        ("variable", left),
+        ("subscription", left),
+        ("event_in", 1_001),
+    ] {
         // The one that ended exactly at the cutoff is not past it.
-        assert!((expected..=expected + 1).contains(&count(&story, table)), "{table}: {} of {expected}", count(&story, table));
+        assert!(
+            (expected..=expected + 1).contains(&count(&story, table)),
+            "{table}: {} of {expected}",
+            count(&story, table)
+        );
     }
     // Another round later takes the rest, also behind the running ones that were passed over.
     while !pruning.step(&mut story.db, 100_000).unwrap() {}
@@ -59,7 +93,9 @@ fn ended_instances_and_events_go_in_steps_and_running_ones_stay() {
 fn what_is_still_to_be_delivered_stays() {
     let mut story = Story::new();
     for entry in 1..=3 {
-        let event = kapelle_events::CloudEvent::builder(entry.to_string(), "/s", "t").build().unwrap();
+        let event = kapelle_events::CloudEvent::builder(entry.to_string(), "/s", "t")
+            .build()
+            .unwrap();
         let added = kapelle_engine::event::OutboxAdded {
             entry: kapelle_engine::ids::OutboxKey(entry),
             instance: ProcessInstanceKey(100),
@@ -69,10 +105,22 @@ fn what_is_still_to_be_delivered_stays() {
         };
         story.say(Event::OutboxAdded(Box::new(added)));
     }
-    story.say(Event::OutboxAcked { entry: kapelle_engine::ids::OutboxKey(2) });
+    story.say(Event::OutboxAcked {
+        entry: kapelle_engine::ids::OutboxKey(2),
+    });
     story.write();
-    assert!(Pruning::new(Duration::from_secs(1)).step(&mut story.db, 1_000_000).unwrap());
-    let left: Vec<i64> =
-        story.db.prepare("SELECT entry FROM event_out").unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(
+        Pruning::new(Duration::from_secs(1))
+            .step(&mut story.db, 1_000_000)
+            .unwrap()
+    );
+    let left: Vec<i64> = story
+        .db
+        .prepare("SELECT entry FROM event_out")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(left, [1, 3]);
 }
