@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+mod codes;
 mod directions;
 mod sizes;
 mod text;
@@ -18,6 +19,7 @@ pub(crate) struct Finding {
 
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let mut findings = directions::check(root)?;
+    let mut codes = codes::Codes::default();
     let mut files = 0;
     for path in sources(root)? {
         let source = std::fs::read_to_string(&path)
@@ -29,6 +31,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
             .to_string();
         text::check(&name, &source, &mut findings);
         sizes::check(&name, &source, &mut findings);
+        codes.collect(&name, &source);
         files += 1;
     }
     // An empty walk would pass for ever.
@@ -36,6 +39,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         files > 20,
         "tidy found only {files} source files: it looks in the wrong place"
     );
+    codes.check(root, &mut findings)?;
     if findings.is_empty() {
         println!("tidy: {files} files, nothing to mend");
         return Ok(());
