@@ -100,6 +100,14 @@ impl Victim {
         let told = told
             .replace(&self.active.to_string(), "ACTIVE")
             .replace(&self.completed.to_string(), "COMPLETED");
+        // How many bytes a record has may change with every release.
+        let told = match told.split_once("comes to has ") {
+            Some((before, after)) => {
+                let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                format!("{before}comes to has MANY{after}")
+            }
+            None => told,
+        };
         self.log.push_str(&format!("{what}\n  {told}\n"));
         assert_eq!(
             standing(&self.server),
@@ -280,6 +288,22 @@ async fn models() {
 #[tokio::test]
 async fn uploads_that_are_too_large() {
     let mut victim = Victim::new().await;
+    for number in 0..8 {
+        let wants_it = models::message_start(&format!("wide-{number}"), "wide");
+        http::must_deploy(&victim.server.rest, "wide.bpmn", &wants_it);
+    }
+    victim.before = standing(&victim.server);
+    // Small enough as it comes, but each of eight processes would have its own.
+    let wide = format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/s","type":"wide","data":"{}"}}"#,
+        "w".repeat(3 << 20)
+    );
+    let json = [("content-type", "application/cloudevents+json")];
+    victim.event(
+        "a CloudEvent that leads to too much",
+        &json,
+        wide.as_bytes(),
+    );
     let big = "x".repeat(50 << 20);
     let answer = http::deploy(&victim.server.rest, &[("big.bpmn", &big)]);
     victim.rest("a deployment over REST", &answer);
@@ -288,7 +312,6 @@ async fn uploads_that_are_too_large() {
         "/v2/process-instances",
         &format!("{{\"a\":\"{big}\"}}"),
     );
-    let json = [("content-type", "application/cloudevents+json")];
     victim.event("a CloudEvent", &json, big.as_bytes());
     let result = victim
         .client
@@ -304,6 +327,8 @@ async fn uploads_that_are_too_large() {
         .await;
     victim.grpc("variables over gRPC", result);
     expect![[r#"
+        a CloudEvent that leads to too much
+          400 INVALID_ARGUMENT | Command 'PROCESS' rejected with code 'INVALID_ARGUMENT': Expected to process the command, but what it comes to has MANY bytes, and one command may write 15728640 bytes to the journal
         a deployment over REST
           413 Payload Too Large | The request is larger than 4259840 bytes.
         variables over REST

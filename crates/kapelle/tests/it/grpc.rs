@@ -10,6 +10,7 @@ use crate::server::Server;
 #[expect(
     clippy::allow_attributes,
     unreachable_pub,
+    unused_qualifications,
     reason = "generated from proto/gateway.proto"
 )]
 pub(crate) mod proto {
