@@ -33,8 +33,9 @@ use rusqlite::Connection;
 pub(crate) use error::Error;
 use feeder::Feeder;
 
-/// Connections that are kept for queries; more are opened under load and closed again.
-const IDLE_CONNECTIONS_MAX: usize = 4;
+/// Queries at once: enough that a long one holds up nobody, few enough that all of them leave the writer a processor most
+/// of the time.
+const QUERIES_MAX: usize = 8;
 
 /// How long a query may run. The WAL cannot begin anew while somebody reads it, so a query without end would fill the disk.
 const QUERY_MAX: Duration = Duration::from_secs(30);
@@ -56,7 +57,8 @@ pub(crate) struct History {
     path: PathBuf,
     partition: PartitionHandle,
     progress: Arc<Progress>,
-    idle: Mutex<Vec<Pooled>>,
+    pool: Mutex<Pool>,
+    freed: Condvar,
     wait: Duration,
 }
 
@@ -74,23 +76,47 @@ fn one_view<T>(
 /// Runs it, and ends it when it takes too long.
 fn bounded<T>(
     connection: &Connection,
+    time: Duration,
     query: impl FnOnce(&Connection) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let until = Instant::now() + QUERY_MAX;
+    let until = Instant::now() + time;
     connection.progress_handler(STEPS_UNOBSERVED, Some(move || Instant::now() > until));
     let result = one_view(connection, query);
     match result {
         Err(error) if error.is_interruption() => Err(Error::TooLong {
-            seconds: QUERY_MAX.as_secs(),
+            seconds: time.as_secs(),
         }),
         result => result,
     }
+}
+
+/// Connections for queries.
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Pooled>,
+    leased: usize,
 }
 
 /// A connection and the file that it has open: of which making.
 struct Pooled {
     making: u64,
     connection: Connection,
+}
+
+/// A connection in use; it goes back however the query ends.
+struct Lease<'h> {
+    history: &'h History,
+    pooled: Option<Pooled>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut pool = locked(&self.history.pool);
+        pool.leased -= 1;
+        pool.idle.extend(self.pooled.take());
+        drop(pool);
+        self.history.freed.notify_one();
+    }
 }
 
 impl History {
@@ -115,7 +141,8 @@ impl History {
             path,
             partition,
             progress,
-            idle: Mutex::new(Vec::new()),
+            pool: Mutex::default(),
+            freed: Condvar::new(),
             wait: options.wait,
         }))
     }
@@ -136,33 +163,42 @@ impl History {
         let making = self
             .progress
             .wait_for(self.partition.committed(), self.wait)?;
-        let pooled = self.connection(making)?;
-        let result = bounded(&pooled.connection, query);
+        let lease = self.lease(making)?;
+        let pooled = lease
+            .pooled
+            .as_ref()
+            .expect("a lease has its connection until it ends");
+        let result = bounded(&pooled.connection, QUERY_MAX, query);
         if result.as_ref().is_err_and(Error::is_damage) {
             self.progress.report_damage(making);
             return Err(Error::Damaged);
         }
-        let mut idle = locked(&self.idle);
-        if idle.len() < IDLE_CONNECTIONS_MAX {
-            idle.push(pooled);
-        }
         result
     }
 
-    fn connection(&self, making: u64) -> Result<Pooled, Error> {
-        let mut idle = locked(&self.idle);
-        // Those that have the file open that was put aside are closed.
-        idle.retain(|pooled| pooled.making == making);
-        match idle.pop() {
-            Some(pooled) => Ok(pooled),
-            None => {
-                drop(idle);
-                Ok(Pooled {
-                    making,
-                    connection: schema::open_for_reading(&self.path)?,
-                })
-            }
+    /// A connection to that making of the file; waits while there are enough queries.
+    fn lease(&self, making: u64) -> Result<Lease<'_>, Error> {
+        let pool = locked(&self.pool);
+        let is_full = |pool: &mut Pool| pool.leased >= QUERIES_MAX;
+        let waited = self.freed.wait_timeout_while(pool, self.wait, is_full);
+        let (mut pool, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if is_full(&mut pool) {
+            return Err(Error::Busy {
+                queries: QUERIES_MAX,
+            });
         }
+        // Those that have the file open that was put aside are closed.
+        pool.idle.retain(|pooled| pooled.making == making);
+        let connection = match pool.idle.pop() {
+            Some(pooled) => pooled.connection,
+            None => schema::open_for_reading(&self.path)?,
+        };
+        pool.leased += 1;
+        drop(pool);
+        Ok(Lease {
+            history: self,
+            pooled: Some(Pooled { making, connection }),
+        })
     }
 }
 

@@ -35,6 +35,11 @@ pub(crate) enum Error {
         "KAP-HIS-11: the search took longer than {seconds} s and was ended: narrow its filter, or sort it by key"
     )]
     TooLong { seconds: u64 },
+    /// Everybody searches at once.
+    #[error(
+        "KAP-HIS-12: {queries} searches run already, and none of them ended in time; try again in a moment"
+    )]
+    Busy { queries: usize },
     /// There is nothing to follow.
     #[error("KAP-HIS-10: failed to follow the journal: {source}")]
     Journal {

@@ -7,6 +7,7 @@ mod paging;
 mod projecting;
 mod pruning;
 mod searching;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -173,6 +173,27 @@ fn a_search_sees_what_was_answered_before_it_also_under_load() {
 }
 
 #[test]
+fn more_searches_than_run_at_once_are_all_answered() {
+    let server = Server::start();
+    http::must_deploy(&server.rest, "p.bpmn", &models::one_task("p", "work"));
+    let load = Load::start(&server.rest, 2);
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    search(
+                        &server.rest,
+                        "element-instances",
+                        r#"{"sort":[{"field":"startDate"}]}"#,
+                    );
+                }
+            });
+        }
+    });
+    assert!(!load.end().is_empty());
+}
+
+#[test]
 fn kill_9_neither_loses_nor_doubles_a_row() {
     let dir = TempDir::new();
     let mut acknowledged: BTreeSet<String> = BTreeSet::new();

@@ -106,7 +106,7 @@ pub(super) async fn ask<T: Send + 'static>(
     })?;
     result.map_err(|error| {
         let status = match &error {
-            Error::Behind { .. } | Error::Stopped { .. } | Error::Damaged => {
+            Error::Behind { .. } | Error::Stopped { .. } | Error::Damaged | Error::Busy { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Error::TooLong { .. } => StatusCode::GATEWAY_TIMEOUT,
