@@ -10,12 +10,17 @@ mod clients;
 mod licences;
 mod run;
 mod server;
+mod sim;
 mod tidy;
 
 const HELP: &str = "\
 cargo xtask tidy              check the rules that no compiler checks (dependency directions, docs, sizes)
 cargo xtask licences          check the licences of all dependencies
 cargo xtask clients [NAME…]   run the tests with real Camunda clients: python, node, java, rust
+cargo xtask sim [--seconds N | --minutes N] [--seed S] [--runs N]
+                              try to make a partition lose or double something, under a seeded simulator
+cargo xtask sim --mutants [NAME…]
+                              break the code in known ways, each of which the simulator has to find
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped
 ";
 
@@ -38,6 +43,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "tidy" => tidy::check(&root),
         "licences" => licences::check(&root),
         "clients" => clients::run_named(&root, rest),
+        "sim" => sim::run(&root, rest),
         "ci" => ci::run_all(&root),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -18,7 +18,7 @@ use crate::world::World;
 /// Plays that shortening a failure may cost.
 const SHRINK_PLAYS_MAX: u32 = 400;
 /// What is shown of a shortened run.
-const LINES_MAX: usize = 400;
+const LINES_MAX: usize = 4_000;
 
 /// A run that an oracle ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Result<Exercised, Box<Failu
         last = failed.or(last.take());
         fails
     });
-    let (why, lines) = last.unwrap_or((why, Vec::new()));
+    // Once more, to tell what happens.
+    let (why, lines) = play_told(seed, sabotage, &short, true)
+        .err()
+        .or(last)
+        .unwrap_or((why, Vec::new()));
     Err(Box::new(Failure {
         seed,
         why,
@@ -86,11 +90,23 @@ pub fn run_script(
     sabotage: Option<Sabotage>,
     script: &[Operation],
 ) -> Result<Exercised, (String, Vec<String>)> {
+    play_told(seed, sabotage, script, false)
+}
+
+fn play_told(
+    seed: u64,
+    sabotage: Option<Sabotage>,
+    script: &[Operation],
+    tell: bool,
+) -> Result<Exercised, (String, Vec<String>)> {
     listen_for_panics();
     PANIC.set(None);
     let log = RefCell::new(Vec::new());
     let played = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(Setup::new(seed, sabotage))?;
+        if tell {
+            world.history.tell();
+        }
         let result = play_all(&mut world, seed, script);
         *log.borrow_mut() = std::mem::take(&mut world.log);
         result.map(|()| {

@@ -10,7 +10,7 @@
 //!
 //! Together the first is linearizability: whoever asks after an answer comes behind it in the journal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use kapelle_engine::command::{Command, CommandMeta};
@@ -98,8 +98,6 @@ pub(crate) struct Clients {
     pub(crate) streams: Vec<StreamId>,
     /// CloudEvents whose intake was acknowledged, for their broker.
     pub(crate) taken_in: BTreeSet<Box<str>>,
-    /// Which instance an idempotency key got.
-    requests: BTreeMap<Arc<str>, ProcessInstanceKey>,
 }
 
 impl Clients {
@@ -207,8 +205,11 @@ impl Clients {
                     request: Some(request),
                 },
                 Response::InstanceCreated(created),
-            ) => {
-                self.same_instance(request, created.instance, history)?;
+            ) if !history.facts.was_remembered(&request, created.instance) => {
+                return Err(format!(
+                    "request {request} was answered with {}, which it never made",
+                    created.instance
+                ));
             }
             (Asked::Ingest(ids), Response::Ingested(results)) => {
                 check_results(&ids, &results, history)?;
@@ -217,24 +218,6 @@ impl Clients {
                 }
             }
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Repeats of a request get the same instance as long as it is remembered.
-    fn same_instance(
-        &mut self,
-        request: Arc<str>,
-        instance: ProcessInstanceKey,
-        history: &History,
-    ) -> Result<(), String> {
-        let before = self.requests.insert(request.clone(), instance);
-        let remembered = history.facts.requests.get(&request);
-        if remembered.is_some_and(|remembered| *remembered != instance) && before != Some(instance)
-        {
-            return Err(format!(
-                "request {request} was answered with {instance}, but {remembered:?} is remembered"
-            ));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use kapelle_storage::files::MemFiles;
+use kapelle_storage::format::BLOCK;
 use kapelle_storage::store::{Backend as _, MemBackend};
 
 use crate::disk::{Disks, JOURNAL};
@@ -67,7 +68,8 @@ pub(crate) fn rot(world: &mut World, random: &mut Random) -> Result<(), String> 
         return Ok(());
     };
     world.exercised.rotten += 1;
-    let at = random.below(*length);
+    // Near the beginning of a block, where a batch begins if there is one: the rest is mostly padding.
+    let at = BLOCK * random.below(*length / BLOCK) + random.below(400);
     let bit = 1 << random.below(8);
     disks.files.tamper(&Path::new(JOURNAL).join(name), |bytes| {
         if let Some(byte) = usize::try_from(at).ok().and_then(|at| bytes.get_mut(at)) {

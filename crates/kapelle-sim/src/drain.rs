@@ -61,7 +61,7 @@ fn heal(world: &mut World, random: &mut Random) -> Result<(), String> {
 
 fn is_over(world: &World) -> bool {
     let facts = &world.history.facts;
-    facts.instances.is_empty() && facts.outbox.len() == facts.left.len()
+    facts.instances.is_empty() && facts.outbox.len() == facts.left.len() && !facts.will_start()
 }
 
 fn round(world: &mut World, resolved: &mut BTreeMap<ProcessInstanceKey, u32>, random: &mut Random) {
@@ -178,6 +178,7 @@ fn forgotten(world: &mut World) -> Result<(), String> {
         world.clock.pass(window + window / 4);
         world.settle()?;
     }
+    world.history.look_back_less();
     for _ in 0..3 {
         // A new start's announcement makes each of the checkpoints have something new.
         alive(&mut world.running).partition.checkpoint();

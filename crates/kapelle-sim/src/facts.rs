@@ -60,6 +60,9 @@ pub(crate) struct OpenIncident {
     pub(crate) job: Option<JobKey>,
 }
 
+/// Name, correlation key, id.
+type MessageId = (Arc<str>, Arc<str>, Arc<str>);
+
 /// What the events so far come to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -68,7 +71,6 @@ pub(crate) struct Facts {
     forbidden: BTreeSet<Mark>,
     pub(crate) instances: BTreeMap<ProcessInstanceKey, Option<Arc<str>>>,
     pub(crate) ended: BTreeMap<ProcessInstanceKey, bool>,
-    pub(crate) quarantined: BTreeSet<ProcessInstanceKey>,
     elements: BTreeMap<ElementInstanceKey, (ProcessInstanceKey, ElementInstanceKey)>,
     pub(crate) jobs: BTreeMap<JobKey, OpenJob>,
     pub(crate) subscriptions: BTreeMap<SubscriptionKey, OpenSubscription>,
@@ -77,13 +79,17 @@ pub(crate) struct Facts {
     pub(crate) outbox: BTreeMap<OutboxKey, Arc<OutboxAdded>>,
     pub(crate) left: BTreeMap<OutboxKey, bool>,
     /// Instances by their idempotency key, while it is remembered.
-    pub(crate) requests: BTreeMap<Arc<str>, ProcessInstanceKey>,
-    /// Effects of CloudEvents: what it did, and when last.
-    once: BTreeMap<(Box<str>, Box<str>), Timestamp>,
+    requests: BTreeMap<Arc<str>, (ProcessInstanceKey, Timestamp)>,
+    /// … and whom each ever made.
+    made: BTreeSet<(Arc<str>, ProcessInstanceKey)>,
+    /// How often each CloudEvent was received, and when last.
+    received: BTreeMap<Box<str>, (u64, Timestamp)>,
+    /// … and how often it had which effect.
+    effects: BTreeMap<(Box<str>, String), u64>,
     /// How long an id must not have a second effect; `None`: the window is bounded by count, too.
     window_ms: Option<i64>,
     /// Ids of messages that are in the buffer.
-    message_ids: BTreeMap<(Arc<str>, Arc<str>, Arc<str>), Timestamp>,
+    message_ids: BTreeMap<MessageId, Timestamp>,
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
 
@@ -108,6 +114,10 @@ impl Facts {
     ) -> Result<(), String> {
         *self.seen.entry(event.name()).or_default() += 1;
         self.note_marks(event, sequence)?;
+        if let Event::InstanceQuarantined { instance, reason } = event {
+            // Nothing here panics on purpose, and every outcome fits into a batch.
+            return Err(format!("instance {instance} was set aside: {reason}"));
+        }
         self.note_instances(event);
         self.note_jobs(event)?;
         self.note_waiting(event);
@@ -117,6 +127,11 @@ impl Facts {
     /// Where it happened, if it did.
     pub(crate) fn find(&self, mark: &Mark) -> Option<Sequence> {
         self.marks.get(mark).copied()
+    }
+
+    /// Whether that request ever made that instance.
+    pub(crate) fn was_remembered(&self, request: &Arc<str>, instance: ProcessInstanceKey) -> bool {
+        self.made.contains(&(Arc::clone(request), instance))
     }
 
     /// Its command was refused: it must not have happened and must never happen.
@@ -202,9 +217,6 @@ impl Facts {
             Event::InstanceEnded(ended) => {
                 self.ended.insert(ended.instance, ended.completed);
                 self.instances.remove(&ended.instance);
-            }
-            Event::InstanceQuarantined { instance, .. } => {
-                self.quarantined.insert(*instance);
             }
             Event::ElementActivating {
                 instance,
@@ -313,16 +325,16 @@ impl Facts {
 
     fn note_outside(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
         match event {
-            Event::CloudEventReceived { event, .. } => self.once(event.id(), "received", at),
+            Event::CloudEventReceived { event, .. } => self.received(event.id(), at),
             Event::MessagePublished(published) => {
                 if let (Some(binding), Some(id)) = (&published.binding, &published.cause.event_id) {
                     let what = format!("message {} of {}", published.name, binding.process_id);
-                    self.once(id, &what, at)?;
+                    self.effect_of(id, what)?;
                 }
                 self.note_message_id(published, at)
             }
             Event::InstanceCreated(created) => match &created.cause.event_id {
-                Some(id) => self.once(id, &format!("start of {}", created.process_id), at),
+                Some(id) => self.effect_of(id, format!("start of {}", created.process_id)),
                 None => Ok(()),
             },
             Event::OutboxAdded(added) => {
@@ -338,15 +350,28 @@ impl Facts {
                 Ok(())
             }
             Event::RequestRemembered {
-                request, instance, ..
-            } => match self.requests.insert(request.clone(), *instance) {
-                None => Ok(()),
-                Some(first) => Err(format!(
-                    "request {request} started {first} and, while that was remembered, {instance}"
-                )),
-            },
-            Event::RequestForgotten { request, .. } => {
-                self.requests.remove(request);
+                request,
+                instance,
+                until,
+                ..
+            } => {
+                self.made.insert((request.clone(), *instance));
+                match self.requests.insert(request.clone(), (*instance, *until)) {
+                    Some((first, until)) if until > at => Err(format!(
+                        "request {request} started {first} and, while that was remembered, {instance}"
+                    )),
+                    _ => Ok(()),
+                }
+            }
+            Event::RequestForgotten {
+                request,
+                instance,
+                until,
+                ..
+            } => {
+                if self.requests.get(request) == Some(&(*instance, *until)) {
+                    self.requests.remove(request);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -375,15 +400,31 @@ impl Facts {
         }
     }
 
-    fn once(&mut self, id: &str, what: &str, at: Timestamp) -> Result<(), String> {
-        let before = self.once.insert((id.into(), what.into()), at);
-        match (before, self.window_ms) {
-            (Some(before), Some(window)) if at.0 - before.0 < window => Err(format!(
-                "CloudEvent {id} had the same effect twice ({what}), {} ms apart",
-                at.0 - before.0
-            )),
-            _ => Ok(()),
+    /// Within the window an id is received once.
+    fn received(&mut self, id: &str, at: Timestamp) -> Result<(), String> {
+        let (count, before) = self.received.entry(id.into()).or_insert((0, at));
+        let apart = at.0 - before.0;
+        let too_soon = *count > 0 && self.window_ms.is_some_and(|window| apart < window);
+        (*count, *before) = (*count + 1, at);
+        if too_soon {
+            return Err(format!(
+                "CloudEvent {id} was received twice, {apart} ms apart"
+            ));
         }
+        Ok(())
+    }
+
+    /// Each time it is received a CloudEvent has an effect once at most.
+    fn effect_of(&mut self, id: &str, what: String) -> Result<(), String> {
+        let received = self.received.get(id).map_or(0, |(count, _)| *count);
+        let effects = self.effects.entry((id.into(), what)).or_default();
+        *effects += 1;
+        if *effects > received {
+            return Err(format!(
+                "CloudEvent {id} was received {received} times and had an effect {effects} times"
+            ));
+        }
+        Ok(())
     }
 
     /// The first element that nothing can move: it has no job, no timer, no subscription, no incident and nothing inside.
@@ -400,10 +441,13 @@ impl Facts {
         moved.extend(inner.map(|(_, (_, scope))| *scope));
         self.elements
             .iter()
-            .find(|(key, (instance, _))| {
-                !moved.contains(key) && !self.quarantined.contains(instance)
-            })
+            .find(|(key, _)| !moved.contains(key))
             .map(|(key, (instance, _))| (*instance, *key))
+    }
+
+    /// Whether timers will still start instances.
+    pub(crate) fn will_start(&self) -> bool {
+        self.timers.values().any(Option::is_none)
     }
 
     /// The tags, workers and messages of an operation name it so.

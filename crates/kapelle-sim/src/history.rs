@@ -12,6 +12,7 @@ use kapelle_engine::event::Event;
 use kapelle_engine::ids::{ProcessInstanceKey, Sequence, Timestamp};
 use kapelle_engine::keep::Keep;
 use kapelle_engine::memory::Memory;
+use kapelle_engine::trace::Trace;
 use kapelle_engine::{Engine, Settings, encode};
 use kapelle_runtime::reader::{CommittedRecord, ReadError, RecordReader};
 
@@ -32,6 +33,8 @@ pub(crate) struct History {
     /// The last records, for the look back after a start.
     recent: VecDeque<(Sequence, u64)>,
     pub(crate) records: u64,
+    /// Events as text since somebody looked, if anybody does.
+    trace: Option<(Trace, Vec<String>)>,
 }
 
 impl History {
@@ -45,12 +48,32 @@ impl History {
             last_at: Timestamp(i64::MIN),
             recent: VecDeque::new(),
             records: 0,
+            trace: None,
         }
     }
 
     /// Where a reader has to begin so that it can look back.
     pub(crate) fn resume(&self) -> Sequence {
         self.recent.front().map_or(Sequence(1), |(first, _)| *first)
+    }
+
+    /// From now on events are told.
+    pub(crate) fn tell(&mut self) {
+        self.trace = Some((Trace::new(), Vec::new()));
+    }
+
+    /// What was told since the last call.
+    pub(crate) fn told(&mut self) -> Vec<String> {
+        self.trace
+            .as_mut()
+            .map(|(_, lines)| std::mem::take(lines))
+            .unwrap_or_default()
+    }
+
+    /// Looks back no further than the last few records from now on, so that the journal can let go of the others.
+    pub(crate) fn look_back_less(&mut self) {
+        let gone = self.recent.len().saturating_sub(3);
+        self.recent.drain(..gone);
     }
 
     /// Takes in everything that is durable by now; returns how many records were new.
@@ -111,6 +134,13 @@ impl History {
             self.recent.pop_front();
         }
         self.records += 1;
+        if let Some((trace, lines)) = &mut self.trace {
+            lines.push(format!(
+                "    {} {}",
+                record.sequence.0,
+                trace.line(&record.event)
+            ));
+        }
         self.facts
             .note(&record.event, record.sequence, record.command.at)
             .map_err(|why| format!("{why} (at record {})", record.sequence.0))?;
@@ -129,6 +159,7 @@ impl History {
             last_at: self.last_at,
             recent: self.recent.clone(),
             records: self.records,
+            trace: None,
         }
     }
 

@@ -108,9 +108,8 @@ pub(crate) fn document(entries: &[(&str, String)]) -> Document {
     Document(msgpack::map_from(entries).into())
 }
 
-/// Variables that processes look at, and one that only takes room: mostly little, sometimes more than a payload may have
-/// inside a record.
-fn variables(random: &mut Random) -> Vec<(&'static str, String)> {
+/// Variables that processes look at, and one that only takes room: mostly little, sometimes more than a batch has.
+fn variables(world: &World, random: &mut Random) -> Vec<(&'static str, String)> {
     let key = random.below(3);
     let mut all = vec![
         ("n", random.below(14).to_string()),
@@ -125,7 +124,7 @@ fn variables(random: &mut Random) -> Vec<(&'static str, String)> {
         ("kind", "\"t2\"".to_owned()),
     ];
     if random.one_in(3) {
-        let length = usize::try_from(random.spread(5)).unwrap_or(0);
+        let length = usize::try_from(random.spread(world.setup.variable_digits)).unwrap_or(0);
         all.push(("room", format!("\"{}\"", "r".repeat(length))));
     }
     if random.one_in(20) {
@@ -165,7 +164,7 @@ fn create(world: &mut World, random: &mut Random) {
         process: ProcessSelector::Latest {
             process_id: format!("p{}", random.below(3)).into(),
         },
-        variables: document(&variables(random)),
+        variables: document(&variables(world, random)),
         await_result: (request.is_none() && random.one_in(4)).then(Vec::new),
         tags: vec![Facts::name_of(operation)],
         business_id: None,
@@ -184,7 +183,7 @@ fn cancel(world: &mut World, random: &mut Random) {
 fn set_variables(world: &mut World, random: &mut Random) {
     let operation = world.clients.next_operation();
     if let Some(instance) = random.pick(&living(&world.history)).copied() {
-        let mut values = variables(random);
+        let mut values = variables(world, random);
         values.push(("mark", operation.to_string()));
         let command = Command::SetVariables(SetVariables {
             scope: instance.root(),
@@ -353,7 +352,7 @@ fn publish(world: &mut World, random: &mut Random) {
     } else {
         random.pick(&MESSAGES).copied().unwrap_or(START_MESSAGE)
     };
-    let mut values = variables(random);
+    let mut values = variables(world, random);
     values.push(("published", operation.to_string()));
     let command = Command::PublishMessage(PublishMessage {
         tenant: tenant(),
@@ -372,7 +371,7 @@ fn publish(world: &mut World, random: &mut Random) {
 
 fn correlate(world: &mut World, random: &mut Random) {
     let operation = world.clients.next_operation();
-    let mut values = variables(random);
+    let mut values = variables(world, random);
     values.push(("published", operation.to_string()));
     let command = Command::CorrelateMessage(CorrelateMessage {
         tenant: tenant(),

@@ -11,8 +11,11 @@ use std::collections::BTreeSet;
 
 use crate::random::Random;
 
-/// Messages that catching elements wait for and throwing ones send.
-pub(crate) const MESSAGES: [&str; 3] = ["red", "green", "blue"];
+/// Messages that catching elements wait for.
+const CAUGHT: [&str; 3] = ["red", "green", "blue"];
+/// Messages that are sent. Boundary events have names of their own: one that does not interrupt takes every message of its
+/// name, so another element of the same instance could wait for ever.
+pub(crate) const MESSAGES: [&str; 5] = ["red", "green", "blue", "stop", "note"];
 /// The message that starts processes: nothing else waits for it or throws it, else a process could go on for ever.
 pub(crate) const START_MESSAGE: &str = "begin";
 pub(crate) const JOB_TYPES: [&str; 3] = ["t1", "t2", "t3"];
@@ -86,8 +89,8 @@ const BOUNDARIES: [(&str, &str, bool); 8] = [
     ("{}(duration PT2S) @", "", true),
     ("{}(duration PT1S) @", "", false),
     ("{}(cycle R2/PT2S) @", "", false),
-    ("{}(message red, key k) @", "red", true),
-    ("{}(message green, key k, out got = n) @", "green", false),
+    ("{}(message stop, key k) @", "stop", true),
+    ("{}(message note, key k, out got = n) @", "note", false),
     ("{}(error) @", "error", true),
     ("{}(error E1) @", "E1", true),
     ("{}(error E2) @", "E2", true),
@@ -183,21 +186,23 @@ impl Writer {
         self.say(format!(
             "{last} -> {name}:service(type {job}, retries 2{mapped})"
         ));
-        self.boundaries(&name);
-        name
+        self.boundaries(name)
     }
 
-    fn boundaries(&mut self, host: &str) {
+    /// Boundary events on `host`; returns what its one way out is then. A path that interrupts the host comes back to it:
+    /// behind a fork, a join waits for a token of every branch.
+    fn boundaries(&mut self, host: String) -> String {
         let mut taken = BTreeSet::new();
+        let mut merge: Option<(String, String)> = None;
         for _ in 0..self.random.below(3) {
-            let Some((event, excludes, interrupts)) = self.random.pick(&BOUNDARIES) else {
+            let Some((event, excludes, interrupts)) = self.random.pick(&BOUNDARIES).copied() else {
                 continue;
             };
-            if !excludes.is_empty() && !taken.insert(*excludes) {
+            if !excludes.is_empty() && !taken.insert(excludes) {
                 continue;
             }
-            let (name, end) = (self.name("bound"), self.name("end"));
-            let side = if *interrupts { "on" } else { "beside" };
+            let name = self.name("bound");
+            let side = if interrupts { "on" } else { "beside" };
             let event = event
                 .replace("{}", &name)
                 .replace('@', &format!("{side} {host}"));
@@ -206,8 +211,19 @@ impl Writer {
             } else {
                 String::new()
             };
+            let end = match &merge {
+                _ if !interrupts => self.name("end"),
+                Some((merge, _)) => merge.clone(),
+                None => {
+                    let (node, out) = (self.name("merge"), self.name("f"));
+                    self.say(format!("{host} -> {node}{{{out}: default}}"));
+                    merge = Some((node.clone(), out));
+                    node
+                }
+            };
             self.say(format!("{event}{tail} -> {end}"));
         }
+        merge.map_or(host, |(_, out)| out)
     }
 
     fn plain(&mut self, kind: &str, last: &str, what: &str) -> String {
@@ -227,7 +243,7 @@ impl Writer {
     }
 
     fn message_catch(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&MESSAGES);
+        let message = self.one_of(&CAUGHT);
         self.plain(
             "catch",
             &last,
@@ -236,7 +252,7 @@ impl Writer {
     }
 
     fn receive_task(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&MESSAGES);
+        let message = self.one_of(&CAUGHT);
         self.plain(
             "receive",
             &last,
@@ -245,7 +261,7 @@ impl Writer {
     }
 
     fn event_catch(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&MESSAGES);
+        let message = self.one_of(&CAUGHT);
         let what = format!(
             "catch(message bound{message}, key k, event some.{message}, filter data.n != 5, eventkey data.k)"
         );
@@ -300,7 +316,7 @@ impl Writer {
     fn race(&mut self, last: String, _: u32) -> String {
         let (race, merge, out) = (self.name("race"), self.name("merge"), self.name("f"));
         let (message, timer) = (self.name("catch"), self.name("catch"));
-        let (caught, seconds) = (self.one_of(&MESSAGES), 1 + self.random.below(4));
+        let (caught, seconds) = (self.one_of(&CAUGHT), 1 + self.random.below(4));
         self.say(format!("{last} -> {race}"));
         self.say(format!(
             "{race} -> {message}:catch(message {caught}, key k) -> {merge}{{{out}: default}}"
@@ -321,7 +337,6 @@ impl Writer {
             "{last} -> {sub}:sub{mapped}[{}]",
             inner.join(" ; ")
         ));
-        self.boundaries(&sub);
-        sub
+        self.boundaries(sub)
     }
 }

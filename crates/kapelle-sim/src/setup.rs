@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) delivery: Policy,
     /// The reader lets the journal go; otherwise it keeps it whole.
     pub(crate) releases: bool,
+    /// How many digits the length of a variable has at most: what one command comes to has to fit into a batch.
+    pub(crate) variable_digits: u64,
     /// For tests of the simulator: what goes wrong although it must not.
     pub(crate) sabotage: Option<Sabotage>,
 }
@@ -38,14 +40,19 @@ pub enum Sabotage {
 impl Setup {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
         let mut random = Random::stream(seed, "setup");
-        let segment_bytes = 1 << (16 + random.below(3));
+        let is_roomy = random.one_in(4);
+        let segment_bytes = if is_roomy {
+            1 << 21
+        } else {
+            1 << (17 + random.below(2))
+        };
         Self {
             seed,
             options: options(&mut random),
             journal: journal::Options {
                 segment_bytes,
                 first_segment_bytes: 1 << 15,
-                batch_bytes_max: 1 << 20,
+                batch_bytes_max: 2 << 20,
                 ..journal::Options::default()
             },
             room: RoomLimits {
@@ -65,6 +72,7 @@ impl Setup {
                 seed,
             },
             releases: !random.one_in(3),
+            variable_digits: if is_roomy { 4 } else { 3 },
             sabotage,
         }
     }

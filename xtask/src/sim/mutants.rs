@@ -1,0 +1,332 @@
+//! Known ways to break the code, each of which the simulator has to find.
+//!
+//! A mutant is a replacement of text in a copy of the sources, so the working tree is never touched. One whose text is
+//! no longer there fails the check: the code has moved on, and so must the mutant.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// Time that a campaign has to find one. Most are found by the first seeds.
+const SECONDS: &str = "60";
+
+/// One way to break the code.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// Beside each name: what goes wrong. Paths are below `crates/`.
+const MUTANTS: [Mutant; 24] = [
+    // The journal says that it is durable and is not.
+    Mutant {
+        name: "no-sync",
+        file: "crates/kapelle-storage/src/journal/segment.rs",
+        from: r#"self.file.sync().attempt("sync", &self.path)"#,
+        to: "Ok(())",
+    },
+    // Answers and effects leave early.
+    Mutant {
+        name: "answer-before-commit",
+        file: "crates/kapelle-runtime/src/partition.rs",
+        from: "&& *needs <= durable",
+        to: "&& *needs <= Sequence(durable.0 + 50)",
+    },
+    // A read of what was lost is shown.
+    Mutant {
+        name: "answer-after-stop",
+        file: "crates/kapelle-runtime/src/partition.rs",
+        from: "Outgoing::Read(then) => then(false),",
+        to: "Outgoing::Read(then) => then(true),",
+    },
+    // The store is ahead of what is durable.
+    Mutant {
+        name: "store-before-journal",
+        file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
+        from: "&& pending.at().sequence.0 <= durable.0",
+        to: "&& pending.at().sequence.0 <= durable.0 + 1_000",
+    },
+    // Dirty instances do not hold the tail.
+    Mutant {
+        name: "late-position",
+        file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
+        from: "[dirt, leftover].into_iter()",
+        to: "[dirt.filter(|_| false), leftover].into_iter()",
+    },
+    // Follow-ups do not hold the tail.
+    Mutant {
+        name: "forgotten-follow-ups",
+        file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
+        from: "[dirt, leftover].into_iter()",
+        to: "[dirt, leftover.filter(|_| false)].into_iter()",
+    },
+    // The journal is trimmed up to the cut.
+    Mutant {
+        name: "trim-too-far",
+        file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
+        from: "let needed = Sequence(self.keep.store().needed_from().0);",
+        to: "let needed = Sequence(self.checkpoints.cut.0 + 1);",
+    },
+    // The journal grows for ever.
+    Mutant {
+        name: "never-trim",
+        file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
+        from: ".trim(StoredSequence(kept.0))",
+        to: ".trim(StoredSequence(kept.0.min(1)))",
+    },
+    // Instances get again what they have.
+    Mutant {
+        name: "double-apply",
+        file: "crates/kapelle-runtime/src/partition/recover.rs",
+        from: "there && self.keep.stored(key).is_none_or(|stored| sequence > stored)",
+        to: "there",
+    },
+    // Indexes get again what they have.
+    Mutant {
+        name: "double-apply-indexes",
+        file: "crates/kapelle-runtime/src/partition/recover.rs",
+        from: "indexes: all.indexes && sequence > self.cut,",
+        to: "indexes: all.indexes,",
+    },
+    // The first event after a cut is lost to the indexes.
+    Mutant {
+        name: "skipped-record",
+        file: "crates/kapelle-runtime/src/partition/recover.rs",
+        from: "indexes: all.indexes && sequence > self.cut,",
+        to: "indexes: all.indexes && sequence.0 > self.cut.0 + 1,",
+    },
+    // What is done is done again after a start.
+    Mutant {
+        name: "follow-up-twice",
+        file: "crates/kapelle-runtime/src/partition/recover.rs",
+        from: "self.leftovers.remove(&done);",
+        to: "let _ = done;",
+    },
+    // Memory forgets what the store does not have.
+    Mutant {
+        name: "evict-dirty",
+        file: "crates/kapelle-runtime/src/keep/cache.rs",
+        from: "slot.stored.is_some() && slot.dirty_since.is_none() && slot.parked.is_none()",
+        to: "slot.stored.is_some() && slot.parked.is_none()",
+    },
+    // Deletions do not reach the store.
+    Mutant {
+        name: "fresh-for-ever",
+        file: "crates/kapelle-runtime/src/keep/overlay.rs",
+        from: "Some(word) if word.fresh => {",
+        to: "Some(word) if word.fresh || word.value.is_some() => {",
+    },
+    // Time goes back behind the last record.
+    Mutant {
+        name: "wall-clock-back",
+        file: "crates/kapelle-runtime/src/clock.rs",
+        from: "Some(last) => (wall_ms.max(last.0), None),",
+        to: "Some(_) => (wall_ms, None),",
+    },
+    // A moved tail claims to be durable.
+    Mutant {
+        name: "unsynced-tail",
+        file: "crates/kapelle-storage/src/journal/recover.rs",
+        from: "header.durable = tail.durable;\n            put(batch",
+        to: "header.durable = header.last();\n            put(batch",
+    },
+    // Journal and store of two histories are taken for one.
+    Mutant {
+        name: "other-history",
+        file: "crates/kapelle-storage/src/journal/recover.rs",
+        from: "if point.sequence == Sequence::START {",
+        to: "if point.sequence >= Sequence::START {",
+    },
+    // What a process publishes never leaves.
+    Mutant {
+        name: "lost-outbox-entry",
+        file: "crates/kapelle-engine/src/apply/outbox.rs",
+        from: "keep.insert(&tables::outbox_pending(added.entry), &[]);",
+        to: "",
+    },
+    // A CloudEvent that comes again has its effect again.
+    Mutant {
+        name: "skip-dedup",
+        file: "crates/kapelle-engine/src/command/event_ingest.rs",
+        from: "if let Some(first) = dedup::find(ctx.keep(), identity) {",
+        to: "if let Some(first) = dedup::find(ctx.keep(), identity).filter(|_| false) {",
+    },
+    // The sweep of an old answer takes a new one with it.
+    Mutant {
+        name: "answer-swept",
+        file: "crates/kapelle-engine/src/command/instance.rs",
+        from: "if let Some(first) = outlived {",
+        to: "if let Some(first) = outlived.filter(|_| false) {",
+    },
+    // A job stays available while a worker has it.
+    Mutant {
+        name: "job-for-two",
+        file: "crates/kapelle-engine/src/apply/job.rs",
+        from: "    if activated.was_available {\n        keep.delete(&available(job));\n    }\n",
+        to: "",
+    },
+    // One timer of five never fires.
+    Mutant {
+        name: "lost-timer",
+        file: "crates/kapelle-engine/src/apply/timer.rs",
+        from: "keep.insert(&tables::due(due(timer)), &owner(timer).to_bytes());",
+        to: "if timer.due.0 % 5 > 0 { keep.insert(&tables::due(due(timer)), &owner(timer).to_bytes()); }",
+    },
+    // A failed delivery counts as made.
+    Mutant {
+        name: "success-of-failure",
+        file: "crates/kapelle-runtime/src/delivery.rs",
+        from: "        if failure.permanent || attempts >= self.policy.attempts_max {",
+        to: "        if !failure.permanent {\n            return self.succeeded(key, now);\n        }\n        if failure.permanent || attempts >= self.policy.attempts_max {",
+    },
+    // Deliveries of one key overtake each other.
+    Mutant {
+        name: "out-of-order",
+        file: "crates/kapelle-runtime/src/delivery.rs",
+        from: "        if queue.len() == 1 {",
+        to: "        if !queue.is_empty() {",
+    },
+];
+
+/// What the simulator is built of.
+const CRATES: [&str; 7] = [
+    "kapelle-feel",
+    "kapelle-model",
+    "kapelle-events",
+    "kapelle-engine",
+    "kapelle-storage",
+    "kapelle-runtime",
+    "kapelle-sim",
+];
+
+/// Checks all mutants, or those whose names are given.
+pub(crate) fn check(root: &Path, names: &[String]) -> anyhow::Result<()> {
+    let chosen: Vec<&Mutant> = MUTANTS
+        .iter()
+        .filter(|mutant| names.is_empty() || names.iter().any(|name| name == mutant.name))
+        .collect();
+    if chosen.is_empty() {
+        bail!("there is no such mutant");
+    }
+    let copy = copy(root)?;
+    let mut survivors = Vec::new();
+    for mutant in &chosen {
+        let found = try_one(&copy, mutant)?;
+        println!(
+            "{:<28} {}",
+            mutant.name,
+            found.as_deref().unwrap_or("SURVIVED")
+        );
+        if found.is_none() {
+            survivors.push(mutant.name);
+        }
+    }
+    println!(
+        "{} of {} mutants found",
+        chosen.len() - survivors.len(),
+        chosen.len()
+    );
+    if !survivors.is_empty() {
+        bail!("not found: {}", survivors.join(", "));
+    }
+    Ok(())
+}
+
+/// Builds and runs one; the finding, if there was one.
+fn try_one(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
+    let path = copy.join(mutant.file);
+    let original = std::fs::read_to_string(&path)?;
+    let places = original.matches(mutant.from).count();
+    anyhow::ensure!(
+        places == 1,
+        "mutant {}: its text is {places} times in {}",
+        mutant.name,
+        mutant.file
+    );
+    std::fs::write(&path, original.replacen(mutant.from, mutant.to, 1))?;
+    let result = build_and_run(copy, mutant);
+    std::fs::write(&path, original)?;
+    result
+}
+
+fn build_and_run(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(copy).stdin(Stdio::null());
+    let built = cargo
+        // Without optimisation: most of the time is spent in the compiler, and most mutants are found within ten runs.
+        .args(["build", "--quiet", "--offline"])
+        .args(["--package", "kapelle-sim"])
+        .output()?;
+    anyhow::ensure!(
+        built.status.success(),
+        "mutant {} does not build:\n{}",
+        mutant.name,
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let ran = Command::new(target(copy).join("debug/kapelle-sim"))
+        .args(["--seconds", SECONDS])
+        .output()?;
+    let text = String::from_utf8_lossy(&ran.stdout);
+    let finding = text.lines().find(|line| line.contains(" fails: "));
+    Ok((!ran.status.success()).then(|| finding.unwrap_or("too little was exercised").to_owned()))
+}
+
+/// The copy has a target directory of its own: a mutant must never be mistaken for the product.
+fn target(copy: &Path) -> PathBuf {
+    copy.join("target")
+}
+
+/// A workspace of the few crates in question.
+fn copy(root: &Path) -> anyhow::Result<PathBuf> {
+    let copy = root.join("target/sim-mutants");
+    std::fs::create_dir_all(copy.join("crates"))?;
+    for name in CRATES {
+        copy_tree(
+            &root.join("crates").join(name),
+            &copy.join("crates").join(name),
+        )?;
+    }
+    for file in [
+        "Cargo.lock",
+        "rust-toolchain.toml",
+        "clippy.toml",
+        "README.md",
+    ] {
+        std::fs::copy(root.join(file), copy.join(file))?;
+    }
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml"))?;
+    let manifest = manifest.replace(
+        r#"members = ["crates/*", "xtask"]"#,
+        r#"members = ["crates/*"]"#,
+    );
+    std::fs::write(copy.join("Cargo.toml"), manifest)?;
+    std::fs::create_dir_all(copy.join(".cargo"))?;
+    std::fs::write(
+        copy.join(".cargo/config.toml"),
+        format!("[build]\ntarget-dir = {:?}\n", target(&copy)),
+    )?;
+    Ok(copy)
+}
+
+/// Copies what differs, so that cargo builds again only what changed.
+fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in
+        std::fs::read_dir(from).with_context(|| format!("failed to list {}", from.display()))?
+    {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_tree(&source, &target)?;
+        } else {
+            let content = std::fs::read(&source)?;
+            if std::fs::read(&target).ok().as_deref() != Some(&content) {
+                std::fs::write(&target, content)?;
+            }
+        }
+    }
+    Ok(())
+}
