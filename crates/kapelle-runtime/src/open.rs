@@ -143,9 +143,9 @@ pub fn recover(path: &Path, options: Options) -> Result<Recovered, OpenError> {
     let (backend, store_report) = FjallBackend::open(files, &store_dir, store_options)?;
     let store = QueuedStore::start(backend, store::Limits::default(), wake(&inbox))
         .map_err(OpenError::Thread)?;
-    if let Some(manifest) = store.manifest() {
-        opened.check(manifest.newest())?;
-    }
+    let manifest = store.manifest().unwrap_or_default();
+    opened.check(manifest.newest())?;
+    opened.check_reaches(manifest.replay_from)?;
 
     let announced = opened.announce(random(), &[])?;
     let journal = ThreadedJournal::start(announced, wake(&inbox)).map_err(OpenError::Thread)?;

@@ -18,9 +18,6 @@ use kapelle_runtime::reader::{CommittedRecord, ReadError, RecordReader};
 
 use crate::facts::Facts;
 
-/// Records that are read again after each start, to see that they are the same.
-const OVERLAP: usize = 300;
-
 /// All that was ever committed.
 pub(crate) struct History {
     pub(crate) facts: Facts,
@@ -32,13 +29,15 @@ pub(crate) struct History {
     last_at: Timestamp,
     /// The last records, for the look back after a start.
     recent: VecDeque<(Sequence, u64)>,
+    /// Records that are read again after each start, to see that they are the same.
+    look_back: usize,
     pub(crate) records: u64,
     /// Events as text since somebody looked, if anybody does.
     trace: Option<(Trace, Vec<String>)>,
 }
 
 impl History {
-    pub(crate) fn new(settings: Settings, facts: Facts) -> Self {
+    pub(crate) fn new(settings: Settings, facts: Facts, look_back: usize) -> Self {
         Self {
             facts,
             memory: Memory::new(),
@@ -47,6 +46,7 @@ impl History {
             last: Sequence(0),
             last_at: Timestamp(i64::MIN),
             recent: VecDeque::new(),
+            look_back,
             records: 0,
             trace: None,
         }
@@ -72,7 +72,8 @@ impl History {
 
     /// Looks back no further than the last few records from now on, so that the journal can let go of the others.
     pub(crate) fn look_back_less(&mut self) {
-        let gone = self.recent.len().saturating_sub(3);
+        self.look_back = 3;
+        let gone = self.recent.len().saturating_sub(self.look_back);
         self.recent.drain(..gone);
     }
 
@@ -130,7 +131,7 @@ impl History {
         self.last = record.sequence;
         self.last_at = record.command.at;
         self.recent.push_back((record.sequence, hash));
-        if self.recent.len() > OVERLAP {
+        if self.recent.len() > self.look_back {
             self.recent.pop_front();
         }
         self.records += 1;
@@ -158,6 +159,7 @@ impl History {
             last: self.last,
             last_at: self.last_at,
             recent: self.recent.clone(),
+            look_back: self.look_back,
             records: self.records,
             trace: None,
         }

@@ -139,7 +139,7 @@ impl Carrier {
         facts: &Facts,
         exercised: &mut Exercised,
     ) -> Result<Vec<Request>, String> {
-        self.take_read(now, facts)?;
+        self.take_read(now);
         self.take_settled(now);
         for (key, received) in std::mem::take(&mut self.late) {
             if random.one_in(2) && behaviour == Behaviour::Random {
@@ -182,26 +182,35 @@ impl Carrier {
         })))
     }
 
-    fn take_read(&mut self, now: Timestamp, facts: &Facts) -> Result<(), String> {
+    /// What a read showed is committed, also when the partition stops at that moment.
+    pub(crate) fn check_read(&self, facts: &Facts) -> Result<(), String> {
         let Some(read) = &self.reading else {
             return Ok(());
         };
+        let read = read.lock().expect("invariant: no panic inside");
+        let shown = read.iter().flatten().flatten();
+        match shown
+            .map(|entry| entry.entry)
+            .find(|key| !facts.outbox.contains_key(key))
+        {
+            None => Ok(()),
+            Some(key) => Err(format!("a read showed entry {key}, which is not committed")),
+        }
+    }
+
+    fn take_read(&mut self, now: Timestamp) {
+        let Some(read) = &self.reading else {
+            return;
+        };
         let taken = read.lock().expect("invariant: no panic inside").take();
         let Some(entries) = taken else {
-            return Ok(());
+            return;
         };
         self.reading = None;
         for entry in entries.unwrap_or_default() {
-            if !facts.outbox.contains_key(&entry.entry) {
-                return Err(format!(
-                    "a read showed entry {}, which is not committed",
-                    entry.entry
-                ));
-            }
             self.may_have_more = true;
             self.machine.offer(Arc::new(entry), now);
         }
-        Ok(())
     }
 
     fn settle(&mut self, command: Command) -> Option<Request> {

@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) delivery: Policy,
     /// The reader lets the journal go; otherwise it keeps it whole.
     pub(crate) releases: bool,
+    /// Records that the reader reads again after a start, and holds until then.
+    pub(crate) look_back: usize,
     /// How many digits the length of a variable has at most: what one command comes to has to fit into a batch.
     pub(crate) variable_digits: u64,
     /// For tests of the simulator: what goes wrong although it must not.
@@ -72,6 +74,8 @@ impl Setup {
                 seed,
             },
             releases: !random.one_in(3),
+            // Often so little that the reader never holds what only the store still needs.
+            look_back: [3, 3, 30, 300][random.index(4)],
             variable_digits: if is_roomy { 4 } else { 3 },
             sabotage,
         }

@@ -84,7 +84,7 @@ impl World {
         let disks = Disks::new();
         let clock = SimClock::at(1_700_000_000_000);
         let facts = Facts::new(setup.window_ms());
-        let mut history = History::new(setup.settings(), facts);
+        let mut history = History::new(setup.settings(), facts, setup.look_back);
         let running = start(&setup, &disks, &clock, 1, &mut history)?;
         Ok(Self {
             disks,
@@ -164,6 +164,9 @@ impl World {
         }
         self.clients
             .take_answers(&mut self.history, durable, &mut self.exercised)?;
+        alive(&mut self.running)
+            .carrier
+            .check_read(&self.history.facts)?;
         self.receivers.check_left(&self.history.facts)?;
         if self.setup.releases {
             let seen = self.history.resume();
@@ -427,9 +430,9 @@ pub(crate) fn start(
         room,
     )
     .map_err(text)?;
-    if let Some(manifest) = disks.store.manifest() {
-        opened.check(manifest.newest()).map_err(text)?;
-    }
+    let manifest = disks.store.manifest().unwrap_or_default();
+    opened.check(manifest.newest()).map_err(text)?;
+    opened.check_reaches(manifest.replay_from).map_err(text)?;
     let journal = DirectJournal::new(opened.announce(incarnation, &[]).map_err(text)?);
     let first = Sequence(journal.reader().first().0);
     let store = LaggingStore::new(disks.store.clone());

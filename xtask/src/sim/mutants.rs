@@ -96,7 +96,7 @@ const MUTANTS: [Mutant; 24] = [
         name: "skipped-record",
         file: "crates/kapelle-runtime/src/partition/recover.rs",
         from: "indexes: all.indexes && sequence > self.cut,",
-        to: "indexes: all.indexes && sequence.0 > self.cut.0 + 1,",
+        to: "indexes: all.indexes && sequence.0 > self.cut.0 + 2,",
     },
     // What is done is done again after a start.
     Mutant {
@@ -126,12 +126,12 @@ const MUTANTS: [Mutant; 24] = [
         from: "Some(last) => (wall_ms.max(last.0), None),",
         to: "Some(_) => (wall_ms, None),",
     },
-    // A moved tail claims to be durable.
+    // A start makes the fresh segment count before the tail in it is safe.
     Mutant {
-        name: "unsynced-tail",
+        name: "tail-after-header",
         file: "crates/kapelle-storage/src/journal/recover.rs",
-        from: "header.durable = tail.durable;\n            put(batch",
-        to: "header.durable = header.last();\n            put(batch",
+        from: ".attempt(\"write\", &file.path)?;\n        file.sync()?;",
+        to: ".attempt(\"write\", &file.path)?;",
     },
     // Journal and store of two histories are taken for one.
     Mutant {

@@ -170,9 +170,25 @@ impl Opened {
     /// Checks that replay can begin at `from`: ask before [`announce`](Self::announce), so that a journal that lost its
     /// beginning is left as it is.
     pub fn check_reaches(&self, from: Sequence) -> Result<(), Error> {
-        Reader::new(Arc::clone(&self.shared), self.options.partition)
+        let reached = Reader::new(Arc::clone(&self.shared), self.options.partition)
             .cursor(from)
-            .map(drop)
+            .map(drop);
+        match reached {
+            Err(Error::Trimmed { wanted, oldest }) => Err(self
+                .damaged_beginning(from)
+                .unwrap_or(Error::Trimmed { wanted, oldest })),
+            reached => reached,
+        }
+    }
+
+    /// What is missing from `from` on was perhaps not trimmed: it lies in a file whose header nobody can read any more.
+    fn damaged_beginning(&self, from: Sequence) -> Option<Error> {
+        Some(Error::Corrupt {
+            file: self.report.damaged.first()?.clone(),
+            offset: 0,
+            intact: from.before(),
+            why: "the segment's header is damaged".to_owned(),
+        })
     }
 
     /// Checks that this history goes through `point`: the newest that a checkpoint reflects.
@@ -194,7 +210,9 @@ impl Opened {
             return if point.sequence.next() == first.first && first.chain_before == point.chain {
                 Ok(())
             } else {
-                Err(found(format!("begins after {}", first.first.before())))
+                Err(self
+                    .damaged_beginning(point.sequence)
+                    .unwrap_or_else(|| found(format!("begins after {}", first.first.before()))))
             };
         }
         let reader = Reader::new(Arc::clone(&self.shared), self.options.partition);

@@ -285,11 +285,12 @@ fn a_damaged_header_of_the_oldest_segment_is_reported_and_the_file_left_alone() 
     let before = block(&disk, 1, 0);
     let opened = open(&disk).unwrap();
     assert_eq!(opened.report().damaged, [segment(1)]);
-    // Whoever needs what is in it is told before anything is changed.
-    assert!(matches!(
-        opened.check_reaches(Sequence(3)),
-        Err(Error::Trimmed { .. })
-    ));
+    // Whoever needs what is in it is told before anything is changed, and that it is damage, not trimming.
+    let missing = opened.check_reaches(Sequence(3)).unwrap_err();
+    assert!(
+        matches!(&missing, Error::Corrupt { file, offset: 0, intact: Sequence(2), .. } if *file == segment(1)),
+        "{missing}"
+    );
     opened.check_reaches(Sequence(40)).unwrap();
     let mut journal = DirectJournal::new(opened.announce(9, b"").unwrap());
     for _ in 0..50 {
