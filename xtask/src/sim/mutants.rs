@@ -254,7 +254,10 @@ fn try_one(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
 
 fn build_and_run(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(copy).stdin(Stdio::null());
+    cargo
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", target(copy))
+        .stdin(Stdio::null());
     let built = cargo
         // Without optimisation: most of the time is spent in the compiler, and most mutants are found within ten runs.
         .args(["build", "--quiet", "--offline"])
@@ -303,11 +306,6 @@ fn copy(root: &Path) -> anyhow::Result<PathBuf> {
         r#"members = ["crates/*"]"#,
     );
     std::fs::write(copy.join("Cargo.toml"), manifest)?;
-    std::fs::create_dir_all(copy.join(".cargo"))?;
-    std::fs::write(
-        copy.join(".cargo/config.toml"),
-        format!("[build]\ntarget-dir = {:?}\n", target(&copy)),
-    )?;
     Ok(copy)
 }
 
