@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -147,13 +148,14 @@ async fn deploy(client: &mut GatewayClient<Channel>, scenario: Scenario) -> Resu
 
 /// Starts instances for ever: when there is room, or when it is time.
 async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
-    let begun = Instant::now();
     let mut count = 0_u32;
+    let mut ticks = rate.map(ticks);
     while u64::from(count) < driver.instances_max {
-        let planned = if let Some(rate) = rate {
-            let planned = begun + Duration::from_secs_f64(f64::from(count) / rate);
-            tokio::time::sleep_until(planned.into()).await;
-            planned
+        let planned = if let Some(ticks) = &mut ticks {
+            match ticks.recv().await {
+                Some(planned) => planned,
+                None => return,
+            }
         } else {
             match driver.tally.room.acquire().await {
                 Ok(permit) => permit.forget(),
@@ -169,6 +171,23 @@ async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
         let all = u32::try_from(driver.in_flight).unwrap_or(u32::MAX);
         drop(driver.tally.room.acquire_many(all).await);
     }
+}
+
+/// The planned starts, each told when its time has come. By a thread of its own, because the timers of the asynchronous
+/// runtime round up to the next millisecond, which would be measured as latency of the server.
+fn ticks(rate: f64) -> mpsc::UnboundedReceiver<Instant> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let begun = Instant::now();
+        for count in 0_u32.. {
+            let planned = begun + Duration::from_secs_f64(f64::from(count) / rate);
+            std::thread::sleep(planned.saturating_duration_since(Instant::now()));
+            if sender.send(planned).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 async fn start_one(driver: Arc<Driver>, planned: Instant) {

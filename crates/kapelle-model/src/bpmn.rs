@@ -136,10 +136,9 @@ fn xml_diagnostic(file_name: &str, error: &xml::Error) -> Diagnostic {
         Kind::TooManyBytes { .. }
         | Kind::TooDeep { .. }
         | Kind::TooManyElements { .. }
-        | Kind::TooManyAttributes { .. } => (
-            Code::TooLarge,
-            "Split the model into several processes.",
-        ),
+        | Kind::TooManyAttributes { .. } => {
+            (Code::TooLarge, "Split the model into several processes.")
+        }
         Kind::Doctype | Kind::Entity { .. } => (
             Code::XmlDoctype,
             "Remove the DOCTYPE and write entities as characters; BPMN needs neither.",

@@ -26,7 +26,7 @@ const READER: &str = "history";
 
 /// Records of one transaction at most: enough that short-lived instances begin and end inside it, and that a
 /// transaction's own cost vanishes; little enough that a search never waits long for one.
-const BATCH_RECORDS_MAX: usize = 16_384;
+const BATCH_RECORDS_MAX: usize = 65_536;
 
 /// Variables and CloudEvents of one transaction, about: a few large ones end a batch early.
 const BATCH_BYTES_MAX: usize = 16 << 20;

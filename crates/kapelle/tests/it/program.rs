@@ -39,7 +39,12 @@ impl Place {
         self.run_with(arguments, &[], "")
     }
 
-    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Ended {
+    pub(crate) fn run_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        input: &str,
+    ) -> Ended {
         let mut child = self
             .command(arguments)
             .envs(environment.iter().copied())

@@ -147,6 +147,9 @@ mod tests {
             "RESOURCE_EXHAUSTED"
         );
         let stopped = Problem::from(Failure::stopped());
-        assert_eq!((stopped.status.as_u16(), stopped.title), (503, "UNAVAILABLE"));
+        assert_eq!(
+            (stopped.status.as_u16(), stopped.title),
+            (503, "UNAVAILABLE")
+        );
     }
 }
