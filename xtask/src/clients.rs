@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::run::{self, Tally};
 use crate::server::Server;
 
-const NAMES: [&str; 5] = ["python", "node", "node-rest", "java", "rust"];
+const NAMES: [&str; 4] = ["python", "node", "java", "rust"];
 
 /// Where the parts of one client test lie.
 struct Places {
