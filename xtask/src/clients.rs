@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::run::{self, Tally};
 use crate::server::Server;
 
-const NAMES: [&str; 4] = ["python", "node", "java", "rust"];
+const NAMES: [&str; 5] = ["python", "node", "node-rest", "java", "rust"];
 
 /// Where the parts of one client test lie.
 struct Places {
@@ -124,14 +124,12 @@ fn node(places: &Places, program: &str) -> anyhow::Result<Command> {
         places.source.join("package.json"),
         places.home.join("package.json"),
     )?;
-    let packages = places.home.join("node_modules/@camunda8");
-    if !packages.join("sdk").exists() || !packages.join("orchestration-cluster-api").exists() {
-        run::program(
-            Command::new("npm")
-                .args(["install", "--silent", "--no-fund", "--no-audit"])
-                .current_dir(&places.home),
-        )?;
-    }
+    // Always: an older install may hold other versions than the pinned ones.
+    run::program(
+        Command::new("npm")
+            .args(["install", "--silent", "--no-fund", "--no-audit"])
+            .current_dir(&places.home),
+    )?;
     let mut test = Command::new("node");
     test.arg(places.source.join(program))
         .env("KAPELLE_NODE_HOME", &places.home)
