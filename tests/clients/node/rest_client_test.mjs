@@ -3,13 +3,20 @@
 // refuses what is new: this client knows 8.9, and members of 8.10 are required by other clients. And not of requests:
 // there it takes a page with a cursor for one with a limit alone, and drops the cursor.)
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRequire } from "node:module";
 
 const require = createRequire(join(process.env.KAPELLE_NODE_HOME ?? process.cwd(), "package.json"));
 const { createCamundaClient } = require("@camunda8/orchestration-cluster-api");
+
+// @camunda8/sdk brings an older one (8.8), whose schemas refuse the nulls that this one and all later ones require: where
+// that was found instead, nothing below would say so.
+const { dependencies } = require("./package.json");
+const home = process.env.KAPELLE_NODE_HOME ?? process.cwd();
+const installed = JSON.parse(readFileSync(join(home, "node_modules/@camunda8/orchestration-cluster-api/package.json"), "utf8"));
+assert.equal(installed.version, dependencies["@camunda8/orchestration-cluster-api"], "the pinned version is installed");
 
 const models = join(dirname(fileURLToPath(import.meta.url)), "..", "models");
 const files = readdirSync(models).map((name) => join(models, name));
