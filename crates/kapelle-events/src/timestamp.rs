@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use kapelle_feel::Date;
+
 const NS_PER_SECOND: i128 = 1_000_000_000;
 const NS_PER_MS: i128 = 1_000_000;
 
@@ -31,7 +33,8 @@ impl Timestamp {
     pub fn from_unix_ms(unix_ms: i64) -> Option<Self> {
         let seconds = unix_ms.div_euclid(1_000);
         let ms = unix_ms.rem_euclid(1_000);
-        let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+        let date = Date::from_epoch_days(seconds.div_euclid(86_400))?;
+        let (year, month, day) = (date.year(), date.month(), date.day());
         if !(0..=9_999).contains(&year) {
             return None;
         }
@@ -86,12 +89,8 @@ fn parse_rfc3339(text: &[u8]) -> Option<i128> {
     let minute = digits(&mut rest, 2)?;
     byte(&mut rest, b":")?;
     let second = digits(&mut rest, 2)?;
-    let in_range = (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && hour <= 23
-        && minute <= 59
-        && second <= 60;
-    if !in_range {
+    let date = Date::new(year, month, day)?;
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let fraction_ns = fraction(&mut rest)?;
@@ -99,8 +98,7 @@ fn parse_rfc3339(text: &[u8]) -> Option<i128> {
     if !rest.is_empty() {
         return None;
     }
-    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
-        - offset_seconds;
+    let seconds = date.epoch_days() * 86_400 + hour * 3_600 + minute * 60 + second - offset_seconds;
     Some(i128::from(seconds) * NS_PER_SECOND + fraction_ns)
 }
 
@@ -150,42 +148,6 @@ fn offset(rest: &mut &[u8]) -> Option<i64> {
     byte(rest, b":")?;
     let minutes = digits(rest, 2)?;
     (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar: years begin in March, so the leap day comes last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -12,39 +12,23 @@ pub(super) struct Date {
     pub(super) day: u32,
 }
 
-/// Days since 1970-01-01. The year is shifted to begin in March, so the leap day is its last and months have a linear
-/// formula (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Days since 1970-01-01.
 pub(super) fn days_from_date(date: Date) -> i64 {
-    let year = if date.month <= 2 {
-        date.year - 1
-    } else {
-        date.year
-    };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let month = i64::from((date.month + 9) % 12);
-    let day_of_year = (153 * month + 2) / 5 + i64::from(date.day) - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    kapelle_feel::Date::new(date.year, date.month.into(), date.day.into())
+        .expect(
+            "invariant: callers name days that exist, within the years of an i64 of milliseconds",
+        )
+        .epoch_days()
 }
 
 /// The inverse of [`days_from_date`].
 pub(super) fn date_from_days(days: i64) -> Date {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let small = |value: i64| u32::try_from(value).expect("invariant: months and days are below 32");
+    let date = kapelle_feel::Date::from_epoch_days(days)
+        .expect("invariant: FEEL's years reach further than an i64 of milliseconds");
     Date {
-        year,
-        month: small(month),
-        day: small(day),
+        year: date.year().into(),
+        month: date.month().into(),
+        day: date.day().into(),
     }
 }
 
