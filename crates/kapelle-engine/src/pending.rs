@@ -1,16 +1,17 @@
-//! What waits to leave, read from state: how effects are derived again after a crash.
+//! What waits to leave, read from state: how effects are derived again after a crash; and what waits for somebody to come.
 //!
 //! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing is ever read as a whole.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::document::Document;
 use crate::encode::Record;
 use crate::event::OutboxAdded;
-use crate::ids::{OutboxKey, Sequence, Timestamp};
+use crate::ids::{MessageKey, OutboxKey, Sequence, Timestamp};
 use crate::keep::Keep;
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
-use crate::state::{scan_prefix, tables};
+use crate::state::{messages, scan_prefix, tables};
 
 /// A CloudEvent whose delivery was given up.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +95,37 @@ pub fn rejected_records(
             content_type,
             reason,
             at,
+        })
+    };
+    keys.into_iter().filter_map(read).collect()
+}
+
+/// A message that waits in the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferedMessage {
+    pub key: MessageKey,
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    pub correlation_key: Arc<str>,
+    pub message_id: Arc<str>,
+    pub expires: Timestamp,
+    pub variables: Document,
+}
+
+/// Messages that wait in the buffer, the oldest first, behind `after`.
+pub fn messages(keep: &dyn Keep, after: Option<MessageKey>, max: usize) -> Vec<BufferedMessage> {
+    let from = after.map(|after| tables::message(MessageKey(after.0.saturating_add(1))));
+    let keys = numbers(keep, &tables::messages(), from.as_deref(), max);
+    let read = |key| {
+        let entry = messages::by_key(keep, MessageKey(key))?;
+        Some(BufferedMessage {
+            key: MessageKey(key),
+            tenant: entry.tenant,
+            name: entry.name,
+            correlation_key: entry.correlation_key,
+            message_id: entry.message_id,
+            expires: entry.expires,
+            variables: entry.variables,
         })
     };
     keys.into_iter().filter_map(read).collect()

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`instance`] | one process instance with all it owns |
 //! | [`partition`] | what there is once |
+//! | [`held`] | what an instance holds, for whoever looks from outside |
 //! | `tables` | every index: its number and its keys |
 //! | the others | what an index says, one file per family |
 //!
@@ -12,6 +13,7 @@
 pub(crate) mod dedup;
 pub(crate) mod definitions;
 pub(crate) mod due;
+pub mod held;
 pub mod instance;
 pub(crate) mod jobs;
 pub(crate) mod messages;

@@ -33,12 +33,16 @@ impl Slot {
         self.0.lock().expect("invariant: no panic inside").clone()
     }
 
-    /// The command as a request that is answered here.
-    pub(crate) fn request(&self, command: Command) -> Request {
+    /// The command as a request that is answered here. That of an operation is on a trace, which the journal keeps.
+    pub(crate) fn request(&self, command: Command, operation: Option<u64>) -> Request {
         let slot = Arc::clone(&self.0);
+        let meta = CommandMeta {
+            traceparent: operation.map(trace_of),
+            ..CommandMeta::default()
+        };
         Request::Command {
             command,
-            meta: CommandMeta::default(),
+            meta,
             reply: Box::new(move |reply| {
                 let before = slot
                     .lock()
@@ -117,7 +121,7 @@ impl Clients {
         answer_lost: bool,
     ) -> Request {
         let slot = Slot::default();
-        let request = slot.request(command);
+        let request = slot.request(command, Some(operation));
         self.waiting.push(Waiting {
             operation,
             asked,
@@ -129,9 +133,11 @@ impl Clients {
     }
 
     /// The process is gone: whoever waits never learns.
-    pub(crate) fn lose_connections(&mut self, exercised: &mut Exercised) {
+    pub(crate) fn lose_connections(&mut self, history: &mut History, exercised: &mut Exercised) {
         exercised.unknown += self.waiting.len() as u64;
-        self.waiting.clear();
+        for waiting in self.waiting.drain(..) {
+            history.forget_answer(waiting.operation);
+        }
         self.pushed.clear();
         self.streams.clear();
     }
@@ -153,12 +159,17 @@ impl Clients {
             match reply {
                 Ok(response) => {
                     exercised.acknowledged += 1;
+                    history.check_answer(waiting.operation, &response)?;
                     self.acknowledged(waiting, response, history, durable)?;
                 }
-                Err(Refusal::Unavailable { .. }) => exercised.unknown += 1,
+                Err(Refusal::Unavailable { .. }) => {
+                    exercised.unknown += 1;
+                    history.forget_answer(waiting.operation);
+                }
                 Err(Refusal::Rejected(_) | Refusal::Overloaded | Refusal::DiskFull) => {
                     exercised.refused += 1;
                     refused(&waiting, history)?;
+                    history.check_refused(waiting.operation)?;
                 }
             }
         }
@@ -315,6 +326,17 @@ fn check_results(
         }
     }
     Ok(())
+}
+
+/// The number of an operation as a W3C trace.
+fn trace_of(operation: u64) -> Arc<str> {
+    format!("00-{operation:032x}-{operation:016x}-01").into()
+}
+
+/// … and back.
+pub(crate) fn operation_of_trace(trace: &str) -> Option<u64> {
+    let (_, rest) = trace.split_once('-')?;
+    u64::from_str_radix(rest.get(16..32)?, 16).ok()
 }
 
 /// The key of a delivery's command.

@@ -26,10 +26,12 @@ mod play;
 mod process;
 pub mod random;
 mod receivers;
+mod reference;
 pub mod script;
 mod setup;
 mod shrink;
 mod store;
+mod value;
 mod world;
 
 pub use campaign::{Failure, run, run_script};

@@ -13,7 +13,8 @@ use crate::clients::Asked;
 use crate::copies;
 use crate::facts::Facts;
 use crate::history::living;
-use crate::process::{self, JOB_TYPES, MESSAGES, START_MESSAGE};
+use crate::process::Process;
+use crate::process::table::{JOB_TYPES, MESSAGES, START_MESSAGE};
 use crate::random::Random;
 use crate::receivers::Behaviour;
 use crate::script::{Kind, Operation};
@@ -92,6 +93,7 @@ fn ask_as(world: &mut World, operation: u64, asked: Asked, command: Command, ran
     let end = kapelle_storage::journal::Journal::end(alive(&mut world.running).partition.journal());
     let floor = Sequence(end.sequence.0);
     let lost = random.one_in(8);
+    world.history.will_be_asked(operation, &command);
     let request = world.clients.ask(operation, asked, command, floor, lost);
     world.queue.push_back(request);
 }
@@ -141,11 +143,14 @@ fn deploy(world: &mut World, random: &mut Random) {
     let id = format!("p{}", random.below(3));
     // Few texts for each process, so that the same one is also deployed again.
     let text_seed = random.below(4) + 10 * world.setup.seed;
-    let text = process::random(&id, Random::stream(text_seed, &id));
+    let process = Process::random(&id, Random::stream(text_seed, &id));
+    let text = process.text();
+    let bytes: Arc<[u8]> = notation::xml(&text).into_bytes().into();
     let resource = Resource {
         name: format!("{id}.bpmn").into(),
-        bytes: notation::xml(&text).into_bytes().into(),
+        bytes: Arc::clone(&bytes),
     };
+    world.history.knows(bytes, process);
     world.say(format!("  {text}"));
     let command = Command::Deploy(Deploy {
         tenant: tenant(),

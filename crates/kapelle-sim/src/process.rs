@@ -1,342 +1,405 @@
-//! Random processes, over everything that exists, in the notation of `kapelle_model`.
+//! Random processes, over everything that exists, as trees: written in the notation of `kapelle_model` for the engine, and
+//! looked through by the reference interpreter, which knows nothing else of them.
 //!
-//! **A new element joins by adding itself to one of the tables**: [`BLOCKS`] (something between one flow in and one flow
-//! out), [`BOUNDARIES`], [`STARTS`] or [`ENDS`].
+//! **A new element joins by adding itself to [`table`]**: a row that draws it. Where it does what none did before, it gets a
+//! word in [`What`], and the compiler says who has to know.
 //!
-//! Invariant: whatever the paths, a process can be brought to its end by answering jobs and messages, letting time pass
-//! and setting `n`, `k` and `kind`; only errors that nobody catches need a cancellation. So "everything ends" can be
-//! asked of every run.
+//! **Invariant**: whatever the paths, a process can be brought to its end by answering jobs and messages, letting time pass
+//! and setting `n`, `k` and `kind`; only errors that nobody catches need a cancellation. So "everything ends" can be asked
+//! of every run.
+
+mod activity;
+mod gateway;
+mod scope;
+pub(crate) mod table;
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::random::Random;
+use crate::value::{Condition, Mapping};
 
-/// Messages that catching elements wait for.
-const CAUGHT: [&str; 3] = ["red", "green", "blue"];
-/// Messages that are sent. Boundary events have names of their own: one that does not interrupt takes every message of its
-/// name, so another element of the same instance could wait for ever.
-pub(crate) const MESSAGES: [&str; 5] = ["red", "green", "blue", "stop", "note"];
-/// The message that starts processes: nothing else waits for it or throws it, else a process could go on for ever.
-pub(crate) const START_MESSAGE: &str = "begin";
-pub(crate) const JOB_TYPES: [&str; 3] = ["t1", "t2", "t3"];
-/// Receivers of published CloudEvents; the empty one is the default sink.
-const TARGETS: [&str; 3] = ["", ", to hook", ", to bus"];
+pub(crate) use activity::Boundary;
+use scope::Scope;
+use table::{Row, StartRow};
 
-/// A part of a process with one way in and one way out.
-struct Block {
-    weight: u64,
-    /// Holds other blocks, so it is not written at the bottom.
-    nests: bool,
-    write: fn(&mut Writer, String, u32) -> String,
+/// Something with one way in and one way out: an element, or several that belong together.
+pub(crate) trait Block: fmt::Debug + Send + Sync {
+    /// Writes it behind `from`; what follows is to be written behind the name that is returned.
+    fn write(&self, from: &str, out: &mut Vec<String>) -> String;
+
+    /// The element that a token meets first.
+    fn entry(&self) -> &str;
+
+    /// The element that a token leaves last.
+    fn last(&self) -> &str;
+
+    /// The element of that name, if it is in here; `next` is the element behind the block.
+    fn find<'p>(&'p self, name: &str, next: &'p str) -> Option<Element<'p>>;
+
+    /// Shows all that is waited for in here.
+    fn waits<'p>(&'p self, visit: &mut dyn FnMut(&'p Wait));
 }
 
-const BLOCKS: [Block; 14] = [
-    block(9, Writer::service_task),
-    block(2, Writer::pass_through),
-    block(2, Writer::timer_catch),
-    block(2, Writer::message_catch),
-    block(2, Writer::receive_task),
-    block(2, Writer::event_catch),
-    block(2, Writer::publishing_throw),
-    block(1, Writer::message_throw),
-    block(1, Writer::empty_throw),
-    block(1, Writer::job_throw),
-    nest(3, Writer::exclusive),
-    nest(3, Writer::parallel),
-    block(2, Writer::race),
-    nest(3, Writer::sub_process),
-];
+/// One element, as the interpreter sees it.
+#[derive(Debug)]
+pub(crate) struct Element<'p> {
+    pub(crate) what: What<'p>,
+    /// Whom a token goes on to, in order. Empty: it ends here.
+    pub(crate) next: Vec<&'p str>,
+    pub(crate) mapped: Mapped,
+    pub(crate) boundaries: &'p [Boundary],
+}
 
-const fn block(weight: u64, write: fn(&mut Writer, String, u32) -> String) -> Block {
-    Block {
-        weight,
-        nests: false,
-        write,
+impl<'p> Element<'p> {
+    fn plain(what: What<'p>, next: &'p str) -> Self {
+        Self {
+            what,
+            next: vec![next],
+            mapped: Mapped::NOTHING,
+            boundaries: &[],
+        }
     }
 }
 
-const fn nest(weight: u64, write: fn(&mut Writer, String, u32) -> String) -> Block {
-    Block {
-        weight,
-        nests: true,
-        write,
-    }
+/// What an element does with a token.
+#[derive(Clone, Debug)]
+pub(crate) enum What<'p> {
+    /// Lets it pass: start events, tasks that are nobody's work, merges and forks, events that do nothing.
+    Pass,
+    /// Makes a job and waits for it.
+    Job(&'p JobText),
+    /// Waits for that.
+    Wait(&'p Wait),
+    /// Publishes a CloudEvent and lets it pass.
+    Publish(&'p PublishEvent),
+    /// Sends a message and lets it pass.
+    Send(&'p SendMessage),
+    /// Lets it pass on one way.
+    Choose(&'p [Way]),
+    /// Waits for one from each of those.
+    Join(Vec<&'p str>),
+    /// Waits for the first of those that follow.
+    Race(Vec<(&'p str, &'p Wait)>),
+    /// Begins what is inside with that element, and waits until nothing is left of it.
+    Inside(&'p str),
+    /// Has met what its host waited for, or an error.
+    Boundary(&'p Boundary),
+    /// Ends all others of its scope.
+    Terminate,
+    /// Ends its scope up to whoever catches that error.
+    Throw(&'static str),
 }
 
-/// Start events beside the plain one.
-const STARTS: [&str; 6] = [
-    "",
-    "",
-    "s:start(message begin)",
-    "s:start(cycle R2/PT3S)",
-    "s:start(message order, event order.placed, eventkey data.k)",
-    "s:start(message free, event order.free, eventkey data.k, lock false)",
-];
+/// A way out of an exclusive gateway.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) to: String,
+    /// None: the default.
+    pub(crate) condition: Option<Condition>,
+}
 
-/// What a scope ends with; `{}` is the name.
-const ENDS: [&str; 5] = [
-    "{}",
-    "{}:end(terminate)",
-    "{}:end(publish done, subject =string(k))",
-    "{}:end(job t1)",
-    // Only inside of a subprocess: nobody catches it outside.
-    "{}:end(error E1)",
-];
+/// Inputs and outputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mapped {
+    pub(crate) inputs: &'static [Mapping],
+    pub(crate) outputs: &'static [Mapping],
+}
 
-/// Boundary events; `{}` is the name, `@` is `on` or `beside` the host. With what makes two of them on one host exclude
-/// each other.
-const BOUNDARIES: [(&str, &str, bool); 8] = [
-    ("{}(duration PT2S) @", "", true),
-    ("{}(duration PT1S) @", "", false),
-    ("{}(cycle R2/PT2S) @", "", false),
-    ("{}(message stop, key k) @", "stop", true),
-    ("{}(message note, key k, out got = n) @", "note", false),
-    ("{}(error) @", "error", true),
-    ("{}(error E1) @", "E1", true),
-    ("{}(error E2) @", "E2", true),
-];
-
-/// A process as one text.
-pub(crate) fn random(id: &str, random: Random) -> String {
-    let mut writer = Writer {
-        random,
-        names: 0,
-        room: 12,
-        statements: vec![format!("process {id}")],
+impl Mapped {
+    pub(crate) const NOTHING: Self = Self {
+        inputs: &[],
+        outputs: &[],
     };
-    writer.process();
-    writer.statements.join(" ; ")
+
+    /// As arguments of an element, each behind a comma.
+    fn arguments(self) -> String {
+        let one = |word: &'static str| {
+            move |mapping: &Mapping| format!(", {word} {} = {}", mapping.path(), mapping.source)
+        };
+        let inputs = self.inputs.iter().map(one("in"));
+        inputs.chain(self.outputs.iter().map(one("out"))).collect()
+    }
 }
 
-struct Writer {
+/// What a job is made of.
+#[derive(Debug)]
+pub(crate) struct JobText {
+    /// `None`: the value of `kind`.
+    pub(crate) job_type: Option<&'static str>,
+    pub(crate) retries: i32,
+    /// Static ones, and one that is the value of `kind` (as the assignee of a user task).
+    pub(crate) header: Option<(&'static str, &'static str)>,
+    pub(crate) assignee: bool,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// A message with the value of `k` as its key.
+    Message {
+        name: &'static str,
+        binding: Option<Binding>,
+    },
+    /// So many milliseconds.
+    After(i64),
+    /// That often, so many milliseconds apart.
+    Every { times: u32, ms: i64 },
+    /// A moment, as text and in milliseconds since 1970.
+    At(&'static str, i64),
+}
+
+/// Which CloudEvents become a message, where that is not said by its name alone. The key is `data.k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) event_type: &'static str,
+    /// `data.n` must not be that.
+    pub(crate) filter_out: Option<i64>,
+    pub(crate) lock: bool,
+}
+
+impl Wait {
+    pub(crate) const fn message(name: &'static str) -> Self {
+        Self::Message {
+            name,
+            binding: None,
+        }
+    }
+
+    /// As arguments of a catching element.
+    fn arguments(&self) -> String {
+        match self {
+            Self::Message { name, binding } => {
+                format!("message {name}, key k{}", binding_arguments(*binding))
+            }
+            Self::After(ms) => format!("duration PT{}S", ms / 1_000),
+            Self::Every { times, ms } => format!("cycle R{times}/PT{}S", ms / 1_000),
+            Self::At(text, _) => format!("date {text}"),
+        }
+    }
+
+    /// As arguments of a start event, which waits for every key.
+    fn start_arguments(&self) -> String {
+        match self {
+            Self::Message { name, binding } => {
+                format!("message {name}{}", binding_arguments(*binding))
+            }
+            _ => self.arguments(),
+        }
+    }
+}
+
+fn binding_arguments(binding: Option<Binding>) -> String {
+    let Some(binding) = binding else {
+        return String::new();
+    };
+    let filter = binding
+        .filter_out
+        .map_or_else(String::new, |n| format!(", filter data.n != {n}"));
+    let lock = if binding.lock { "" } else { ", lock false" };
+    format!(
+        ", event {}{filter}, eventkey data.k{lock}",
+        binding.event_type
+    )
+}
+
+/// A CloudEvent that leaves: with all variables that its element sees, and `k` as its subject.
+#[derive(Debug)]
+pub(crate) struct PublishEvent {
+    pub(crate) event_type: &'static str,
+    pub(crate) to: &'static str,
+}
+
+impl PublishEvent {
+    fn arguments(&self) -> String {
+        let to = if self.to.is_empty() { "" } else { ", to " };
+        format!(
+            "publish {}, subject =string(k){to}{}",
+            self.event_type, self.to
+        )
+    }
+}
+
+/// A message that is sent: with `k` as its key and `n` in it.
+#[derive(Debug)]
+pub(crate) struct SendMessage {
+    pub(crate) name: &'static str,
+    pub(crate) ttl_ms: i64,
+}
+
+impl SendMessage {
+    fn arguments(&self) -> String {
+        format!(
+            "message {}, key =string(k), ttl PT{}S",
+            self.name,
+            self.ttl_ms / 1_000
+        )
+    }
+}
+
+/// A whole process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) id: String,
+    start: &'static StartRow,
+    body: Scope,
+}
+
+/// The start event that a command uses, and the one that something else does.
+pub(crate) const COMMAND_START: &str = "start";
+pub(crate) const OTHER_START: &str = "s";
+/// Where the two meet.
+const STARTS_MERGE: &str = "merge0";
+
+impl Process {
+    /// The process of that id that is a function of the stream.
+    pub(crate) fn random(id: &str, random: Random) -> Self {
+        let mut drawing = Drawing {
+            random,
+            names: 0,
+            room: 12,
+        };
+        let start = drawing.row(&table::STARTS, |row| row.weight);
+        let body = Scope::draw(&mut drawing, 0);
+        Self {
+            id: id.to_owned(),
+            start,
+            body,
+        }
+    }
+
+    /// In the notation.
+    pub(crate) fn text(&self) -> String {
+        let mut out = vec![format!("process {}", self.id)];
+        let from = match &self.start.wait {
+            None => COMMAND_START,
+            // What something else starts is also created by command.
+            Some(wait) => {
+                let text = wait.start_arguments();
+                out.push(format!(
+                    "{COMMAND_START} -> {STARTS_MERGE}{{started: default}}"
+                ));
+                out.push(format!("{OTHER_START}:start({text}) -> {STARTS_MERGE}"));
+                "started"
+            }
+        };
+        self.body.write_inside(from, &mut out);
+        out.join(" ; ")
+    }
+
+    /// What starts it beside commands.
+    pub(crate) fn start(&self) -> Option<&'static Wait> {
+        self.start.wait.as_ref()
+    }
+
+    /// The element of that name; the process itself is none.
+    pub(crate) fn find(&self, name: &str) -> Option<Element<'_>> {
+        let has_two = self.start.wait.is_some();
+        match name {
+            COMMAND_START | OTHER_START if has_two => {
+                Some(Element::plain(What::Pass, STARTS_MERGE))
+            }
+            COMMAND_START | STARTS_MERGE => Some(Element::plain(What::Pass, self.body.first())),
+            _ => self.body.find_inside(name),
+        }
+    }
+
+    /// Types of CloudEvents with the messages that they become, each once.
+    pub(crate) fn bindings(&self) -> BTreeSet<(&'static str, &'static str)> {
+        let mut all = BTreeSet::new();
+        let mut add = |wait: &Wait| {
+            if let Wait::Message { name, binding } = wait {
+                all.insert((binding.map_or(*name, |binding| binding.event_type), *name));
+            }
+        };
+        self.start().into_iter().for_each(&mut add);
+        self.body.waits_inside(&mut add);
+        all
+    }
+
+    /// How CloudEvents become the message of that name.
+    pub(crate) fn binding(&self, message: &str) -> Option<Binding> {
+        let mut found = None;
+        let mut look = |wait: &Wait| match wait {
+            Wait::Message { name, binding } if *name == message => found = found.or(*binding),
+            _ => {}
+        };
+        self.start().into_iter().for_each(&mut look);
+        self.body.waits_inside(&mut look);
+        found
+    }
+}
+
+/// A process in the making.
+pub(crate) struct Drawing {
     random: Random,
     names: u32,
-    /// Blocks left to write, so that no process is endless.
+    /// Blocks left to draw, so that no process is endless.
     room: u32,
-    statements: Vec<String>,
 }
 
-impl Writer {
+impl Drawing {
     fn name(&mut self, kind: &str) -> String {
         self.names += 1;
         format!("{kind}{}", self.names)
     }
 
-    fn say(&mut self, statement: String) {
-        self.statements.push(statement);
+    fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
+        *self.random.pick(from).expect("invariant: tables have rows")
     }
 
-    fn one_of(&mut self, from: &[&'static str]) -> &'static str {
-        self.random.pick(from).copied().unwrap_or_default()
-    }
-
-    fn process(&mut self) {
-        let start = self.one_of(&STARTS);
-        let last = if start.is_empty() {
-            "start".to_owned()
-        } else {
-            // A process that messages start is also created by command.
-            self.say("start -> merge0{all: default}".to_owned());
-            self.say(format!("{start} -> merge0"));
-            "all".to_owned()
-        };
-        self.scope(last, 0);
-    }
-
-    /// A row of blocks behind `last`, then an end.
-    fn scope(&mut self, mut last: String, depth: u32) {
-        for _ in 0..=self.random.below(3) {
-            last = self.block(last, depth);
-        }
-        let name = self.name("end");
-        let allowed = ENDS.len() - usize::from(depth == 0);
-        let end = match ENDS.get(self.random.index(allowed)) {
-            Some(end) if self.random.one_in(2) => end.replace("{}", &name),
-            _ => name,
-        };
-        self.say(format!("{last} -> {end}"));
-    }
-
-    fn block(&mut self, last: String, depth: u32) -> String {
-        self.room = self.room.saturating_sub(1);
-        let flat = depth >= 3 || self.room == 0;
-        let open = || BLOCKS.iter().filter(|block| !(flat && block.nests));
-        let mut at = self.random.below(open().map(|block| block.weight).sum());
-        let chosen = open().find(|block| {
-            let here = at < block.weight;
-            at = at.saturating_sub(block.weight);
+    /// A row by its weight.
+    fn row<'t, T>(&mut self, rows: &'t [T], weight: impl Fn(&T) -> u64) -> &'t T {
+        let mut at = self.random.below(rows.iter().map(&weight).sum());
+        let found = rows.iter().find(|row| {
+            let here = at < weight(row);
+            at = at.saturating_sub(weight(row));
             here
         });
-        let block = chosen.expect("invariant: drawn below the sum of weights");
-        (block.write)(self, last, depth)
+        found.expect("invariant: drawn below the sum of weights")
     }
 
-    fn service_task(&mut self, last: String, _: u32) -> String {
-        let name = self.name("task");
-        let job = self.one_of(&["t1", "t2", "t3", "t1", "t2", "=kind"]);
-        let mapped = self.one_of(&[
-            "",
-            "",
-            ", in local = n",
-            ", in a.b = n, out c.d = n",
-            ", out n = n",
-            ", in x = assert(n, n != 13)",
-            ", header h v",
-        ]);
-        self.say(format!(
-            "{last} -> {name}:service(type {job}, retries 2{mapped})"
-        ));
-        self.boundaries(name)
+    fn block(&mut self, depth: u32) -> Box<dyn Block> {
+        self.room = self.room.saturating_sub(1);
+        let is_flat = depth >= 3 || self.room == 0;
+        let weight = |row: &Row| {
+            if is_flat && row.nests { 0 } else { row.weight }
+        };
+        let row = self.row(&table::ELEMENTS, weight);
+        row.draw(self, depth)
     }
+}
 
-    /// Boundary events on `host`; returns what its one way out is then. A path that interrupts the host comes back to it:
-    /// behind a fork, a join waits for a token of every branch.
-    fn boundaries(&mut self, host: String) -> String {
-        let mut taken = BTreeSet::new();
-        let mut merge: Option<(String, String)> = None;
-        for _ in 0..self.random.below(3) {
-            let Some((event, excludes, interrupts)) = self.random.pick(&BOUNDARIES).copied() else {
-                continue;
-            };
-            if !excludes.is_empty() && !taken.insert(excludes) {
-                continue;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_that_is_written_is_found_and_leads_somewhere() {
+        for seed in 0..300 {
+            let process = Process::random("p", Random::new(seed));
+            let text = process.text();
+            let graph = kapelle_model::notation::process(&text);
+            let name = |index| &*graph.element(index).id;
+            for element in &graph.elements[1..] {
+                let found = process
+                    .find(&element.id)
+                    .unwrap_or_else(|| panic!("{} of {text}", element.id));
+                let next: Vec<&str> = element
+                    .outgoing
+                    .iter()
+                    .map(|flow| name(graph.flow(*flow).target))
+                    .collect();
+                assert_eq!(found.next, next, "{} of {text}", element.id);
+                let boundaries: Vec<&str> =
+                    element.boundary.iter().map(|index| name(*index)).collect();
+                let own: Vec<&str> = found
+                    .boundaries
+                    .iter()
+                    .map(|boundary| &*boundary.name)
+                    .collect();
+                assert_eq!(own, boundaries, "{} of {text}", element.id);
             }
-            let name = self.name("bound");
-            let side = if interrupts { "on" } else { "beside" };
-            let event = event
-                .replace("{}", &name)
-                .replace('@', &format!("{side} {host}"));
-            let tail = if self.random.one_in(2) {
-                format!(" -> {}:service(type t1)", self.name("task"))
-            } else {
-                String::new()
-            };
-            let end = match &merge {
-                _ if !interrupts => self.name("end"),
-                Some((merge, _)) => merge.clone(),
-                None => {
-                    let (node, out) = (self.name("merge"), self.name("f"));
-                    self.say(format!("{host} -> {node}{{{out}: default}}"));
-                    merge = Some((node.clone(), out));
-                    node
-                }
-            };
-            self.say(format!("{event}{tail} -> {end}"));
         }
-        merge.map_or(host, |(_, out)| out)
-    }
-
-    fn plain(&mut self, kind: &str, last: &str, what: &str) -> String {
-        let name = self.name(kind);
-        self.say(format!("{last} -> {name}:{what}"));
-        name
-    }
-
-    fn pass_through(&mut self, last: String, _: u32) -> String {
-        let what = self.one_of(&["manual", "task"]);
-        self.plain("pass", &last, what)
-    }
-
-    fn timer_catch(&mut self, last: String, _: u32) -> String {
-        let seconds = self.random.below(4);
-        self.plain("catch", &last, &format!("catch(duration PT{seconds}S)"))
-    }
-
-    fn message_catch(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&CAUGHT);
-        self.plain(
-            "catch",
-            &last,
-            &format!("catch(message {message}, key k, out m = n)"),
-        )
-    }
-
-    fn receive_task(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&CAUGHT);
-        self.plain(
-            "receive",
-            &last,
-            &format!("receive(message {message}, key k)"),
-        )
-    }
-
-    fn event_catch(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&CAUGHT);
-        let what = format!(
-            "catch(message bound{message}, key k, event some.{message}, filter data.n != 5, eventkey data.k)"
-        );
-        self.plain("catch", &last, &what)
-    }
-
-    fn publishing_throw(&mut self, last: String, _: u32) -> String {
-        let to = self.one_of(&TARGETS);
-        self.plain(
-            "throw",
-            &last,
-            &format!("throw(publish happened, subject =string(k){to})"),
-        )
-    }
-
-    fn message_throw(&mut self, last: String, _: u32) -> String {
-        let message = self.one_of(&MESSAGES);
-        let what = format!("send(message {message}, key =string(k), ttl PT2S, in n = n)");
-        self.plain("send", &last, &what)
-    }
-
-    fn empty_throw(&mut self, last: String, _: u32) -> String {
-        self.plain("throw", &last, "throw")
-    }
-
-    fn job_throw(&mut self, last: String, _: u32) -> String {
-        self.plain("throw", &last, "throw(job t3)")
-    }
-
-    fn exclusive(&mut self, last: String, depth: u32) -> String {
-        let (gate, a, b) = (self.name("gate"), self.name("f"), self.name("f"));
-        let (merge, out) = (self.name("merge"), self.name("f"));
-        let second = self.one_of(&["default", "n < 4", "n = 7"]);
-        self.say(format!("{last} -> {gate}{{{a}: n > 3, {b}: {second}}}"));
-        let left = self.block(a, depth + 1);
-        self.say(format!("{left} -> {merge}{{{out}: default}}"));
-        let right = self.block(b, depth + 1);
-        self.say(format!("{right} -> {merge}"));
-        out
-    }
-
-    fn parallel(&mut self, last: String, depth: u32) -> String {
-        let (fork, join) = (self.name("fork"), self.name("join"));
-        self.say(format!("{last} -> {fork}"));
-        for _ in 0..2 + self.random.below(2) {
-            let exit = self.block(fork.clone(), depth + 1);
-            self.say(format!("{exit} -> {join}"));
-        }
-        join
-    }
-
-    fn race(&mut self, last: String, _: u32) -> String {
-        let (race, merge, out) = (self.name("race"), self.name("merge"), self.name("f"));
-        let (message, timer) = (self.name("catch"), self.name("catch"));
-        let (caught, seconds) = (self.one_of(&CAUGHT), 1 + self.random.below(4));
-        self.say(format!("{last} -> {race}"));
-        self.say(format!(
-            "{race} -> {message}:catch(message {caught}, key k) -> {merge}{{{out}: default}}"
-        ));
-        self.say(format!(
-            "{race} -> {timer}:catch(duration PT{seconds}S) -> {merge}"
-        ));
-        out
-    }
-
-    fn sub_process(&mut self, last: String, depth: u32) -> String {
-        let (sub, start) = (self.name("sub"), self.name("start"));
-        let outer = std::mem::take(&mut self.statements);
-        self.scope(start, depth + 1);
-        let inner = std::mem::replace(&mut self.statements, outer);
-        let mapped = self.one_of(&["", "(in inner = n, out outer = inner)"]);
-        self.say(format!(
-            "{last} -> {sub}:sub{mapped}[{}]",
-            inner.join(" ; ")
-        ));
-        self.boundaries(sub)
     }
 }

@@ -216,7 +216,7 @@ impl Carrier {
     fn settle(&mut self, command: Command) -> Option<Request> {
         let key = outbox_key(&command)?;
         let slot = Slot::default();
-        let request = slot.request(command);
+        let request = slot.request(command, None);
         self.settling.push((key, slot));
         Some(request)
     }

@@ -26,6 +26,7 @@ use crate::exercised::Exercised;
 use crate::facts::{Facts, Mark};
 use crate::history::{self, History};
 use crate::receivers::{Carrier, Receivers};
+use crate::reference::journal::Commands;
 use crate::setup::{Sabotage, Setup};
 use crate::store::{LaggingStore, Queue};
 
@@ -43,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) streams: Arc<StreamRegistry>,
     pub(crate) carrier: Carrier,
     reader: RecordReader,
+    /// The same journal, for the reference interpreter.
+    commands: Commands,
     /// The oldest record of the journal when last looked at.
     first: Sequence,
     directory: DataDir,
@@ -153,6 +156,8 @@ impl World {
         let polled = self.history.poll(&mut alive(&mut self.running).reader);
         self.log.extend(self.history.told());
         polled?;
+        self.history
+            .interpret(&mut alive(&mut self.running).commands)?;
         for (sequence, effect) in effects {
             if sequence > durable {
                 return Err(format!(
@@ -198,7 +203,10 @@ impl World {
                 self.exercised.pushes += 1;
                 self.clients.pushed.push((stream, job.job));
             }
-            Effect::InstanceResult(_) => self.exercised.results += 1,
+            Effect::InstanceResult(result) => {
+                self.exercised.results += 1;
+                self.history.check_result(&result)?;
+            }
             Effect::OutboxReady { .. } => alive(&mut self.running).carrier.hint(),
             Effect::InstanceEndedEarly { .. } | Effect::JobsAvailable { .. } => {}
         }
@@ -260,7 +268,8 @@ impl World {
     pub(crate) fn crash(&mut self, random: &mut crate::random::Random) -> Result<(), String> {
         self.account();
         self.exercised.crashes += 1;
-        self.clients.lose_connections(&mut self.exercised);
+        self.clients
+            .lose_connections(&mut self.history, &mut self.exercised);
         self.queue.clear();
         self.running = None;
         let lost_power = self.disks.crash(random);
@@ -364,6 +373,8 @@ impl World {
             ));
         }
         let now = alive(&mut self.running).partition.now();
+        self.history
+            .compare_with_reference(alive(&mut self.running).partition.state(), now)?;
         if let Some(due) = self.history.overdue(now) {
             return Err(format!("it was due and nothing happened: {due}"));
         }
@@ -433,8 +444,10 @@ pub(crate) fn start(
     let manifest = disks.store.manifest().unwrap_or_default();
     opened.check(manifest.newest()).map_err(text)?;
     opened.check_reaches(manifest.replay_from).map_err(text)?;
+    let commands_behind = history.interpreted();
     let journal = DirectJournal::new(opened.announce(incarnation, &[]).map_err(text)?);
     let first = Sequence(journal.reader().first().0);
+    let commands = Commands::behind(&journal.reader(), commands_behind)?;
     let store = LaggingStore::new(disks.store.clone());
     let store_queue = store.queue();
     let streams = Arc::new(StreamRegistry::new());
@@ -457,6 +470,7 @@ pub(crate) fn start(
         streams,
         carrier: Carrier::new(setup.delivery.clone()),
         reader,
+        commands,
         first,
         directory,
     })

@@ -190,6 +190,11 @@ pub(crate) fn message(message: MessageKey) -> Vec<u8> {
     Key::new(MESSAGE).number(message.0).0
 }
 
+/// All buffered messages, the oldest first.
+pub(crate) fn messages() -> Vec<u8> {
+    vec![MESSAGE]
+}
+
 /// Buffered messages of a name and key, the oldest first.
 pub(crate) fn messages_by_name(tenant: &str, name: &str, correlation_key: &str) -> Vec<u8> {
     Key::new(MESSAGE_BY_NAME)

@@ -1,0 +1,364 @@
+//! Commands: which it was, and what it does.
+
+use std::sync::Arc;
+
+use kapelle_engine::command::{Command, CreateInstance, Deploy, ProcessSelector, SetVariables};
+use kapelle_engine::event::{AvailableCause, Event, IncidentKind};
+use kapelle_engine::ids::{ElementInstanceKey, IncidentKey};
+use kapelle_runtime::record::Source;
+
+use super::answers::Answer;
+use super::cases::Beginning;
+use super::cloud_events;
+use super::elements::Problem;
+use super::journal::Decided;
+use super::said::{Name, Said, TimerOf};
+use super::state::{At, Bound, Version};
+use super::variables::Reach;
+use super::{Reference, Step};
+use crate::clients;
+use crate::process::{COMMAND_START, Wait};
+use crate::value::read_values;
+
+/// Numbers of kinds of commands that nobody asks for: see `kapelle_runtime::record::kind_of`.
+const DUE: u16 = 15;
+const ANNOUNCE_LEADER: u16 = 18;
+const QUARANTINE: u16 = 19;
+
+impl Reference {
+    /// Does the command that was decided.
+    pub(super) fn decide(&mut self, decided: &Decided) -> Result<(), String> {
+        let header = &decided.header;
+        if let Source::Leftover(sequence) = header.source {
+            let step = self.leftovers.remove(&sequence);
+            let step =
+                step.ok_or_else(|| format!("nothing was left over in record {}", sequence.0))?;
+            self.push_step(step);
+            return Ok(());
+        }
+        if let Some(operation) = header
+            .traceparent
+            .as_deref()
+            .and_then(clients::operation_of_trace)
+        {
+            let command = self.asked.remove(&operation);
+            let command = command
+                .ok_or_else(|| format!("operation {operation} is done twice or was never asked"))?;
+            let answer = self.command(&command, decided)?;
+            self.answers.insert(operation, answer);
+            return Ok(());
+        }
+        match header.kind {
+            DUE => self.due(decided),
+            ANNOUNCE_LEADER => self.announce(decided),
+            QUARANTINE => self.set_aside_by_itself(decided),
+            _ => self.settle_delivery(decided),
+        }
+    }
+
+    fn command(&mut self, command: &Command, decided: &Decided) -> Result<Answer, String> {
+        match command {
+            Command::Deploy(deploy) => self.deploy(deploy),
+            Command::CreateInstance(create) => self.create(create),
+            Command::CancelInstance { instance } => {
+                let at = self.element(instance.root())?;
+                self.terminate(at);
+                Ok(Answer::Done)
+            }
+            Command::SetVariables(set) => self.set_variables(set),
+            Command::ResolveIncident { incident } => self.resolve(*incident),
+            Command::ActivateJobs(activate) => Ok(self.activate(activate)),
+            Command::CompleteJob { job, variables } => {
+                let at = self.job_at(*job)?;
+                self.complete_job(at, &read_values(&variables.0))?;
+                Ok(Answer::Done)
+            }
+            Command::FailJob(fail) => {
+                let at = self.job_at(fail.job)?;
+                self.fail_job(at, fail)?;
+                Ok(Answer::Done)
+            }
+            Command::ThrowJobError(throw) => {
+                let at = self.job_at(throw.job)?;
+                self.throw_error(at, throw)?;
+                Ok(Answer::Done)
+            }
+            Command::UpdateJob {
+                job,
+                retries,
+                timeout_ms,
+            } => {
+                let at = self.job_at(*job)?;
+                self.update_job(at, *retries, *timeout_ms)?;
+                Ok(Answer::Done)
+            }
+            Command::YieldJob { job } => {
+                let at = self.job_at(*job)?;
+                self.yield_job(at)?;
+                Ok(Answer::Done)
+            }
+            Command::PublishMessage(publish) => self.publish_message(publish),
+            Command::CorrelateMessage(correlate) => self.correlate(correlate),
+            Command::IngestEvents(ingest) => {
+                self.ingest(ingest, cloud_events::told(&decided.events))
+            }
+            Command::QuarantineInstance { instance, .. } => {
+                let at = self.element(instance.root())?;
+                self.set_aside(at);
+                Ok(Answer::Done)
+            }
+            Command::Due(_)
+            | Command::AckOutbox { .. }
+            | Command::BuryOutbox { .. }
+            | Command::AnnounceLeader { .. }
+            | Command::Continue(_) => Err("nobody asks for that".to_owned()),
+        }
+    }
+
+    fn element(&self, key: ElementInstanceKey) -> Result<At, String> {
+        let node = self
+            .names
+            .node(key)
+            .ok_or_else(|| format!("there never was an element instance {key}"))?;
+        self.find_node(node.number)
+            .ok_or_else(|| format!("{node:?} is over"))
+    }
+
+    fn deploy(&mut self, deploy: &Deploy) -> Result<Answer, String> {
+        let [resource] = deploy.resources.as_slice() else {
+            return Err("one file at a time is deployed".to_owned());
+        };
+        let process = self
+            .known
+            .get(&resource.bytes)
+            .ok_or("nobody drew that process")?;
+        let process = Arc::clone(process);
+        let id = Name::from(process.id.as_str());
+        let before = self.latest(&id).cloned();
+        if before
+            .as_ref()
+            .is_some_and(|latest| latest.bytes == resource.bytes)
+        {
+            return Err("it is the version that is there".to_owned());
+        }
+        let version = before.as_ref().map_or(1, |latest| latest.version + 1);
+        self.say(Said::Deployed {
+            process: id.clone(),
+            version,
+        });
+        self.close_starts(&id);
+        let timer = match process.start() {
+            Some(Wait::Every { times, ms }) => Some((self.now + ms, Some(times - 1))),
+            Some(Wait::At(_, ms)) => Some((*ms, Some(0))),
+            Some(Wait::After(ms)) => Some((self.now + ms, Some(0))),
+            Some(Wait::Message { name, .. }) => {
+                self.say(Said::StartOpened {
+                    process: id.clone(),
+                    message: (*name).into(),
+                });
+                None
+            }
+            None => None,
+        };
+        if let Some((due, left)) = timer {
+            let of = TimerOf::Process(id.clone(), version);
+            self.say(Said::TimerSet { of, due, left });
+        }
+        for (event_type, message) in process.bindings() {
+            let (event_type, message) = (Name::from(event_type), Name::from(message));
+            self.say(Said::Bound {
+                process: id.clone(),
+                event_type: event_type.clone(),
+                message: message.clone(),
+            });
+            let bound = Bound {
+                binding: process.binding(&message),
+            };
+            self.bound.insert((event_type, id.clone(), message), bound);
+        }
+        let bytes = resource.bytes.clone();
+        self.versions.entry(id.clone()).or_default().push(Version {
+            process,
+            bytes,
+            version,
+            timer,
+        });
+        Ok(Answer::Deployed(id, version))
+    }
+
+    /// The version before no longer starts by itself.
+    fn close_starts(&mut self, id: &Name) {
+        if let Some(message) = self.start_message(id) {
+            self.say(Said::StartClosed {
+                process: id.clone(),
+                message: message.into(),
+            });
+        }
+        let Some(latest) = self
+            .versions
+            .get_mut(id)
+            .and_then(|versions| versions.last_mut())
+        else {
+            return;
+        };
+        let version = latest.version;
+        if latest.timer.take().is_some() {
+            let of = TimerOf::Process(id.clone(), version);
+            self.say(Said::TimerGone { of });
+        }
+    }
+
+    fn create(&mut self, create: &CreateInstance) -> Result<Answer, String> {
+        let ProcessSelector::Latest { process_id } = &create.process else {
+            return Err("only the latest version is asked for".to_owned());
+        };
+        let outlived = match &create.idempotency_key {
+            Some(request) => self.requests.remove_entry(request),
+            None => None,
+        };
+        if let Some((request, (_, until))) = &outlived
+            && *until > self.now
+        {
+            return Err(format!("request {request} is remembered until {until}"));
+        }
+        let version = self
+            .latest(process_id)
+            .ok_or("there is no such process")?
+            .version;
+        let is_awaited = create.await_result.is_some();
+        let beginning = Beginning {
+            start: COMMAND_START,
+            variables: read_values(&create.variables.0),
+            payload: None,
+            awaited: is_awaited,
+            lock: None,
+        };
+        let case = self.begin(process_id, version, beginning);
+        if let Some(request) = &create.idempotency_key {
+            if let Some((request, (case, _))) = outlived {
+                self.say(Said::Forgotten { request, case });
+            }
+            let until = self.now + self.limits.request_window_ms;
+            self.requests.insert(request.clone(), (case, until));
+            self.say(Said::Remembered {
+                request: request.clone(),
+                case,
+                until,
+            });
+        }
+        Ok(if is_awaited {
+            Answer::Deferred(case)
+        } else {
+            Answer::Created(case, process_id.clone(), version)
+        })
+    }
+
+    fn set_variables(&mut self, set: &SetVariables) -> Result<Answer, String> {
+        let at = self.element(set.scope)?;
+        let reach = if set.local {
+            Reach::Local
+        } else {
+            Reach::Propagate
+        };
+        self.merge(at, reach, &read_values(&set.variables.0));
+        Ok(Answer::VariablesSet)
+    }
+
+    fn resolve(&mut self, key: IncidentKey) -> Result<Answer, String> {
+        let number = self
+            .names
+            .incident(key)
+            .ok_or("there never was such an incident")?;
+        let found = self
+            .cases
+            .iter()
+            .find_map(|(case, living)| Some((*case, *living.incidents.get(&number)?)));
+        let (case, incident) = found.ok_or("the incident is resolved")?;
+        let at = At {
+            case,
+            node: incident.node,
+        };
+        let is_quarantine = incident.kind == IncidentKind::Quarantined;
+        if self.case(case).set_aside && !is_quarantine {
+            return Err("its instance is set aside".to_owned());
+        }
+        if incident.of_job && self.job(at)?.retries <= 0 {
+            return Err("its job has no retries left".to_owned());
+        }
+        self.case_mut(case).incidents.remove(&number);
+        self.say(Said::Resolved { incident: number });
+        if incident.of_job {
+            self.free_job(at, AvailableCause::IncidentResolved);
+        } else if is_quarantine {
+            self.take_up(case);
+        } else {
+            self.push_step(Step::Retry(at));
+        }
+        Ok(Answer::Done)
+    }
+
+    fn set_aside(&mut self, root: At) {
+        if !self.case(root.case).set_aside {
+            self.case_mut(root.case).set_aside = true;
+            self.say(Said::SetAside { case: root.case });
+            self.raise(root, Problem(IncidentKind::Quarantined), false);
+        }
+    }
+
+    /// The partition sets an instance aside when deciding on it fails.
+    fn set_aside_by_itself(&mut self, decided: &Decided) -> Result<(), String> {
+        for (_, event) in &decided.events {
+            if let Event::InstanceQuarantined { instance, .. } = event {
+                let at = self.element(instance.root())?;
+                self.set_aside(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the instance missed while it was set aside.
+    fn take_up(&mut self, case: u64) {
+        let living = self.case_mut(case);
+        living.set_aside = false;
+        let mut waits = Vec::new();
+        for (node, standing) in &living.nodes {
+            let at = At { case, node: *node };
+            waits.extend(
+                standing
+                    .waits
+                    .iter()
+                    .map(|open| (open.made, at, open.element.clone())),
+            );
+        }
+        waits.sort_unstable();
+        for (_, at, element) in waits {
+            self.push_step(Step::MeetBuffered { at, element });
+        }
+    }
+
+    fn announce(&mut self, decided: &Decided) -> Result<(), String> {
+        for (_, event) in &decided.events {
+            if let Event::LeaderAnnounced { incarnation, .. } = event {
+                self.incarnation = *incarnation;
+                self.push_step(Step::ReleasePushed {
+                    deadline: i64::MIN,
+                    made: 0,
+                });
+                return Ok(());
+            }
+        }
+        Err("a leader is announced and none is named".to_owned())
+    }
+
+    /// Deliveries are the runtime's; here they only leave.
+    fn settle_delivery(&mut self, decided: &Decided) -> Result<(), String> {
+        match decided.events.as_slice() {
+            [(_, event @ (Event::OutboxAcked { .. } | Event::OutboxBuried { .. }))] => {
+                let said = self.names.said(event);
+                self.said.extend(said);
+                Ok(())
+            }
+            events => Err(format!("nobody asked for that: {events:?}")),
+        }
+    }
+}
