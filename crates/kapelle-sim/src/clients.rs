@@ -23,6 +23,7 @@ use kapelle_runtime::{Refusal, Reply};
 use crate::exercised::Exercised;
 use crate::facts::Mark;
 use crate::history::History;
+use crate::reference::Reference;
 
 /// Where an answer arrives.
 #[derive(Clone, Default)]
@@ -133,10 +134,14 @@ impl Clients {
     }
 
     /// The process is gone: whoever waits never learns.
-    pub(crate) fn lose_connections(&mut self, history: &mut History, exercised: &mut Exercised) {
+    pub(crate) fn lose_connections(
+        &mut self,
+        reference: &mut Reference,
+        exercised: &mut Exercised,
+    ) {
         exercised.unknown += self.waiting.len() as u64;
         for waiting in self.waiting.drain(..) {
-            history.forget_answer(waiting.operation);
+            reference.forget_answer(waiting.operation);
         }
         self.pushed.clear();
         self.streams.clear();
@@ -146,6 +151,7 @@ impl Clients {
     pub(crate) fn take_answers(
         &mut self,
         history: &mut History,
+        reference: &mut Reference,
         durable: Sequence,
         exercised: &mut Exercised,
     ) -> Result<(), String> {
@@ -159,17 +165,22 @@ impl Clients {
             match reply {
                 Ok(response) => {
                     exercised.acknowledged += 1;
-                    history.check_answer(waiting.operation, &response)?;
+                    reference.check_answer(waiting.operation, &response)?;
                     self.acknowledged(waiting, response, history, durable)?;
                 }
                 Err(Refusal::Unavailable { .. }) => {
                     exercised.unknown += 1;
-                    history.forget_answer(waiting.operation);
+                    reference.forget_answer(waiting.operation);
                 }
-                Err(Refusal::Rejected(_) | Refusal::Overloaded | Refusal::DiskFull) => {
+                Err(Refusal::Rejected(rejection)) => {
                     exercised.refused += 1;
                     refused(&waiting, history)?;
-                    history.check_refused(waiting.operation)?;
+                    reference.check_refused(waiting.operation, &rejection)?;
+                }
+                Err(Refusal::Overloaded | Refusal::DiskFull) => {
+                    exercised.not_taken += 1;
+                    refused(&waiting, history)?;
+                    reference.was_not_taken(waiting.operation);
                 }
             }
         }

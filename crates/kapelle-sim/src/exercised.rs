@@ -37,6 +37,8 @@ counts! {
     operations: 60_000,
     acknowledged: 4_000,
     refused: 800,
+    /// Refused before they were looked at, because something was full.
+    not_taken: 50,
     /// Never answered, or answered that the outcome is unknown.
     unknown: 1_000,
     batches: 4_000,

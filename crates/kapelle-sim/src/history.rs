@@ -7,22 +7,16 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use kapelle_engine::command::Command;
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{ProcessInstanceKey, Sequence, Timestamp};
 use kapelle_engine::keep::Keep;
 use kapelle_engine::memory::Memory;
-use kapelle_engine::response::{InstanceResult, Response};
 use kapelle_engine::trace::Trace;
 use kapelle_engine::{Engine, Settings, encode};
 use kapelle_runtime::reader::{CommittedRecord, ReadError, RecordReader};
 
 use crate::facts::Facts;
-use crate::process::Process;
-use crate::reference::Reference;
-use crate::reference::journal::Commands;
 
 /// All that was ever committed.
 pub(crate) struct History {
@@ -38,8 +32,6 @@ pub(crate) struct History {
     /// Records that are read again after each start, to see that they are the same.
     look_back: usize,
     pub(crate) records: u64,
-    /// What should have happened; nobody asks that of a copy.
-    reference: Option<Reference>,
     /// Events as text since somebody looked, if anybody does.
     trace: Option<(Trace, Vec<String>)>,
 }
@@ -50,7 +42,6 @@ impl History {
             facts,
             memory: Memory::new(),
             engine: Engine::new(settings.clone()),
-            reference: Some(Reference::new(settings.limits)),
             settings,
             last: Sequence(0),
             last_at: Timestamp(i64::MIN),
@@ -170,85 +161,7 @@ impl History {
             recent: self.recent.clone(),
             look_back: self.look_back,
             records: self.records,
-            reference: None,
             trace: None,
-        }
-    }
-
-    /// Up to where the reference interpreter has come.
-    pub(crate) fn interpreted(&self) -> Sequence {
-        self.reference.as_ref().map_or(self.last, Reference::seen)
-    }
-
-    /// Lets the reference interpreter do what was decided.
-    ///
-    /// # Errors
-    /// It does something else.
-    pub(crate) fn interpret(&mut self, commands: &mut Commands) -> Result<(), String> {
-        match &mut self.reference {
-            Some(reference) => commands.each(&mut |decided| reference.take(&decided)),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn knows(&mut self, bytes: Arc<[u8]>, process: Process) {
-        if let Some(reference) = &mut self.reference {
-            reference.knows(bytes, process);
-        }
-    }
-
-    pub(crate) fn will_be_asked(&mut self, operation: u64, command: &Command) {
-        if let Some(reference) = &mut self.reference {
-            reference.will_be_asked(operation, command);
-        }
-    }
-
-    pub(crate) fn check_answer(
-        &mut self,
-        operation: u64,
-        response: &Response,
-    ) -> Result<(), String> {
-        match &mut self.reference {
-            Some(reference) => reference.check_answer(operation, response),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn check_refused(&mut self, operation: u64) -> Result<(), String> {
-        match &mut self.reference {
-            Some(reference) => reference.check_refused(operation),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn forget_answer(&mut self, operation: u64) {
-        if let Some(reference) = &mut self.reference {
-            reference.forget_answer(operation);
-        }
-    }
-
-    /// The result of an instance, for whoever made it.
-    pub(crate) fn check_result(&mut self, result: &InstanceResult) -> Result<(), String> {
-        match &mut self.reference {
-            Some(reference) => reference.check_result(result),
-            None => Ok(()),
-        }
-    }
-
-    /// State against the reference interpreter's, when nothing is left to do.
-    pub(crate) fn compare_with_reference(
-        &self,
-        state: &mut dyn Keep,
-        now: Timestamp,
-    ) -> Result<(), String> {
-        let Some(reference) = &self.reference else {
-            return Ok(());
-        };
-        let living = self.facts.instances.keys().copied().collect();
-        reference.compare_state(state, &living)?;
-        match reference.overdue(now.0) {
-            Some(due) => Err(format!("by the reference interpreter, {due}")),
-            None => Ok(()),
         }
     }
 

@@ -93,7 +93,8 @@ fn ask_as(world: &mut World, operation: u64, asked: Asked, command: Command, ran
     let end = kapelle_storage::journal::Journal::end(alive(&mut world.running).partition.journal());
     let floor = Sequence(end.sequence.0);
     let lost = random.one_in(8);
-    world.history.will_be_asked(operation, &command);
+    let now = alive(&mut world.running).partition.now().0;
+    world.reference.will_be_asked(operation, &command, now);
     let request = world.clients.ask(operation, asked, command, floor, lost);
     world.queue.push_back(request);
 }
@@ -150,7 +151,7 @@ fn deploy(world: &mut World, random: &mut Random) {
         name: format!("{id}.bpmn").into(),
         bytes: Arc::clone(&bytes),
     };
-    world.history.knows(bytes, process);
+    world.reference.knows(bytes, process);
     world.say(format!("  {text}"));
     let command = Command::Deploy(Deploy {
         tenant: tenant(),

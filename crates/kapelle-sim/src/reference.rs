@@ -23,6 +23,7 @@ mod due;
 mod elements;
 mod jobs;
 pub(crate) mod journal;
+mod linear;
 mod messages;
 mod names;
 mod said;
@@ -44,9 +45,10 @@ use crate::process::Process;
 use answers::Answer;
 use cloud_events::Window;
 use journal::Decided;
+use linear::Outstanding;
 use names::Names;
 use said::{Name, Said};
-use state::{At, Bound, Case, JobState, Message, Version};
+use state::{At, Bound, Case, JobState, Message, Request, Version};
 
 /// Follow-up work, as it waits in the order in which it came up.
 #[derive(Clone, Debug)]
@@ -84,8 +86,8 @@ enum Step {
 pub(crate) struct Reference {
     limits: Limits,
     names: Names,
-    /// What was asked, by number of the operation.
-    asked: BTreeMap<u64, Command>,
+    /// What was asked and is not done, by number of the operation.
+    asked: BTreeMap<u64, Outstanding>,
     /// Processes by the bytes in which they are deployed.
     known: BTreeMap<Arc<[u8]>, Arc<Process>>,
 
@@ -97,8 +99,8 @@ pub(crate) struct Reference {
     locks: BTreeMap<(Name, Name), u64>,
     messages: BTreeMap<u64, Message>,
     window: Window,
-    /// Cases by idempotency key, and until when.
-    requests: BTreeMap<Name, (u64, i64)>,
+    /// By idempotency key.
+    requests: BTreeMap<Name, Request>,
     incarnation: u64,
 
     /// How many of each there ever were.
@@ -116,8 +118,9 @@ pub(crate) struct Reference {
     pub(crate) results: BTreeMap<u64, crate::value::Values>,
     /// The last command that was done.
     seen: Sequence,
-    /// Commands that were done.
+    /// Commands that were done, and answers that left no record.
     pub(crate) commands: u64,
+    pub(crate) silent: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,8 +154,14 @@ impl Reference {
     }
 
     /// Somebody is about to ask that.
-    pub(crate) fn will_be_asked(&mut self, operation: u64, command: &Command) {
-        self.asked.insert(operation, command.clone());
+    pub(crate) fn will_be_asked(&mut self, operation: u64, command: &Command, now: i64) {
+        let asked = Outstanding {
+            command: command.clone(),
+            since: now,
+            is_awaited: true,
+            possible: Default::default(),
+        };
+        self.asked.insert(operation, asked);
     }
 
     /// These bytes are that process.

@@ -26,6 +26,7 @@ use crate::exercised::Exercised;
 use crate::facts::{Facts, Mark};
 use crate::history::{self, History};
 use crate::receivers::{Carrier, Receivers};
+use crate::reference::Reference;
 use crate::reference::journal::Commands;
 use crate::setup::{Sabotage, Setup};
 use crate::store::{LaggingStore, Queue};
@@ -44,8 +45,6 @@ pub(crate) struct Running {
     pub(crate) streams: Arc<StreamRegistry>,
     pub(crate) carrier: Carrier,
     reader: RecordReader,
-    /// The same journal, for the reference interpreter.
-    commands: Commands,
     /// The oldest record of the journal when last looked at.
     first: Sequence,
     directory: DataDir,
@@ -67,6 +66,9 @@ pub(crate) struct World {
     /// `None` only between a crash and the next start.
     pub(crate) running: Option<Running>,
     pub(crate) history: History,
+    /// What should have happened, and how far it has read the journal.
+    pub(crate) reference: Reference,
+    commands: Commands,
     pub(crate) clients: Clients,
     pub(crate) broker: Broker,
     pub(crate) receivers: Receivers,
@@ -88,12 +90,16 @@ impl World {
         let clock = SimClock::at(1_700_000_000_000);
         let facts = Facts::new(setup.window_ms());
         let mut history = History::new(setup.settings(), facts, setup.look_back);
-        let running = start(&setup, &disks, &clock, 1, &mut history)?;
+        let reference = Reference::new(setup.options.limits);
+        let mut running = start(&setup, &disks, &clock, 1, &mut history)?;
+        let commands = running.commands(&reference)?;
         Ok(Self {
             disks,
             clock,
             running: Some(running),
             history,
+            reference,
+            commands,
             clients: Clients::default(),
             broker: Broker::default(),
             receivers: Receivers::new(setup.sabotage == Some(Sabotage::ReceiversLie)),
@@ -124,6 +130,7 @@ impl World {
                 .expect("invariant: nobody panics while holding it")
                 .push((sequence, effect));
         };
+        self.reference.consider();
         let queue = &mut self.queue;
         let stepped = alive(&mut self.running)
             .partition
@@ -156,8 +163,12 @@ impl World {
         let polled = self.history.poll(&mut alive(&mut self.running).reader);
         self.log.extend(self.history.told());
         polled?;
-        self.history
-            .interpret(&mut alive(&mut self.running).commands)?;
+        let reference = &mut self.reference;
+        self.commands.each(&mut |decided| {
+            reference.take(&decided)?;
+            reference.consider();
+            Ok(())
+        })?;
         for (sequence, effect) in effects {
             if sequence > durable {
                 return Err(format!(
@@ -167,8 +178,12 @@ impl World {
             }
             self.effect(effect)?;
         }
-        self.clients
-            .take_answers(&mut self.history, durable, &mut self.exercised)?;
+        self.clients.take_answers(
+            &mut self.history,
+            &mut self.reference,
+            durable,
+            &mut self.exercised,
+        )?;
         alive(&mut self.running)
             .carrier
             .check_read(&self.history.facts)?;
@@ -205,7 +220,7 @@ impl World {
             }
             Effect::InstanceResult(result) => {
                 self.exercised.results += 1;
-                self.history.check_result(&result)?;
+                self.reference.check_result(&result)?;
             }
             Effect::OutboxReady { .. } => alive(&mut self.running).carrier.hint(),
             Effect::InstanceEndedEarly { .. } | Effect::JobsAvailable { .. } => {}
@@ -269,7 +284,7 @@ impl World {
         self.account();
         self.exercised.crashes += 1;
         self.clients
-            .lose_connections(&mut self.history, &mut self.exercised);
+            .lose_connections(&mut self.reference, &mut self.exercised);
         self.queue.clear();
         self.running = None;
         let lost_power = self.disks.crash(random);
@@ -308,12 +323,13 @@ impl World {
             self.starts,
             &mut self.history,
         ) {
-            Ok(running) => {
+            Ok(mut running) => {
                 self.exercised.recoveries += 1;
                 self.exercised.replayed_records +=
                     running.partition.metrics().recovery_records.get();
                 self.exercised.doubted_clocks +=
                     u64::from(running.partition.clock_jump().is_some());
+                self.commands = running.commands(&self.reference)?;
                 self.running = Some(running);
                 let committed = alive(&mut self.running).partition.readers().committed();
                 if committed < last {
@@ -373,8 +389,12 @@ impl World {
             ));
         }
         let now = alive(&mut self.running).partition.now();
-        self.history
-            .compare_with_reference(alive(&mut self.running).partition.state(), now)?;
+        let living = self.history.facts.instances.keys().copied().collect();
+        self.reference
+            .compare_state(alive(&mut self.running).partition.state(), &living)?;
+        if let Some(due) = self.reference.overdue(now.0) {
+            return Err(format!("by the reference interpreter, {due}"));
+        }
         if let Some(due) = self.history.overdue(now) {
             return Err(format!("it was due and nothing happened: {due}"));
         }
@@ -444,10 +464,8 @@ pub(crate) fn start(
     let manifest = disks.store.manifest().unwrap_or_default();
     opened.check(manifest.newest()).map_err(text)?;
     opened.check_reaches(manifest.replay_from).map_err(text)?;
-    let commands_behind = history.interpreted();
     let journal = DirectJournal::new(opened.announce(incarnation, &[]).map_err(text)?);
     let first = Sequence(journal.reader().first().0);
-    let commands = Commands::behind(&journal.reader(), commands_behind)?;
     let store = LaggingStore::new(disks.store.clone());
     let store_queue = store.queue();
     let streams = Arc::new(StreamRegistry::new());
@@ -470,13 +488,17 @@ pub(crate) fn start(
         streams,
         carrier: Carrier::new(setup.delivery.clone()),
         reader,
-        commands,
         first,
         directory,
     })
 }
 
 impl Running {
+    /// The journal behind what the reference interpreter has seen.
+    fn commands(&mut self, reference: &Reference) -> Result<Commands, String> {
+        Commands::behind(&self.partition.journal().reader(), reference.seen())
+    }
+
     /// Takes what is committed into a history.
     pub(crate) fn follow(&mut self, history: &mut History) -> Result<u64, String> {
         history.poll(&mut self.reader)

@@ -4,11 +4,12 @@ use kapelle_engine::response::{InstanceResult, Outcome, Response};
 
 use super::Reference;
 use super::jobs::sorted;
+use super::linear::Silence;
 use super::said::{Match, Name, Node};
 use crate::value::{Values, read_values};
 
 /// An answer without any key of the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Answer {
     Done,
     Deployed(Name, i32),
@@ -22,7 +23,7 @@ pub(super) enum Answer {
 }
 
 /// A job as a worker gets it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JobGiven {
     pub(super) node: Node,
     pub(super) case: u64,
@@ -36,7 +37,7 @@ pub(super) struct JobGiven {
 }
 
 impl Reference {
-    /// An answer has come. Where the command left no record there is nothing to compare with.
+    /// An answer has come.
     ///
     /// # Errors
     /// It should have been another one.
@@ -45,10 +46,11 @@ impl Reference {
         operation: u64,
         response: &Response,
     ) -> Result<(), String> {
-        let Some(expected) = self.answers.remove(&operation) else {
-            return Ok(());
-        };
         let is = self.answer(response);
+        let Some(expected) = self.answers.remove(&operation) else {
+            let is = is.ok_or_else(|| format!("nobody knows what {response:?} speaks of"))?;
+            return self.check_silence(operation, &Silence::Answered(is));
+        };
         if is == Some(expected.clone()) {
             return Ok(());
         }
@@ -69,20 +71,6 @@ impl Reference {
             "the result of instance {} is {is:?} and should be {should:?}",
             result.created.instance
         ))
-    }
-
-    /// A command was refused: it must not have been done.
-    pub(crate) fn check_refused(&mut self, operation: u64) -> Result<(), String> {
-        self.asked.remove(&operation);
-        match self.answers.remove(&operation) {
-            None => Ok(()),
-            Some(answer) => Err(format!("it was refused, and done: {answer:?}")),
-        }
-    }
-
-    /// Nobody will learn how that ended.
-    pub(crate) fn forget_answer(&mut self, operation: u64) {
-        self.answers.remove(&operation);
     }
 
     fn answer(&self, response: &Response) -> Option<Answer> {

@@ -13,7 +13,7 @@ use super::cloud_events;
 use super::elements::Problem;
 use super::journal::Decided;
 use super::said::{Name, Said, TimerOf};
-use super::state::{At, Bound, Version};
+use super::state::{At, Bound, Incident, Request, Version};
 use super::variables::Reach;
 use super::{Reference, Step};
 use crate::clients;
@@ -41,11 +41,13 @@ impl Reference {
             .as_deref()
             .and_then(clients::operation_of_trace)
         {
-            let command = self.asked.remove(&operation);
-            let command = command
+            let asked = self.asked.remove(&operation);
+            let asked = asked
                 .ok_or_else(|| format!("operation {operation} is done twice or was never asked"))?;
-            let answer = self.command(&command, decided)?;
-            self.answers.insert(operation, answer);
+            let answer = self.command(&asked.command, decided)?;
+            if asked.is_awaited {
+                self.answers.insert(operation, answer);
+            }
             return Ok(());
         }
         match header.kind {
@@ -115,7 +117,7 @@ impl Reference {
         }
     }
 
-    fn element(&self, key: ElementInstanceKey) -> Result<At, String> {
+    pub(super) fn element(&self, key: ElementInstanceKey) -> Result<At, String> {
         let node = self
             .names
             .node(key)
@@ -216,10 +218,10 @@ impl Reference {
             Some(request) => self.requests.remove_entry(request),
             None => None,
         };
-        if let Some((request, (_, until))) = &outlived
-            && *until > self.now
+        if let Some((request, kept)) = &outlived
+            && kept.until > self.now
         {
-            return Err(format!("request {request} is remembered until {until}"));
+            return Err(format!("request {request} is remembered: {kept:?}"));
         }
         let version = self
             .latest(process_id)
@@ -235,11 +237,18 @@ impl Reference {
         };
         let case = self.begin(process_id, version, beginning);
         if let Some(request) = &create.idempotency_key {
-            if let Some((request, (case, _))) = outlived {
+            if let Some((request, kept)) = outlived {
+                let case = kept.case;
                 self.say(Said::Forgotten { request, case });
             }
             let until = self.now + self.limits.request_window_ms;
-            self.requests.insert(request.clone(), (case, until));
+            let kept = Request {
+                case,
+                process: process_id.clone(),
+                version,
+                until,
+            };
+            self.requests.insert(request.clone(), kept);
             self.say(Said::Remembered {
                 request: request.clone(),
                 case,
@@ -269,17 +278,12 @@ impl Reference {
             .names
             .incident(key)
             .ok_or("there never was such an incident")?;
-        let found = self
-            .cases
-            .iter()
-            .find_map(|(case, living)| Some((*case, *living.incidents.get(&number)?)));
-        let (case, incident) = found.ok_or("the incident is resolved")?;
-        let at = At {
-            case,
-            node: incident.node,
-        };
+        let (at, incident) = self
+            .open_incident(number)
+            .ok_or("the incident is resolved")?;
+        let case = at.case;
         let is_quarantine = incident.kind == IncidentKind::Quarantined;
-        if self.case(case).set_aside && !is_quarantine {
+        if self.is_left_alone(case, &incident) {
             return Err("its instance is set aside".to_owned());
         }
         if incident.of_job && self.job(at)?.retries <= 0 {
@@ -295,6 +299,23 @@ impl Reference {
             self.push_step(Step::Retry(at));
         }
         Ok(Answer::Done)
+    }
+
+    /// The incident of that number, if it is open, and where.
+    pub(super) fn open_incident(&self, number: u64) -> Option<(At, Incident)> {
+        self.cases.iter().find_map(|(case, living)| {
+            let incident = *living.incidents.get(&number)?;
+            let at = At {
+                case: *case,
+                node: incident.node,
+            };
+            Some((at, incident))
+        })
+    }
+
+    /// Its instance is set aside, and it is not what ends that.
+    pub(super) fn is_left_alone(&self, case: u64, incident: &Incident) -> bool {
+        self.case(case).set_aside && incident.kind != IncidentKind::Quarantined
     }
 
     fn set_aside(&mut self, root: At) {

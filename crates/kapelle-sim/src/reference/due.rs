@@ -26,9 +26,12 @@ impl Reference {
                     return self.message_is_due(message.ok_or("a message that never was expires")?);
                 }
                 Event::RequestForgotten { request, .. } => {
-                    let (case, until) = self.requests.remove(request).ok_or("no such request")?;
-                    if until > self.now {
-                        return Err(format!("request {request} is forgotten before {until}"));
+                    let kept = self.requests.remove(request).ok_or("no such request")?;
+                    let case = kept.case;
+                    if kept.until > self.now {
+                        return Err(format!(
+                            "request {request} is forgotten too early: {kept:?}"
+                        ));
                     }
                     self.say(Said::Forgotten {
                         request: request.clone(),
@@ -224,7 +227,7 @@ impl Reference {
             }
         }
         let message = self.messages.iter().find(|(_, kept)| kept.expires <= now);
-        let request = self.requests.iter().find(|(_, (_, until))| *until <= now);
+        let request = self.requests.iter().find(|(_, kept)| kept.until <= now);
         message
             .map(|(number, _)| format!("message {number} should have expired"))
             .or_else(|| request.map(|(name, _)| format!("request {name} should be forgotten")))

@@ -28,17 +28,22 @@ impl Reference {
     /// The job, if a worker's answer still counts.
     fn answerable(&self, at: At) -> Result<&Job, String> {
         let job = self.job(at)?;
-        if self.case(at.case).set_aside {
-            return Err(format!("the instance of {at:?} is set aside"));
-        }
+        self.check_not_aside(at)?;
         match job.state {
             JobState::Available | JobState::Taken => Ok(job),
             state => Err(format!("the job at {at:?} is {state:?}")),
         }
     }
 
+    fn check_not_aside(&self, at: At) -> Result<(), String> {
+        if self.case(at.case).set_aside {
+            return Err(format!("the instance of {at:?} is set aside"));
+        }
+        Ok(())
+    }
+
     /// Jobs of a type that can be taken, the oldest first.
-    fn available(&self, job_type: &str) -> Vec<(u64, At)> {
+    pub(super) fn available(&self, job_type: &str) -> Vec<(u64, At)> {
         let mut found = Vec::new();
         for (case, living) in &self.cases {
             for (node, standing) in &living.nodes {
@@ -161,6 +166,7 @@ impl Reference {
         timeout_ms: Option<i64>,
     ) -> Result<(), String> {
         let had_deadline = self.job(at)?.deadline.is_some();
+        self.check_not_aside(at)?;
         let deadline = timeout_ms.map(|timeout| self.now + timeout);
         if deadline.is_some() && !had_deadline {
             return Err(format!("nobody has the job at {at:?}"));
@@ -183,6 +189,7 @@ impl Reference {
     }
 
     pub(super) fn yield_job(&mut self, at: At) -> Result<(), String> {
+        self.check_not_aside(at)?;
         match self.job(at)?.state {
             JobState::Taken => {
                 self.free_job(at, AvailableCause::Yielded);

@@ -43,6 +43,12 @@ pub(super) struct Candidates {
     starts: Vec<Name>,
 }
 
+impl Candidates {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.starts.is_empty()
+    }
+}
+
 /// A meeting.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meeting {
@@ -85,16 +91,9 @@ impl Reference {
     }
 
     pub(super) fn correlate(&mut self, command: &CorrelateMessage) -> Result<Answer, String> {
-        let publication = Publication {
-            name: command.name.clone(),
-            key: command.correlation_key.clone(),
-            id: "".into(),
-            ttl_ms: 0,
-            variables: read_values(&command.variables.0),
-            only: None,
-        };
+        let publication = passing(command);
         let candidates = self.candidates(&publication);
-        if candidates.waiting.is_empty() && candidates.starts.is_empty() {
+        if candidates.is_empty() {
             return Err("nobody waits for the message".to_owned());
         }
         let (message, met) = self.publish(publication, candidates);
@@ -102,7 +101,7 @@ impl Reference {
         Ok(Answer::Correlated(message, case))
     }
 
-    fn id_is_taken(&self, publication: &Publication) -> bool {
+    pub(super) fn id_is_taken(&self, publication: &Publication) -> bool {
         let same = |message: &Message| {
             let other = &message.publication;
             (&other.name, &other.key, &other.id)
@@ -338,12 +337,24 @@ impl Reference {
     }
 }
 
-fn publication(command: &PublishMessage) -> Publication {
+pub(super) fn publication(command: &PublishMessage) -> Publication {
     Publication {
         name: command.name.clone(),
         key: command.correlation_key.clone(),
         id: command.message_id.clone(),
         ttl_ms: command.ttl_ms,
+        variables: read_values(&command.variables.0),
+        only: None,
+    }
+}
+
+/// A message that is not kept.
+pub(super) fn passing(command: &CorrelateMessage) -> Publication {
+    Publication {
+        name: command.name.clone(),
+        key: command.correlation_key.clone(),
+        id: "".into(),
+        ttl_ms: 0,
         variables: read_values(&command.variables.0),
         only: None,
     }

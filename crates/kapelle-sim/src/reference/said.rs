@@ -46,7 +46,7 @@ pub(crate) enum TimerOf {
 }
 
 /// What one binding made of a CloudEvent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Match {
     pub(crate) process: Name,
     pub(crate) message: Name,

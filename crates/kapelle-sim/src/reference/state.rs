@@ -135,6 +135,15 @@ pub(super) struct Timer {
     pub(super) put_off: bool,
 }
 
+/// The answer to an idempotent request.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) case: u64,
+    pub(super) process: Name,
+    pub(super) version: i32,
+    pub(super) until: i64,
+}
+
 /// A message in the buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
