@@ -151,6 +151,7 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::DedupForgotten { .. } => dedup::to_indexes(keep, event, at),
         Event::OutboxAdded(_)
         | Event::OutboxAcked { .. }
+        | Event::OutboxDeferred { .. }
         | Event::OutboxBuried { .. }
         | Event::RecordRejected { .. } => outbox::to_indexes(keep, event, sequence, at),
         Event::RequestRemembered { .. } | Event::RequestForgotten { .. } => {

@@ -84,6 +84,16 @@ pub enum Command {
     AckOutbox {
         entry: OutboxKey,
     },
+    /// An attempt to deliver an outgoing CloudEvent failed, and there will be another one: kept, so that a restart neither
+    /// begins to count anew nor tries at once.
+    DeferOutbox {
+        entry: OutboxKey,
+        /// All that failed so far: saying it twice changes nothing.
+        attempts: u32,
+        /// From now to the next attempt.
+        delay_ms: i64,
+        error: Arc<str>,
+    },
     /// Delivery of an outgoing CloudEvent was given up: keep it with the dead letters.
     BuryOutbox {
         entry: OutboxKey,
@@ -261,6 +271,7 @@ impl Command {
             Self::YieldJob { .. }
                 | Self::Due(_)
                 | Self::AckOutbox { .. }
+                | Self::DeferOutbox { .. }
                 | Self::BuryOutbox { .. }
                 | Self::AnnounceLeader { .. }
                 | Self::QuarantineInstance { .. }
@@ -299,11 +310,17 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
 
         Command::Due(due) => due::due(ctx, due),
         Command::AckOutbox { entry } => outbox::ack(ctx, entry),
+        Command::DeferOutbox {
+            entry,
+            attempts,
+            delay_ms,
+            error,
+        } => outbox::defer(ctx, entry, attempts, delay_ms, &error),
         Command::BuryOutbox {
             entry,
             attempts,
             error,
-        } => outbox::bury(ctx, entry, attempts, error),
+        } => outbox::bury(ctx, entry, attempts, &error),
         Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
         Command::Continue(step) => {
             ctx.push(step);

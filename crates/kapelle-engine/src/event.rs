@@ -256,6 +256,14 @@ pub enum Event {
     OutboxAcked {
         entry: OutboxKey,
     },
+    /// An attempt to deliver it failed; there will be another one.
+    OutboxDeferred {
+        entry: OutboxKey,
+        /// All that failed so far.
+        attempts: u32,
+        retry_at: Timestamp,
+        error: Arc<str>,
+    },
     OutboxBuried {
         entry: OutboxKey,
         attempts: u32,

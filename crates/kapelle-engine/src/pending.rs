@@ -10,7 +10,17 @@ use crate::event::OutboxAdded;
 use crate::ids::{OutboxKey, Sequence, Timestamp};
 use crate::keep::Keep;
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
-use crate::state::{scan_prefix, tables};
+use crate::state::{outbox, scan_prefix, tables};
+
+/// A CloudEvent that waits for delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub added: OutboxAdded,
+    /// Attempts that failed before.
+    pub attempts: u32,
+    /// When the next one is due; meaningless before the first.
+    pub retry_at: Timestamp,
+}
 
 /// A CloudEvent whose delivery was given up.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +44,18 @@ pub struct RejectedRecord {
 }
 
 /// CloudEvents that wait for delivery, the oldest first, behind `after`.
-pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<OutboxAdded> {
+pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<Waiting> {
     let from = after.map(|after| tables::outbox_pending(OutboxKey(after.0.saturating_add(1))));
     let keys = numbers(keep, &tables::outbox_pending_all(), from.as_deref(), max);
-    keys.into_iter()
-        .filter_map(|key| outbox_entry(keep, OutboxKey(key)))
-        .collect()
+    let read = |key| {
+        let pending = outbox::pending(keep, OutboxKey(key))?;
+        Some(Waiting {
+            added: outbox_entry(keep, OutboxKey(key))?,
+            attempts: pending.attempts,
+            retry_at: pending.retry_at,
+        })
+    };
+    keys.into_iter().filter_map(read).collect()
 }
 
 /// One CloudEvent of the outbox, waiting or given up.

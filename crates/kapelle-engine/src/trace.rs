@@ -458,6 +458,19 @@ impl Trace {
                 )
             }
             Event::OutboxAcked { entry } => write!(out, "event out #{} delivered", short(entry.0)),
+            Event::OutboxDeferred {
+                entry,
+                attempts,
+                retry_at,
+                error,
+            } => {
+                write!(
+                    out,
+                    "event out #{} not delivered by attempt {attempts}, again at {}: {error}",
+                    short(entry.0),
+                    retry_at.0
+                )
+            }
             Event::OutboxBuried {
                 entry,
                 attempts,

@@ -192,6 +192,7 @@ pub const fn kind_of(command: &Command) -> u16 {
         Command::Due(_) => 15,
         Command::AckOutbox { .. } => 16,
         Command::BuryOutbox { .. } => 17,
+        Command::DeferOutbox { .. } => 21,
         Command::AnnounceLeader { .. } => 18,
         Command::QuarantineInstance { .. } => 19,
         Command::Continue(_) => 20,

@@ -81,7 +81,7 @@ counts! {
 }
 
 /// Events that hardly any campaign may miss. Not here: what only a fault of ours makes.
-const EVENTS: [&str; 52] = [
+const EVENTS: [&str; 53] = [
     "LeaderAnnounced",
     "ResourceStored",
     "DeploymentCreated",
@@ -131,6 +131,7 @@ const EVENTS: [&str; 52] = [
     "DedupForgotten",
     "OutboxAdded",
     "OutboxAcked",
+    "OutboxDeferred",
     "OutboxBuried",
     "RequestRemembered",
     "RequestForgotten",

@@ -4,7 +4,7 @@ use crate::encode::Record;
 use crate::event::Event;
 use crate::ids::{Sequence, Timestamp};
 use crate::keep::Keep;
-use crate::state::outbox::{BuriedEntry, RejectedEntry};
+use crate::state::outbox::{BuriedEntry, PendingEntry, RejectedEntry};
 use crate::state::tables;
 
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp) {
@@ -16,6 +16,19 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
         Event::OutboxAcked { entry } => {
             keep.delete(&tables::outbox(*entry));
             keep.delete(&tables::outbox_pending(*entry));
+        }
+        Event::OutboxDeferred {
+            entry,
+            attempts,
+            retry_at,
+            error,
+        } => {
+            let pending = PendingEntry {
+                attempts: *attempts,
+                retry_at: *retry_at,
+                error: error.clone(),
+            };
+            keep.put(&tables::outbox_pending(*entry), &pending.to_bytes());
         }
         Event::OutboxBuried {
             entry,

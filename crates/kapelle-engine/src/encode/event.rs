@@ -52,6 +52,7 @@ variants! { Event
 
         121 OutboxAcked { 1 entry },
         122 OutboxBuried { 1 entry, 2 attempts, 3 error },
+        123 OutboxDeferred { 1 entry, 2 attempts, 3 retry_at, 4 error },
 
         130 RequestRemembered { 1 tenant, 2 request, 3 instance, 4 definition, 5 until },
         131 RequestForgotten { 1 tenant, 2 request, 3 instance, 4 until },

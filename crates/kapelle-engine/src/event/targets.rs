@@ -53,6 +53,7 @@ impl Event {
             | Self::DedupForgotten { .. }
             | Self::OutboxAdded(_)
             | Self::OutboxAcked { .. }
+            | Self::OutboxDeferred { .. }
             | Self::OutboxBuried { .. }
             | Self::RequestRemembered { .. }
             | Self::RequestForgotten { .. }

@@ -9,7 +9,7 @@ use kapelle_engine::pending;
 use kapelle_engine::response::{Outcome, Response};
 use kapelle_events::CloudEvent;
 
-use crate::world::{World, check};
+use crate::world::{NOON, World, check};
 
 #[test]
 fn a_type_that_no_message_is_bound_to_matches_nothing() {
@@ -465,7 +465,7 @@ fn what_is_published_names_its_conversation_and_its_cause() {
     world.submit(event("e1", "order", None)).unwrap();
     world.submit(event("e2", "paid", Some("talk"))).unwrap();
     let mut text = String::new();
-    for added in pending::outbox(&world.state, None, 10) {
+    for pending::Waiting { added, .. } in pending::outbox(&world.state, None, 10) {
         let (out, entry) = (&added.event, added.entry);
         assert_eq!(out.id(), entry.to_string());
         let conversation = if out.correlation_id() == Some(&added.instance.to_string()) {
@@ -487,8 +487,21 @@ fn what_is_published_names_its_conversation_and_its_cause() {
         three /kapelle/default/other 1970-01-01T00:16:40Z talk e2 00-e2
     "#]]
     .assert_eq(&text);
-    let first = pending::outbox(&world.state, None, 1)[0].entry;
+    let first = pending::outbox(&world.state, None, 1)[0].added.entry;
     assert_eq!(pending::outbox(&world.state, Some(first), 10).len(), 2);
+    let defer = |attempts| Command::DeferOutbox {
+        entry: first,
+        attempts,
+        delay_ms: 500,
+        error: "unreachable".into(),
+    };
+    world.submit(defer(2)).unwrap();
+    assert!(
+        world.submit(defer(2)).is_err(),
+        "an attempt that is noted already"
+    );
+    let waiting = &pending::outbox(&world.state, None, 1)[0];
+    assert_eq!((waiting.attempts, waiting.retry_at.0), (2, NOON + 500));
     world.run("bury");
     assert_eq!(
         pending::dead_letters(&world.state, None, 10)[0].added.entry,

@@ -38,6 +38,7 @@ event 1 order.placed id=\"o2\" n=2 who=\"me\"
 event 2 order.placed id=\"o2\" n=2
 cancel
 quarantine
+defer 1
 bury
 event 3 unknown
 leader 2";

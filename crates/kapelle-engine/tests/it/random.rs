@@ -304,6 +304,7 @@ fn line(random: &mut Random, world: &World) -> String {
             0 => format!("leader {}", 2 + id),
             1 if !world.instances.is_empty() => "quarantine".to_owned(),
             2 if !world.outbox.is_empty() => "bury".to_owned(),
+            3 if !world.outbox.is_empty() => format!("defer {}", 1 + random.below(4)),
             _ => "resolve".to_owned(),
         },
     }
@@ -418,7 +419,7 @@ fn a_replica_is_equal_and_nothing_is_left_behind() {
 }
 
 /// What a campaign must have seen a few times. Not here: records that are rejected, which the door makes.
-const EVENTS: [&str; 53] = [
+const EVENTS: [&str; 54] = [
     "LeaderAnnounced",
     "ResourceStored",
     "DeploymentCreated",
@@ -468,6 +469,7 @@ const EVENTS: [&str; 53] = [
     "DedupForgotten",
     "OutboxAdded",
     "OutboxAcked",
+    "OutboxDeferred",
     "OutboxBuried",
     "RequestRemembered",
     "RequestForgotten",

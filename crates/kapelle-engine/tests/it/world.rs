@@ -13,6 +13,7 @@
 //! | `wait MS` | time passes, and what is due is done |
 //! | `cancel` · `resolve` · `set ELEMENT x=1 …` · `setlocal ELEMENT x=1 …` · `setkey KEY x=1 …` | the newest instance, the oldest incident |
 //! | `deploy TEXT` | another version, in notation |
+//! | `ack` · `defer ATTEMPTS` · `bury` | how the oldest CloudEvent in the outbox fares |
 //! | `leader N` | another incarnation leads |
 
 use std::collections::{BTreeMap, VecDeque};
@@ -449,6 +450,12 @@ impl World {
             },
             "ack" => Command::AckOutbox {
                 entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)),
+            },
+            "defer" => Command::DeferOutbox {
+                entry: *self.outbox.first().unwrap(),
+                attempts: number(0) as u32,
+                delay_ms: 500,
+                error: "unreachable".into(),
             },
             "bury" => Command::BuryOutbox {
                 entry: *self.outbox.first().unwrap(),

@@ -501,25 +501,26 @@ fn write_outbox(
 ) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let error = row.error.as_deref();
+    let retry_at = row.retry_at.map(|at| at.0);
     match &row.added {
         Some((added, position, at)) => {
             let mut bytes = Vec::new();
             kapelle_events::encode::encode(&added.event, &mut bytes);
             let event = &added.event;
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")?
+                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?
                 .execute(params![
                     signed(position.0), signed(entry), at.0, &*added.to, &*added.tenant, event.source(), event.id(),
-                    event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0),
+                    event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0), retry_at,
                 ])?;
         }
         None => {
             transaction
                 .prepare_cached(
                     "UPDATE event_out SET state = COALESCE(?2, state), reason = COALESCE(?3, reason),
-                     attempts = COALESCE(?4, attempts) WHERE entry = ?1",
+                     attempts = COALESCE(?4, attempts), retry_at = COALESCE(?5, retry_at) WHERE entry = ?1",
                 )?
-                .execute(params![signed(entry), state, error, row.attempts])?;
+                .execute(params![signed(entry), state, error, row.attempts, retry_at])?;
         }
     }
     Ok(())
