@@ -18,6 +18,7 @@
 //! | [`identity`] | hashes of identity and content |
 //! | [`context`] | a CloudEvent as the variables of a FEEL expression |
 //! | [`filter`] | CloudEvents dialects, CESQL, EventBridge patterns, FEEL; an index over many filters |
+//! | [`subscriber`] | who wants which CloudEvents, as what, where |
 //!
 //! Deliberately absent: transports and clocks.
 
@@ -33,6 +34,7 @@ pub mod http;
 pub mod identity;
 pub mod json;
 mod limits;
+pub mod subscriber;
 pub mod timestamp;
 
 pub use attribute::{Name, Value};

@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     reason = "clippy knows tests by their attribute, and here the helpers between them are tests too"
 )]
-
 #![expect(
     clippy::print_stdout,
     reason = "suites print what passed and what was skipped"
@@ -22,6 +21,7 @@ mod json;
 mod mutation;
 mod sdk;
 mod show;
+mod subscriber;
 
 use kapelle_events::{CloudEvent, Timestamp, Value};
 
