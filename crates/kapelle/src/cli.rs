@@ -40,7 +40,8 @@ pub(crate) use output::{Output, Style, table};
 pub(crate) use serve::one_signal;
 
 /// Runs what the command line says.
-pub(crate) fn run() -> ExitCode {
+#[must_use]
+pub fn run() -> ExitCode {
     // Clap itself prints help and usage errors, and ends with 0 or 2.
     let Cli {
         command,
