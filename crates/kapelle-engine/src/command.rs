@@ -233,6 +233,8 @@ pub enum Arrival {
         raw: Arc<[u8]>,
         content_type: Option<Arc<str>>,
         reason: Arc<str>,
+        /// Stands for the record in the dedup window: a broker may deliver it again.
+        identity: u128,
     },
 }
 

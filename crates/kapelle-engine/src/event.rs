@@ -218,7 +218,7 @@ pub enum Event {
         content: u128,
         bucket: u64,
     },
-    /// A repeat inside the dedup window: no effect.
+    /// A repeat inside the dedup window: no effect. Source and id are empty for a record that is no CloudEvent.
     CloudEventRepeated {
         tenant: Arc<str>,
         source_name: Arc<str>,
@@ -236,6 +236,8 @@ pub enum Event {
         raw: Arc<[u8]>,
         content_type: Option<Arc<str>>,
         reason: Arc<str>,
+        identity: u128,
+        bucket: u64,
     },
     /// The window's lower edge passes this bucket: its identities count as new from now on.
     DedupBucketDropped {

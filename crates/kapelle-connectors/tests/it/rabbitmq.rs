@@ -132,6 +132,38 @@ fn nothing_is_acknowledged_before_it_is_durable() {
 }
 
 #[test]
+fn a_malformed_record_that_comes_again_looks_as_it_did() {
+    with_broker("a_malformed_record_that_comes_again", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("again").await;
+        let mut headers = FieldTable::default();
+        headers.insert("shop".into(), AMQPValue::LongString("north".into()));
+        let properties = BasicProperties::default()
+            .with_message_id("m-1".into())
+            .with_headers(headers);
+        peer.publish("again", properties, b"no CloudEvent").await;
+        let shut = Door::shut();
+        let running = Running::start(source(&broker, "again"), &shut);
+        eventually("it is received", || running.handle.snapshot().received == 1).await;
+        running.abort();
+        let door = Door::open();
+        let running = Running::start(source(&broker, "again"), &door);
+        eventually("it is taken", || door.count() == 1).await;
+        let [Delivery::Rejected(rejected)] = &door.taken()[..] else {
+            panic!()
+        };
+        // Not how often the broker has delivered it, which it tells in a header.
+        let told: Vec<_> = rejected
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(told, [("message-id", "m-1"), ("shop", "north")]);
+        running.stop().await;
+    });
+}
+
+#[test]
 fn an_overloaded_engine_gets_the_same_batch_again_in_order() {
     with_broker("an_overloaded_engine", |broker| async move {
         let peer = broker.connect().await;

@@ -1,9 +1,12 @@
 //! CloudEvents on their way out, and what is kept among the dead letters.
 
+use super::dedup;
 use crate::encode::Record;
 use crate::event::Event;
 use crate::ids::{Sequence, Timestamp};
 use crate::keep::Keep;
+use crate::response::Outcome;
+use crate::state::dedup::DedupEntry;
 use crate::state::outbox::{BuriedEntry, PendingEntry, RejectedEntry};
 use crate::state::tables;
 
@@ -49,6 +52,8 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
             raw,
             content_type,
             reason,
+            identity,
+            bucket,
         } => {
             let entry = RejectedEntry {
                 tenant: tenant.clone(),
@@ -59,6 +64,13 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
                 at,
             };
             keep.insert(&tables::record_rejected(sequence), &entry.to_bytes());
+            let seen = DedupEntry {
+                bucket: *bucket,
+                first: sequence,
+                outcome: Outcome::Rejected,
+                content: *identity,
+            };
+            dedup::remember(keep, *identity, &seen, at);
         }
         _ => unreachable!("dispatched by family"),
     }

@@ -61,7 +61,31 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
                 raw,
                 content_type,
                 reason,
-            } => reject(ctx, &tenant, &source_name, raw, content_type, reason),
+                identity,
+            } => match dedup::find(ctx.keep(), identity) {
+                Some(first) => {
+                    let nobody = || Arc::from("");
+                    repeat(
+                        ctx,
+                        &tenant,
+                        &source_name,
+                        nobody(),
+                        nobody(),
+                        identity,
+                        identity,
+                        &first,
+                    )
+                }
+                None => reject(
+                    ctx,
+                    &tenant,
+                    &source_name,
+                    raw,
+                    content_type,
+                    reason,
+                    identity,
+                ),
+            },
         });
         step::drain(ctx);
     }
@@ -75,8 +99,10 @@ fn reject(
     raw: Arc<[u8]>,
     content_type: Option<Arc<str>>,
     reason: Arc<str>,
+    identity: u128,
 ) -> EventResult {
     let position = ctx.next_sequence();
+    let bucket = bucket(ctx);
     let (tenant, source_name) = (tenant.clone(), source_name.clone());
     ctx.emit(Event::RecordRejected {
         tenant,
@@ -84,7 +110,10 @@ fn reject(
         raw,
         content_type,
         reason: reason.clone(),
+        identity,
+        bucket,
     });
+    bound_window(ctx);
     let (source, id) = (Arc::from(""), Arc::from(""));
     EventResult {
         source,
@@ -168,7 +197,12 @@ fn repeat(
     let position = ctx.next_sequence();
     let same_content = first.content == content;
     let reason = format!(
-        "the same source and id was taken in at position {} with outcome {}{}",
+        "the same {} was taken in at position {} with outcome {}{}",
+        if id.is_empty() {
+            "record"
+        } else {
+            "source and id"
+        },
         first.first.0,
         first.outcome.as_str(),
         if same_content {

@@ -46,7 +46,7 @@ variants! { Event
         110 CloudEventReceived { 1 tenant, 2 source_name, 3 identity, 4 content, 5 event },
         111 CloudEventRouted { 1 position, 2 outcome, 3 matches, 4 reason, 5 identity, 6 content, 7 bucket },
         112 CloudEventRepeated { 1 tenant, 2 source_name, 3 source, 4 id, 5 identity, 6 first, 7 first_outcome, 8 same_content },
-        113 RecordRejected { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason },
+        113 RecordRejected { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason, 6 identity, 7 bucket },
         114 DedupBucketDropped { 1 bucket },
         115 DedupForgotten { 1 bucket, 2 identities, 3 renewed, 4 last },
 

@@ -511,25 +511,40 @@ fn what_is_published_names_its_conversation_and_its_cause() {
 }
 
 #[test]
-fn a_record_that_is_no_event_is_kept_raw() {
+fn a_record_that_is_no_event_is_kept_raw_and_once() {
     let mut world = World::with_process("start -> end");
-    let raw = Arrival::Malformed {
-        raw: b"?".as_slice().into(),
-        content_type: None,
-        reason: "no CloudEvent".into(),
+    let mut come = |world: &mut World, identity| {
+        let raw = Arrival::Malformed {
+            raw: b"?".as_slice().into(),
+            content_type: None,
+            reason: "no CloudEvent".into(),
+            identity,
+        };
+        let ingest = IngestEvents {
+            tenant: DEFAULT_TENANT.into(),
+            source_name: "rabbit".into(),
+            arrivals: vec![raw],
+        };
+        match world.submit(Command::IngestEvents(ingest)).unwrap() {
+            Response::Ingested(mut results) => results.remove(0),
+            other => panic!("{other:?}"),
+        }
     };
-    let ingest = IngestEvents {
-        tenant: DEFAULT_TENANT.into(),
-        source_name: "rabbit".into(),
-        arrivals: vec![raw],
-    };
-    let Response::Ingested(results) = world.submit(Command::IngestEvents(ingest)).unwrap() else {
-        panic!("not ingested")
-    };
+    let first = come(&mut world, 1);
     let kept = pending::rejected_records(&world.state, None, 10);
     assert_eq!(
-        (results[0].outcome, &*kept[0].raw, kept[0].position),
-        (Outcome::Rejected, b"?".as_slice(), results[0].position)
+        (first.outcome, &*kept[0].raw, kept[0].position),
+        (Outcome::Rejected, b"?".as_slice(), first.position)
     );
     assert!(pending::rejected_records(&world.state, Some(kept[0].position), 10).is_empty());
+    let again = come(&mut world, 1);
+    assert_eq!(
+        (again.outcome, again.duplicate_of),
+        (Outcome::Duplicate, Some(first.position))
+    );
+    assert_eq!(come(&mut world, 2).outcome, Outcome::Rejected);
+    // As long as CloudEvents are known, and no longer.
+    world.run("wait 90000000");
+    assert_eq!(come(&mut world, 1).outcome, Outcome::Rejected);
+    assert_eq!(pending::rejected_records(&world.state, None, 10).len(), 3);
 }

@@ -62,6 +62,7 @@ fn story() -> World {
         raw: b"?".as_slice().into(),
         content_type: Some("text/plain".into()),
         reason: "no CloudEvent".into(),
+        identity: 1,
     };
     let ingest = IngestEvents {
         tenant: DEFAULT_TENANT.into(),

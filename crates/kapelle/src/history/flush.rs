@@ -382,11 +382,12 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
             first,
             same_content,
         } => {
-            let reason = if *same_content {
-                "repeats an event that was taken before"
-            } else {
-                "repeats an id with other content"
+            let reason = match (id.is_empty(), same_content) {
+                (true, _) => "repeats a record that was kept before",
+                (false, true) => "repeats an event that was taken before",
+                (false, false) => "repeats an id with other content",
             };
+            let text = |text: &Arc<str>| (!text.is_empty()).then(|| Arc::clone(text));
             let first = signed(first.0);
             // The repeat's own attributes are not in the journal again: type and subject are the first one's.
             insert.execute(params![
@@ -394,8 +395,8 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 at,
                 channel,
                 tenant,
-                &**source,
-                &**id,
+                text(source).as_deref(),
+                text(id).as_deref(),
                 None::<&str>,
                 None::<&str>,
                 None::<&[u8]>,

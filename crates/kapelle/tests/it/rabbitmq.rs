@@ -86,12 +86,18 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
         let mut server = Server::start_in(dir.path(), &config);
         let process = models::event_to_event("order", "partner");
         http::must_deploy(&server.rest, "order.bpmn", &process);
-        let mut fault = None;
+        let (mut fault, mut malformed) = (None, 0);
         for number in 0..ORDERS {
             partner.send(&Fact::new(number)).await;
             if number % 20 == 7 {
                 // A producer that is not sure sends again.
                 partner.send(&Fact::new(number)).await;
+            }
+            if number % 12 == 5 {
+                partner
+                    .raw(None, format!("no CloudEvent {number}").as_bytes())
+                    .await;
+                malformed += 1;
             }
             // In the middle of the stream; it goes on at once.
             let broker = broker.clone();
@@ -123,7 +129,7 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
             partner.completed() == ORDERS
         })
         .await;
-        check(&server, &partner);
+        check(&server, &partner, malformed);
         // The source was there before and after the broker's death.
         let connects = metric(&server, "kapelle_source_connects_total{");
         assert!(connects >= 2, "the last fault broke nothing: {connects}");
@@ -134,7 +140,7 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
 }
 
 /// Compares what the server has on record with the notes of the other party.
-fn check(server: &Server, partner: &Partner) {
+fn check(server: &Server, partner: &Partner, malformed: usize) {
     let expected: BTreeSet<String> = (0..ORDERS).map(|n| Fact::new(n).subject()).collect();
     let once = |what: &str, subjects: Vec<String>| {
         let count = subjects.len();
@@ -147,8 +153,15 @@ fn check(server: &Server, partner: &Partner) {
     assert_eq!(instances(server), ORDERS as u64);
     let repeats = subjects(server, "&direction=in&outcome=DUPLICATE");
     assert!(repeats.len() >= ORDERS / 20, "{} repeats", repeats.len());
+    // Also what is no CloudEvent is on record once, however often it was delivered.
+    let rejected = subjects(server, "&direction=in&outcome=REJECTED");
+    assert_eq!(rejected.len(), malformed);
     let outcomes = found::events(&server.rest, "").len();
-    assert_eq!(outcomes, 2 * ORDERS + repeats.len(), "other outcomes");
+    assert_eq!(
+        outcomes,
+        2 * ORDERS + repeats.len() + malformed,
+        "other outcomes"
+    );
     partner.check();
 }
 
@@ -167,6 +180,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
             format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"nobody.knows"}}"#)
         };
         partner.raw(json, good("1").as_bytes()).await;
+        partner.raw(None, b"hello").await;
         partner.raw(None, b"hello").await;
         partner
             .raw(json, good("x").replace("1.0", "0.3").as_bytes())
@@ -204,7 +218,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         assert!(server.stop().success());
         let server = Server::start_in(dir.path(), &config(&broker, "mixed", 3));
         eventually("all are on record", async || {
-            found::events(&server.rest, "&direction=in").len() >= 10 + NARROW
+            found::events(&server.rest, "&direction=in").len() >= 11 + NARROW
         })
         .await;
         let mut seen = String::new();
@@ -221,6 +235,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         expect![[r#"
             1 NO_MATCH no deployed process
             null REJECTED KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present
+            null DUPLICATE repeats a record that was kept before
             null REJECTED KAP-CE-005: specversion "0.3" is not supported, expected "1.0"
             null REJECTED KAP-CE-003: malformed JSON at byte 21: expected a member name
             null REJECTED KAP-CE-010: the JSON text at byte 0 is not valid UTF-8
