@@ -16,6 +16,8 @@ pub mod clock;
 pub mod delivery;
 pub mod effects;
 pub mod handle;
+#[cfg(feature = "inline")]
+pub mod inline;
 mod keep;
 mod limiter;
 pub mod metrics;

@@ -6,6 +6,8 @@ mod client;
 mod config;
 mod delivery;
 mod demo;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateway;
 mod history;
 mod ingest;
