@@ -29,6 +29,7 @@ pub mod record;
 pub mod reply;
 pub mod shell;
 pub mod streams;
+pub mod subscription;
 
 pub use handle::{Health, PartitionHandle};
 pub use open::{Open, OpenError, open};
