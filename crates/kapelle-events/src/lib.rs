@@ -17,6 +17,7 @@
 //! | [`encode`] | the compact form in the journal |
 //! | [`identity`] | hashes of identity and content |
 //! | [`context`] | a CloudEvent as the variables of a FEEL expression |
+//! | [`payload`] | a CloudEvent as Camunda's inbound connectors would show it |
 //! | [`filter`] | CloudEvents dialects, CESQL, EventBridge patterns, FEEL; an index over many filters |
 //! | [`subscriber`] | who wants which CloudEvents, as what, where |
 //!
@@ -34,6 +35,7 @@ pub mod http;
 pub mod identity;
 pub mod json;
 mod limits;
+pub mod payload;
 pub mod subscriber;
 pub mod timestamp;
 

@@ -15,6 +15,7 @@ mod found;
 mod grpc;
 mod history;
 mod http;
+mod inbound;
 mod jobs;
 mod models;
 mod program;
