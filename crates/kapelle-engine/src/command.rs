@@ -13,6 +13,7 @@ mod job;
 pub(crate) mod leader;
 pub(crate) mod message;
 mod outbox;
+mod subscriber;
 mod variable;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::ctx::Ctx;
 use crate::document::Document;
 use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey,
-    Timestamp,
+    Sequence, Timestamp,
 };
 use crate::limits::Limits;
 use crate::rejection::Rejection;
@@ -72,6 +73,14 @@ pub enum Command {
     CorrelateMessage(CorrelateMessage),
     // CloudEvents
     IngestEvents(IngestEvents),
+
+    // Subscribers
+    PutSubscriber(PutSubscriber),
+    DeleteSubscriber {
+        tenant: Arc<str>,
+        name: Arc<str>,
+    },
+    SettleDeadLetters(SettleDeadLetters),
 
     // Internal: never from outside.
     /// A push over a stream did not reach its worker: make the job available again at once.
@@ -238,6 +247,28 @@ pub enum Arrival {
     },
 }
 
+/// Create a subscriber, or change it: the new document counts from the next CloudEvent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutSubscriber {
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    /// JSON, as [`kapelle_events::subscriber::Subscriber`] reads it.
+    pub document: Arc<str>,
+}
+
+/// Say what becomes of dead letters of a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleDeadLetters {
+    pub tenant: Arc<str>,
+    pub subscriber: Arc<str>,
+    /// Of the CloudEvents.
+    pub positions: Vec<Sequence>,
+    /// Tried again; otherwise discarded.
+    pub redrive: bool,
+    /// Why they are discarded.
+    pub reason: Arc<str>,
+}
+
 /// Something whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
@@ -309,6 +340,10 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
         Command::PublishMessage(publish) => message::publish(ctx, publish),
         Command::CorrelateMessage(correlate) => message::correlate(ctx, correlate),
         Command::IngestEvents(ingest) => event_ingest::ingest(ctx, ingest),
+
+        Command::PutSubscriber(put) => subscriber::put(ctx, put),
+        Command::DeleteSubscriber { tenant, name } => subscriber::delete(ctx, tenant, name),
+        Command::SettleDeadLetters(settle) => subscriber::settle_dead(ctx, settle),
 
         Command::Due(due) => due::due(ctx, due),
         Command::AckOutbox { entry } => outbox::ack(ctx, entry),

@@ -287,6 +287,28 @@ pub enum Event {
         until: Timestamp,
     },
 
+    // Subscribers
+    /// Who wants CloudEvents from now on, or wants them otherwise.
+    SubscriberPut {
+        tenant: Arc<str>,
+        name: Arc<str>,
+        /// JSON, as it was written.
+        document: Arc<str>,
+        is_new: bool,
+    },
+    SubscriberDeleted {
+        tenant: Arc<str>,
+        name: Arc<str>,
+    },
+    /// What somebody decided about dead letters: they are tried again, or discarded with a reason.
+    DeadLettersSettled {
+        tenant: Arc<str>,
+        subscriber: Arc<str>,
+        positions: Vec<Sequence>,
+        redrive: bool,
+        reason: Arc<str>,
+    },
+
     // Due work
     /// An entry of the due queue is looked at later (its instance is set aside), or dropped because nothing is due any more.
     DueMoved {

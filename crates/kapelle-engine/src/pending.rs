@@ -1,6 +1,7 @@
 //! What waits to leave, read from state: how effects are derived again after a crash.
 //!
-//! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing is ever read as a whole.
+//! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing without a small limit of its own
+//! is ever read as a whole.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::event::OutboxAdded;
 use crate::ids::{OutboxKey, Sequence, Timestamp};
 use crate::keep::Keep;
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
-use crate::state::{outbox, scan_prefix, tables};
+use crate::state::{outbox, scan_prefix, subscribers, tables};
 
 /// A CloudEvent that waits for delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,25 @@ pub struct RejectedRecord {
     pub content_type: Option<Arc<str>>,
     pub reason: Arc<str>,
     pub at: Timestamp,
+}
+
+/// Somebody who wants CloudEvents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriberDocument {
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    /// JSON, as it was written.
+    pub document: Arc<str>,
+}
+
+/// All subscribers, in the order of tenant and name; there are `subscribers_max` at most.
+pub fn subscribers(keep: &dyn Keep) -> Vec<SubscriberDocument> {
+    let document = |entry: subscribers::SubscriberEntry| SubscriberDocument {
+        tenant: entry.tenant,
+        name: entry.name,
+        document: entry.document,
+    };
+    subscribers::all(keep).into_iter().map(document).collect()
 }
 
 /// CloudEvents that wait for delivery, the oldest first, behind `after`.

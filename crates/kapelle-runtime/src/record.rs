@@ -196,6 +196,9 @@ pub const fn kind_of(command: &Command) -> u16 {
         Command::AnnounceLeader { .. } => 18,
         Command::QuarantineInstance { .. } => 19,
         Command::Continue(_) => 20,
+        Command::PutSubscriber(_) => 22,
+        Command::DeleteSubscriber { .. } => 23,
+        Command::SettleDeadLetters(_) => 24,
     }
 }
 

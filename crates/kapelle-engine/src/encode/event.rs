@@ -58,6 +58,10 @@ variants! { Event
         131 RequestForgotten { 1 tenant, 2 request, 3 instance, 4 until },
 
         140 DueMoved { 1 due, 2 owner, 3 to },
+
+        150 SubscriberPut { 1 tenant, 2 name, 3 document, 4 is_new },
+        151 SubscriberDeleted { 1 tenant, 2 name },
+        152 DeadLettersSettled { 1 tenant, 2 subscriber, 3 positions, 4 redrive, 5 reason },
     }
     records {
         11 ProcessDeployed,

@@ -40,7 +40,11 @@ cancel
 quarantine
 defer 1
 bury
+subscriber s {\"target\":{\"pull\":{}}}
+redrive s 7
 event 3 unknown
+subscriber t {\"target\":{\"pull\":{}}}
+unsubscribe t
 leader 2";
 
 fn hex(bytes: &[u8]) -> String {

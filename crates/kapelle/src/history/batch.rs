@@ -361,6 +361,9 @@ impl Batch {
             | Event::DedupForgotten { .. }
             | Event::RequestRemembered { .. }
             | Event::RequestForgotten { .. }
+            | Event::SubscriberPut { .. }
+            | Event::SubscriberDeleted { .. }
+            | Event::DeadLettersSettled { .. }
             | Event::DueMoved { .. } => {}
         }
     }
