@@ -351,6 +351,70 @@ fn a_missing_queue_is_an_error_or_made_as_a_quorum_queue() {
 }
 
 #[test]
+fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
+    with_broker("over_tls", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("tls").await;
+        peer.exchange("tls-out", "tls", "order.placed").await;
+        let url = Secret::Plain(broker.tls_url());
+        let publisher = Publisher::new(SinkConfig {
+            ca_file: Some(broker.ca()),
+            ..SinkConfig::new(url.clone(), "tls-out")
+        });
+        let placed = event("1");
+        let publication = Publication {
+            event: &placed,
+            target: None,
+            attempt: 1,
+        };
+        publisher.publish(publication).await.unwrap();
+        // Nobody else vouches for it.
+        let strange = SourceConfig {
+            url: url.clone(),
+            ..source(&broker, "tls")
+        };
+        let door = Door::open();
+        let running = Running::start(strange.clone(), &door);
+        eventually("it says what is wrong", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(error.contains("UnknownIssuer"), "{error}");
+        assert!(!error.contains("guest"), "{error}");
+        running.stop().await;
+        let stranger = Publisher::new(SinkConfig::new(url, "tls-out"));
+        let error = stranger.publish(publication).await.unwrap_err();
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+        assert!(error.retryable());
+        let missing = SourceConfig {
+            ca_file: Some("/no/such/ca.pem".into()),
+            ..strange.clone()
+        };
+        let running = Running::start(missing, &door);
+        eventually("it says which file", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(
+            error.starts_with("read the certificates in /no/such/ca.pem: "),
+            "{error}"
+        );
+        running.stop().await;
+        assert_eq!(door.count(), 0);
+        let trusting = SourceConfig {
+            ca_file: Some(broker.ca()),
+            ..strange
+        };
+        let running = Running::start(trusting, &door);
+        eventually("the event is taken", || door.ids() == ["1"]).await;
+        running.stop().await;
+        assert_eq!(peer.ready("tls").await, 0);
+    });
+}
+
+#[test]
 fn a_refused_login_is_told_without_the_password() {
     with_broker("a_refused_login", |broker| async move {
         let url = broker.url_of("guest", "very-secret");

@@ -513,7 +513,7 @@ fn what_is_published_names_its_conversation_and_its_cause() {
 #[test]
 fn a_record_that_is_no_event_is_kept_raw_and_once() {
     let mut world = World::with_process("start -> end");
-    let mut come = |world: &mut World, identity| {
+    let come = |world: &mut World, identity| {
         let raw = Arrival::Malformed {
             raw: b"?".as_slice().into(),
             content_type: None,

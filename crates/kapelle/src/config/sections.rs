@@ -97,6 +97,16 @@ section! {
     }
 }
 
+section! {
+    /// The store of all CloudEvents, which subscribers, look-ups and replay read.
+    pub(crate) struct EventStore in "event-store" {
+        /// How long CloudEvents stay. Since 0.1.
+        retention: Span = Span::hours(24 * 30); Span::seconds(60)..=Span::hours(24 * 36_600),
+        /// What it may take on the disk; then the oldest go. Since 0.1.
+        size: Bytes = Bytes::mib(10 * 1024); Bytes::mib(64)..=Bytes::TIB,
+    }
+}
+
 words! {
     /// How much is told.
     LogLevel: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"" {
@@ -127,6 +137,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `amqps`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The queue to read; it must exist unless `declare` is on, and be a quorum queue to survive the loss of a broker.
         /// Since 0.1.
         queue: String = String::new(),
@@ -148,6 +160,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `amqps`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The exchange to publish to; it must exist. Since 0.1.
         exchange: String = String::new(),
         /// The routing key; the CloudEvent's type where there is none. Since 0.1.
@@ -176,6 +190,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `https`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The environment variable that holds the value of the `authorization` header, such as `Bearer …`. Since 0.1.
         authorization_env: Option<String> = None,
         /// The file that holds it; at most one of the two. It is never written in the configuration itself. Since 0.1.

@@ -90,6 +90,7 @@ fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::Source
         source.url_file.as_deref(),
     );
     rabbitmq::SourceConfig {
+        ca_file: source.ca_file.clone(),
         declare: source.declare,
         prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
         limits: ingest.limits,

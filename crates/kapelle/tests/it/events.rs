@@ -153,7 +153,7 @@ fn malformed_events_are_refused_with_a_stable_code_and_the_index() {
 }
 
 /// Receives webhooks; answers each with the next status of the list, then with 204.
-fn receiver(statuses: &'static [u16]) -> (String, mpsc::Receiver<String>) {
+pub(crate) fn receiver(statuses: &'static [u16]) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, received) = mpsc::channel();

@@ -23,3 +23,4 @@ mod rabbitmq;
 mod rest;
 mod server;
 mod start;
+mod tls;

@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 
 use self::broker::{Broker, with_broker};
+use self::certificates::Certificates;
 use self::partner::{Fact, Partner};
 use crate::found;
 use crate::http;
 use crate::models;
 use crate::program::Place;
 use crate::server::{Server, TempDir};
+use crate::tls::certificates;
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -252,6 +254,55 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         assert!(refused >= 2, "the narrow ones came one by one: {refused}");
         assert!(server.stop().success());
         assert_eq!(partner.waiting("mixed").await, 0, "all is acknowledged");
+    });
+}
+
+#[test]
+fn over_tls_events_come_in_and_leave_where_a_private_authority_is_trusted() {
+    with_broker("over_tls", |broker| async move {
+        let mut partner = Partner::new(&broker, "secret-orders", "completed").await;
+        let dir = TempDir::new();
+        let hook = Certificates::make(&dir.path().join("hook"));
+        let (plain, received) = crate::events::receiver(&[]);
+        let address = plain
+            .trim_start_matches("http://")
+            .trim_end_matches("/hook");
+        let port = crate::tls::in_front_of(address, &hook);
+        let (url, ca) = (broker.tls_url(), broker.ca());
+        let (ca, hook_ca) = (ca.display(), hook.ca.display());
+        let server = Server::start_in(
+            dir.path(),
+            &format!(
+                "[sources.orders]\nkind = \"rabbitmq\"\nurl = \"{url}\"\nca-file = \"{ca}\"\nqueue = \"secret-orders\"\n\
+                 [sinks.partner]\nkind = \"rabbitmq\"\nurl = \"{url}\"\nca-file = \"{ca}\"\nexchange = \"out\"\n\
+                 [sinks.hook]\nkind = \"webhook\"\nurl = \"https://localhost:{port}/hook\"\nca-file = \"{hook_ca}\"\n\
+                 [sinks.stranger]\nkind = \"webhook\"\nurl = \"https://localhost:{port}/hook\"\n\
+                 [outbox]\nbackoff = \"50ms\"\nattempts = 2\n"
+            ),
+        );
+        for target in ["partner", "hook", "stranger"] {
+            let process = models::event_to_event(target, target);
+            http::must_deploy(&server.rest, "order.bpmn", &process);
+        }
+        partner.send(&Fact::new(1)).await;
+        eventually("the partner has it", async || {
+            partner.receive().await;
+            partner.completed() == 1
+        })
+        .await;
+        let request = received.recv_timeout(PATIENCE).unwrap();
+        assert!(request.contains(r#"{"order":"order-1"}"#), "{request}");
+        eventually("the stranger is given up", async || {
+            !subjects(&server, "&direction=out&outcome=DEAD").is_empty()
+        })
+        .await;
+        let dead = &found::events(&server.rest, "&direction=out&outcome=DEAD")[0];
+        assert_eq!(
+            dead["reason"],
+            "UNREACHABLE: connect: invalid peer certificate: UnknownIssuer"
+        );
+        assert!(received.try_recv().is_err(), "the stranger got nothing");
+        assert!(server.stop().success());
     });
 }
 
