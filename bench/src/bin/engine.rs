@@ -3,6 +3,11 @@
 //! `transitions`: instances that each complete a job and get the next one, pushed to a stream, batches of 64, every batch
 //! synced. `waiting`: a child process makes instances that wait for a message, is killed, and the time until the partition
 //! is ready again is measured. `timers`: how fast timers fire that are all due at once, most of them only on disk.
+//! `cold`: messages for instances that are only on disk, alone and between commands that need nothing from there; and what
+//! the store's reads alone take on one thread and on many.
+
+#[path = "engine/cold.rs"]
+mod cold;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,10 +32,11 @@ use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 use kapelle_storage::journal::Journal;
 
-const USAGE: &str = "engine [--mode transitions|waiting|timers] [--dir DIR]
+const USAGE: &str = "engine [--mode transitions|waiting|timers|cold] [--dir DIR]
   transitions: [--instances 100000] [--seconds 10] [--batch 64] [--payload 100]
   waiting:     [--instances 1000000]
-  timers:      [--instances 300000]";
+  timers:      [--instances 300000]
+  cold:        [--instances 500000] [--messages 20000] [--payload 500] [--drop-caches 0|1 (as root)]";
 
 const TENANT: &str = "<default>";
 
@@ -45,12 +51,15 @@ fn main() {
         "cache-mib",
         "tail",
         "keep",
+        "messages",
+        "drop-caches",
     ];
     let arguments = Arguments::read(USAGE, &known);
     match arguments.get("mode", "transitions".to_owned()).as_str() {
         "transitions" => transitions(&arguments),
         "waiting" => waiting(&arguments),
         "timers" => timers(&arguments),
+        "cold" => cold::run(&arguments),
         "fill" => fill(&arguments),
         _ => {
             eprintln!("{USAGE}");
