@@ -6,15 +6,15 @@
 //! ```json
 //! {"filter": {"exact": {"type": "order.placed"}},
 //!  "transform": {"type": "\"invoice.due\"", "data": "{amount: data.total}"},
-//!  "target": {"webhook": {"url": "https://billing.example/hook", "secret": {"env": "BILLING_SECRET"}}},
+//!  "target": {"webhook": {"url": "https://billing.example/hook"}},
 //!  "order": "key",
 //!  "start": {"time": "2026-01-01T00:00:00Z"},
-//!  "batch": {"events": 100, "wait": "PT1S"},
 //!  "retry": {"attempts": 20, "age": "P1D", "first": "PT1S", "limit": "PT1H"},
 //!  "paused": false}
 //! ```
 //!
-//! **Invariant**: secrets are never part of a subscriber, only where they are found (environment or file).
+//! **Invariant**: secrets are never part of a subscriber: what needs one (a broker, a webhook with authorization) is a sink of
+//! the configuration, which says where they are found.
 //!
 //! Deliberately absent: cursors, attempts and dead letters, which are the runtime's, and any I/O.
 
@@ -42,8 +42,6 @@ pub struct Subscriber {
     pub start: Start,
     /// Which one is the last; absent: it goes on.
     pub end: Option<Edge>,
-    /// How many at once.
-    pub batch: Batch,
     /// What happens when a delivery fails.
     pub retry: Retry,
     /// Declared, but nothing is delivered until it is resumed.
@@ -54,7 +52,10 @@ pub struct Subscriber {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// `POST` to a URL.
-    Webhook(Webhook),
+    Webhook {
+        /// `http` or `https`.
+        url: Box<str>,
+    },
     /// A sink of the configuration (a broker), and where to within it.
     Sink {
         /// Its name.
@@ -69,28 +70,6 @@ pub enum Target {
         /// How long a consumer may keep one before others get it, in milliseconds.
         lock_ms: i64,
     },
-}
-
-/// An HTTP receiver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Webhook {
-    /// `http` or `https`.
-    pub url: Box<str>,
-    /// Headers of every request, none of them secret.
-    pub headers: Vec<(Box<str>, Box<str>)>,
-    /// Signs the requests (Standard Webhooks); the first signs, all are announced, so that keys can be exchanged.
-    pub secrets: Vec<SecretPlace>,
-    /// Whether the receiver is asked for its consent first (CloudEvents webhook handshake).
-    pub handshake: bool,
-}
-
-/// Where a secret is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretPlace {
-    /// A variable of the environment.
-    Env(Box<str>),
-    /// A file.
-    File(Box<str>),
 }
 
 /// A message that is published for each CloudEvent; its id is the CloudEvent's, so that a repeat has no effect.
@@ -135,15 +114,6 @@ pub enum Edge {
     Position(u64),
 }
 
-/// How many CloudEvents go at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// At most so many; 1: each by itself.
-    pub events: u32,
-    /// How long the first one waits for others, in milliseconds.
-    pub wait_ms: i64,
-}
-
 /// What happens when a delivery fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
@@ -155,15 +125,6 @@ pub struct Retry {
     pub first_ms: i64,
     /// No wait is longer, in milliseconds.
     pub limit_ms: i64,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self {
-            events: 1,
-            wait_ms: 0,
-        }
-    }
 }
 
 impl Default for Retry {

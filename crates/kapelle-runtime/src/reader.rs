@@ -100,6 +100,7 @@ impl Readers {
             cursor,
             next: from,
             command: None,
+            wanted: |_| true,
         })
     }
 
@@ -137,10 +138,20 @@ pub struct RecordReader {
     /// Records before this one are passed over.
     next: Sequence,
     command: Option<Arc<CommandHeader>>,
+    /// Which events are read, by their number.
+    wanted: fn(u64) -> bool,
 }
 
 impl RecordReader {
-    /// The next records, at most about `max` (whole batches of the journal); empty when there are none yet.
+    /// Passes over events of other kinds without decoding them: for readers that need few of all.
+    #[must_use]
+    pub fn only(mut self, wanted: fn(code: u64) -> bool) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// The next records, at most about `max` (whole batches of the journal); empty when there are none yet. Whoever reads
+    /// few kinds may get none although there are more: [`RecordReader::position`] tells.
     ///
     /// # Errors
     /// [`ReadError`]; the reader is of no further use.
@@ -155,7 +166,13 @@ impl RecordReader {
             else {
                 break;
             };
-            read_batch(&batch, self.next, &mut self.command, &mut records)?;
+            read_batch(
+                &batch,
+                self.next,
+                self.wanted,
+                &mut self.command,
+                &mut records,
+            )?;
             self.next = Sequence(batch.last().0 + 1);
         }
         if records.is_empty() {
@@ -198,6 +215,7 @@ impl RecordReader {
 fn read_batch(
     batch: &ReadBatch<'_>,
     from: Sequence,
+    wanted: fn(u64) -> bool,
     command: &mut Option<Arc<CommandHeader>>,
     records: &mut Vec<CommittedRecord>,
 ) -> Result<(), ReadError> {
@@ -218,7 +236,9 @@ fn read_batch(
                     traceparent,
                 }));
             }
-            Record::Event(bytes) if sequence >= from => {
+            Record::Event(bytes)
+                if sequence >= from && encode::event_code(bytes).is_none_or(wanted) =>
+            {
                 let command = command
                     .clone()
                     .ok_or_else(|| malformed("it follows no header".to_owned()))?;

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod completion;
 mod configuration;
+mod dead;
 mod deploy;
 mod events;
 mod exit;
@@ -22,6 +23,7 @@ mod remote;
 mod resources;
 mod serve;
 mod status;
+mod subscribers;
 mod version;
 mod worker;
 
@@ -75,6 +77,8 @@ fn dispatch(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Fail(args) => remote::run(jobs::fail(args, output)),
         Command::Worker(args) => remote::run(worker::work(args, output)),
         Command::Events(args) => remote::run(events::run(args.command, output)),
+        Command::Subscribers(args) => remote::run(subscribers::run(args.command, output)),
+        Command::Dead(args) => remote::run(dead::run(args.command, output)),
         Command::Feel(args) => feel::run(args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Status(args) => remote::run(status::status(args, output)),

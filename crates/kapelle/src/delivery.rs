@@ -6,7 +6,7 @@
 //! **Invariant**: nothing is acknowledged in the outbox before its receiver confirmed it, and nothing leaves the outbox
 //! but by a durable command. Hints may be lost: the outbox is looked into again from time to time.
 
-mod sinks;
+pub(crate) mod sinks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -222,7 +222,7 @@ impl Carrier {
         for Attempt { entry, number } in self.machine.next(self.now()) {
             let sinks = Arc::clone(&self.sinks);
             self.attempts.spawn(async move {
-                let result = sinks.publish(&entry, number).await;
+                let result = sinks.publish(&entry.to, None, &entry.event, number).await;
                 (entry.entry, result)
             });
         }

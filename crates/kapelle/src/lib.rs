@@ -1,6 +1,7 @@
 //! The `kapelle` binary's inside. A library only so that what stands outside of the binary can call into it; its one
 //! promise is [`run`].
 
+mod backbone;
 mod cli;
 mod client;
 mod config;

@@ -2,9 +2,7 @@
 
 use kapelle_feel::{Context, DaysTimeDuration, Expr, Value};
 
-use super::{
-    Batch, Edge, Message, Order, Retry, SecretPlace, Start, Subscriber, Target, Transform, Webhook,
-};
+use super::{Edge, Message, Order, Retry, Start, Subscriber, Target, Transform};
 use crate::Timestamp;
 use crate::filter::Filter;
 
@@ -44,7 +42,6 @@ impl Subscriber {
             "order",
             "start",
             "end",
-            "batch",
             "retry",
             "paused",
         ])?;
@@ -69,7 +66,6 @@ impl Subscriber {
                 .get("end")
                 .map(|body| edge(body, "end"))
                 .transpose()?,
-            batch: fields.get("batch").map_or(Ok(Batch::default()), batch)?,
             retry: fields.get("retry").map_or(Ok(Retry::default()), retry)?,
             paused: fields.boolean("paused", false)?,
         })
@@ -212,7 +208,7 @@ fn read_target(body: &Value) -> Read<Target> {
     let at = format!("target.{kind}");
     let fields = Fields::of(body, &at)?;
     match kind.as_str() {
-        "webhook" => webhook(&fields).map(Target::Webhook),
+        "webhook" => webhook(&fields),
         "sink" => {
             fields.only(&["name", "to"])?;
             let name = fields.required_text("name")?.into();
@@ -236,8 +232,8 @@ fn read_target(body: &Value) -> Read<Target> {
     }
 }
 
-fn webhook(fields: &Fields<'_>) -> Read<Webhook> {
-    fields.only(&["url", "headers", "secret", "secrets", "handshake"])?;
+fn webhook(fields: &Fields<'_>) -> Read<Target> {
+    fields.only(&["url"])?;
     let url = fields.required_text("url")?;
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return refuse(
@@ -245,50 +241,7 @@ fn webhook(fields: &Fields<'_>) -> Read<Webhook> {
             format!("\"{url}\" is no http or https URL"),
         );
     }
-    let mut headers = Vec::new();
-    if let Some(body) = fields.get("headers") {
-        let inner = Fields::of(body, &fields.place("headers"))?;
-        for (name, _) in inner.context.iter() {
-            headers.push((name.into(), inner.required_text(name)?.into()));
-        }
-    }
-    let mut secrets = Vec::new();
-    if let Some(body) = fields.get("secret") {
-        secrets.push(secret(body, &fields.place("secret"))?);
-    }
-    let more = fields
-        .get("secrets")
-        .and_then(Value::as_list)
-        .map(|list| list.as_slice())
-        .unwrap_or_default();
-    for (place, body) in more.iter().enumerate() {
-        secrets.push(secret(
-            body,
-            &format!("{}[{place}]", fields.place("secrets")),
-        )?);
-    }
-    Ok(Webhook {
-        url: url.into(),
-        headers,
-        secrets,
-        handshake: fields.boolean("handshake", false)?,
-    })
-}
-
-fn secret(body: &Value, at: &str) -> Read<SecretPlace> {
-    let Value::Context(_) = body else {
-        return refuse(
-            at,
-            "a secret is never written here: say where it is, {\"env\": NAME} or {\"file\": PATH}",
-        );
-    };
-    let fields = Fields::of(body, at)?;
-    fields.only(&["env", "file"])?;
-    match (fields.text("env")?, fields.text("file")?) {
-        (Some(name), None) => Ok(SecretPlace::Env(name.into())),
-        (None, Some(path)) => Ok(SecretPlace::File(path.into())),
-        _ => refuse(at, "either env or file is needed"),
-    }
+    Ok(Target::Webhook { url: url.into() })
 }
 
 fn order(body: &Value) -> Read<Order> {
@@ -337,15 +290,6 @@ fn edge(body: &Value, at: &str) -> Read<Edge> {
         }
         _ => refuse(at, "either time or position is needed"),
     }
-}
-
-fn batch(body: &Value) -> Read<Batch> {
-    let fields = Fields::of(body, "batch")?;
-    fields.only(&["events", "wait"])?;
-    Ok(Batch {
-        events: fields.count("events", 1, 1_000)?,
-        wait_ms: fields.duration("wait", 0)?,
-    })
 }
 
 fn retry(body: &Value) -> Read<Retry> {

@@ -23,4 +23,5 @@ mod rabbitmq;
 mod rest;
 mod server;
 mod start;
+mod subscribers;
 mod tls;
