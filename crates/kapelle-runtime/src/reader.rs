@@ -14,7 +14,7 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_storage::journal::{self, BatchKind, Cursor, ReadBatch};
 use kapelle_storage::position::Sequence as StoredSequence;
 
-use crate::record::{self, Record};
+use crate::record::{self, Record, Whole};
 
 /// The command that a record belongs to: one header for all its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,9 +222,13 @@ fn read_batch(
     if batch.kind == BatchKind::LeaderAnnounced {
         return Ok(());
     }
+    let mut whole = Whole::default();
     for (sequence, bytes) in batch.records() {
         let sequence = Sequence(sequence.0);
         let malformed = |why: String| ReadError::Journal { at: sequence, why };
+        let bytes = whole
+            .next(bytes)
+            .map_err(|error| malformed(error.to_string()))?;
         match record::read(bytes).map_err(|error| malformed(error.to_string()))? {
             // Also of a command that begins before `from`: its later events need it.
             Record::Header(header) => {

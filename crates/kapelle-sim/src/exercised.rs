@@ -41,6 +41,8 @@ counts! {
     unknown: 1_000,
     batches: 4_000,
     records: 60_000,
+    /// Records that name an earlier one instead of repeating it.
+    shortened: 300,
     crashes: 800,
     power_losses: 600,
     recoveries: 800,

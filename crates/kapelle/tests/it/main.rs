@@ -18,6 +18,7 @@ mod http;
 mod inbound;
 mod jobs;
 mod models;
+mod payloads;
 mod program;
 mod rabbitmq;
 mod rest;
