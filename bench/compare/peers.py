@@ -30,6 +30,11 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def end_cleanly():
+    """A termination unwinds, so that no server stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def run(command, **more):
     say(f"$ {' '.join(map(str, command))}")
     try:

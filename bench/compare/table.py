@@ -1,5 +1,6 @@
 """One table of all measurements: medians of the passes, the best configuration of each peer, ratios."""
 
+import hashlib
 import json
 import statistics
 import subprocess
@@ -14,6 +15,7 @@ def write(results):
     figures = {column: {row.title: best(lines, names, row) for row in rows.ROWS} for column, names in peers.COLUMNS.items()}
     document = {
         "machine": machine.describe(),
+        "kapelle": fingerprint(),
         "commit": commit(),
         "passes": {name: len({line["pass"] for line in lines if line["peer"] == name}) for name in {l["peer"] for l in lines}},
         "rows": [as_json(row, figures) for row in rows.ROWS],
@@ -22,7 +24,7 @@ def write(results):
     text = markdown(figures)
     results.with_suffix(".md").write_text(text)
     print(text)
-    print(f"{document['machine']}; commit {document['commit']}; raw lines in {results}, this table beside it as .md and .json")
+    print(f"{document['machine']}; program {document['kapelle']}, tree at {document['commit']}; raw lines in {results}, this table beside it as .md and .json")
 
 
 def best(lines, names, row):
@@ -95,6 +97,12 @@ def markdown(figures):
             cells.append((f"{number(figure[0])}{unit}" + (f" · {number(factor)}×" if factor else "")) if figure else "")
         text += "| " + " | ".join(cells) + " |\n"
     return text
+
+
+def fingerprint():
+    """Of the measured program; the tree may be elsewhere by now."""
+    program = peers.PROGRAMS / "kapelle"
+    return "sha256 " + hashlib.sha256(program.read_bytes()).hexdigest()[:12] if program.exists() else "none"
 
 
 def commit():
