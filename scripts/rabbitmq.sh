@@ -2,7 +2,7 @@
 # A private RabbitMQ for tests: own directory, own loopback ports, ended by process id.
 #
 #   scripts/rabbitmq.sh install          make the server available (Debian package; needs root once)
-#   scripts/rabbitmq.sh start  DIR PORT  start in DIR and wait until it is ready; uses PORT … PORT+2
+#   scripts/rabbitmq.sh start  DIR PORT  start in DIR and wait until it is ready; uses PORT … PORT+3
 #   scripts/rabbitmq.sh stop   DIR       orderly stop of the broker; its data stays
 #   scripts/rabbitmq.sh kill9  DIR       kill -9 of the broker, returns when the process is gone
 #   scripts/rabbitmq.sh clean  DIR       stop, end its port mapper, remove DIR
@@ -10,7 +10,7 @@
 #   scripts/rabbitmq.sh guard  DIR PID   return at once; when the process PID ends, however it ends, clean DIR
 #
 # AMQP is at amqp://guest:guest@127.0.0.1:PORT/%2f. `start` on a directory that was used before keeps queues and
-# messages. Where the server cannot be had: exit 77 and one loud line, which callers count as a skip.
+# messages. With DIR/tls/{ca,server,key}.pem, AMQP over TLS is at PORT+3. Where the server cannot be had: exit 77 and one loud line, which callers count as a skip.
 set -eu
 
 HERE=$(cd "$(dirname "$0")/.." && pwd)
@@ -73,6 +73,17 @@ disk_free_limit.absolute = 50MB
 log.console = true
 log.file = false
 CONF
+    tls=$1/tls
+    if [ -s "$tls/server.pem" ]; then
+        cat >>"$1/rabbitmq.conf" <<CONF
+listeners.ssl.default = 127.0.0.1:$(($2 + 3))
+ssl_options.cacertfile = $tls/ca.pem
+ssl_options.certfile = $tls/server.pem
+ssl_options.keyfile = $tls/key.pem
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+CONF
+    fi
     echo '[].' >"$1/enabled_plugins"
     echo "$2" >"$1/port"
 }

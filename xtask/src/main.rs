@@ -11,6 +11,7 @@ mod licences;
 mod run;
 mod server;
 mod sim;
+mod stress;
 mod tidy;
 
 const HELP: &str = "\
@@ -21,6 +22,8 @@ cargo xtask sim [--seconds N | --minutes N] [--seed S] [--runs N]
                               try to make a partition lose or double something, under a seeded simulator
 cargo xtask sim --mutants [NAME…]
                               break the code in known ways, each of which the simulator has to find
+cargo xtask stress soak [--minutes N] [--rate R] [--binary FILE] [--load FILE]
+                              hours of mixed load on a release binary; fails if anything grows, is lost or doubled
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped
 ";
 
@@ -44,6 +47,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "licences" => licences::check(&root),
         "clients" => clients::run_named(&root, rest),
         "sim" => sim::run(&root, rest),
+        "stress" => stress::run(&root, rest),
         "ci" => ci::run_all(&root),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -11,78 +11,97 @@ use clap::{Parser, ValueEnum};
 ///   kapelle-load --scenario one-task --rate 120 --seconds 30
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
-pub(crate) struct Options {
+pub struct Options {
     /// The gateway.
     #[arg(long, default_value = "http://127.0.0.1:26500")]
-    pub(crate) address: String,
+    pub address: String,
     /// What each instance does.
     #[arg(long, value_enum, default_value_t = Scenario::OneTask)]
-    pub(crate) scenario: Scenario,
+    pub scenario: Scenario,
     /// Closed loop: instances between start and end at once.
     #[arg(long, default_value_t = 64)]
-    pub(crate) in_flight: usize,
+    pub in_flight: usize,
     /// Open loop instead: instances started per second.
     #[arg(long, conflicts_with = "in_flight")]
-    pub(crate) rate: Option<f64>,
+    pub rate: Option<f64>,
     /// Measured seconds.
     #[arg(long, default_value_t = 20)]
-    pub(crate) seconds: u64,
+    pub seconds: u64,
     /// Ends after so many instances were started, if that is sooner than `--seconds`.
     #[arg(long)]
-    pub(crate) instances: Option<u64>,
+    pub instances: Option<u64>,
     /// Seconds before, not measured.
     #[arg(long, default_value_t = 5)]
-    pub(crate) warm_up: u64,
+    pub warm_up: u64,
     /// Bytes of variables of each instance.
     #[arg(long, default_value_t = 500)]
-    pub(crate) payload: usize,
+    pub payload: usize,
     /// Workers poll instead of holding a stream.
     #[arg(long)]
-    pub(crate) polling: bool,
+    pub polling: bool,
     /// Connections, for commands and streams alike.
     #[arg(long, default_value_t = 1)]
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Threads of this program.
     #[arg(long, default_value_t = 1)]
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// Reports that process's CPU time and memory.
     #[arg(long)]
-    pub(crate) server_pid: Option<u32>,
+    pub server_pid: Option<u32>,
+    /// First waits up to so many seconds until the gateway's topology names a leader for every partition.
+    #[arg(long)]
+    pub wait_ready: Option<u64>,
+    /// A page of metrics in Prometheus' text format, for `--counter`.
+    #[arg(long, requires = "counter")]
+    pub metrics: Option<String>,
+    /// A counter of that page whose growth is reported per instance; may be repeated.
+    #[arg(long, requires = "metrics")]
+    pub counter: Vec<String>,
+    /// Reports what was written to the disk of `--disk`, by whomever: on a quiet machine that is the server.
+    #[arg(long)]
+    pub disk_writes: bool,
     /// Where to measure the disk's sync time: a folder on the server's disk.
     #[arg(long, default_value = ".")]
-    pub(crate) disk: PathBuf,
+    pub disk: PathBuf,
     /// One JSON object instead of a table.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// What each instance does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scenario {
+pub enum Scenario {
     /// Start, one job, end.
     OneTask,
     /// Start, ten jobs one after another, end.
     TenTasks,
-    /// Start, wait for a message, end; the message is published when the start is answered.
+    /// Start, wait for a message, end; the message is published when the start is answered. Done when that is answered.
     MessageWait,
+    /// Start, wait for a message, end; the message is published at the same time, and the caller waits for the result. Done
+    /// when the instance has ended, so a server that answers before it correlates gains nothing.
+    MessageResult,
     /// Start and end; the caller waits for the result.
     EmptyWithResult,
     /// Start and wait for a message that never comes: fills a server with waiting instances. Done when the start is answered.
     LeaveWaiting,
+    /// No instance at all: asks for the topology. What a round trip costs without any work.
+    Topology,
 }
 
 impl Scenario {
-    pub(crate) const fn process_id(self) -> &'static str {
+    pub const fn process_id(self) -> &'static str {
         match self {
             Self::OneTask => "load-one-task",
             Self::TenTasks => "load-ten-tasks",
             Self::MessageWait => "load-message-wait",
+            Self::MessageResult => "load-message-result",
             Self::EmptyWithResult => "load-empty",
             Self::LeaveWaiting => "load-leave-waiting",
+            Self::Topology => "load-topology",
         }
     }
 
-    pub(crate) const fn has_jobs(self) -> bool {
+    pub const fn has_jobs(self) -> bool {
         matches!(self, Self::OneTask | Self::TenTasks)
     }
 }

@@ -1,111 +1,120 @@
-//! The run: connect, deploy, open workers, warm up, measure.
+//! The run: connect, warm up, measure. What one instance is, is the target's affair.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
 
 use crate::Failure;
-use crate::cli::{Options, Scenario};
-use crate::gateway::gateway_client::GatewayClient;
-use crate::gateway::{
-    CreateProcessInstanceRequest, CreateProcessInstanceWithResultRequest, DeployResourceRequest,
-    PublishMessageRequest, Resource,
-};
-use crate::models;
+use crate::cli::Options;
+use crate::disk;
+use crate::metrics;
 use crate::probe;
-use crate::process;
+use crate::process::{self, Usage};
 use crate::report::Report;
 use crate::tally::Tally;
-use crate::worker;
 
-/// What every start needs.
-struct Driver {
-    scenario: Scenario,
-    payload: usize,
-    in_flight: usize,
-    clients: Vec<GatewayClient<Channel>>,
-    tally: Arc<Tally>,
-    next: AtomicU64,
-    /// Where to stop.
-    instances_max: u64,
-    /// Makes message keys of this run differ from those of the last.
-    run: String,
+/// An engine under load.
+pub trait Target: Send + Sync + 'static {
+    /// Starts an instance, and tells the tally [`Tally::done`] when it has ended, or [`Tally::started`] when the answer
+    /// comes and something else sees the end. `number` differs for each instance of a run.
+    fn start(
+        &self,
+        tally: &Tally,
+        number: u64,
+        planned: Instant,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
-    let sync = probe::sync_time(&options.disk)?;
-    let round_trip = probe::round_trip()?;
-    let mut clients = Vec::new();
-    for _ in 0..options.connections.max(1) {
-        let endpoint = Endpoint::from_shared(options.address.clone())?.tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|e| {
-            format!(
-                "no gateway at {}: {e}; start one or give --address",
-                options.address
-            )
-        })?;
-        clients.push(GatewayClient::new(channel));
-    }
-    deploy(&mut clients[0], options.scenario).await?;
+struct Driver<T> {
+    target: T,
+    tally: Arc<Tally>,
+    next: AtomicU64,
+    in_flight: usize,
+    /// Where to stop.
+    instances_max: u64,
+}
+
+/// What is read before and after the window.
+struct Sample {
+    server: Option<Usage>,
+    client: Option<Usage>,
+    counters: Vec<f64>,
+    written: Option<u64>,
+}
+
+pub(crate) async fn run<T, F>(options: &Options, connect: F) -> Result<Report, Failure>
+where
+    T: Target,
+    F: AsyncFnOnce(&Options, &Arc<Tally>) -> Result<T, Failure>,
+{
     let tally = Arc::new(Tally::new(if options.rate.is_some() {
         0
     } else {
         options.in_flight
     }));
-    if options.scenario.has_jobs() {
-        for client in &clients {
-            worker::open(client, options, &tally);
-        }
-    }
-    let run = format!(
-        "{}-{}",
-        std::process::id(),
-        Instant::now().elapsed().as_nanos()
-    );
+    let target = connect(options, &tally).await?;
+    let sync = probe::sync_time(&options.disk)?;
+    let round_trip = probe::round_trip()?;
     let driver = Arc::new(Driver {
-        scenario: options.scenario,
-        payload: options.payload,
-        in_flight: options.in_flight,
-        clients,
+        target,
         tally,
         next: AtomicU64::new(0),
+        in_flight: options.in_flight,
         instances_max: options.instances.unwrap_or(u64::MAX),
-        run,
     });
-    let loop_ = tokio::spawn(start_loop(Arc::clone(&driver), options.rate));
+    let mut starts = tokio::spawn(start_loop(Arc::clone(&driver), options.rate));
     tokio::time::sleep(Duration::from_secs(options.warm_up)).await;
 
-    let usage = || {
-        (
-            options.server_pid.and_then(process::usage),
-            process::usage(std::process::id()),
-        )
-    };
-    let before = usage();
+    let before = sample(options)?;
     driver.tally.measuring.store(true, Ordering::Relaxed);
     let begun = Instant::now();
     // Cancel-safe: the loop is a task of its own, and goes on when the time is up first.
-    let mut loop_ = loop_;
     tokio::select! {
         () = tokio::time::sleep(Duration::from_secs(options.seconds)) => {}
-        _ = &mut loop_ => {}
+        _ = &mut starts => {}
     }
     driver.tally.measuring.store(false, Ordering::Relaxed);
     let took = begun.elapsed();
-    let after = usage();
-    loop_.abort();
+    starts.abort();
+    let after = sample(options)?;
+    Ok(report(
+        options,
+        &driver.tally,
+        took,
+        (before, after),
+        (sync, round_trip),
+    ))
+}
 
-    let first_failure = driver
-        .tally
-        .first_failure
-        .lock()
-        .expect("no task panics while it counts")
-        .take();
-    Ok(Report {
+/// In this order before and after: what takes long comes when nothing more is counted.
+fn sample(options: &Options) -> Result<Sample, Failure> {
+    Ok(Sample {
+        server: options.server_pid.and_then(process::usage),
+        client: process::usage(std::process::id()),
+        counters: match &options.metrics {
+            Some(url) => metrics::read(url, &options.counter)?,
+            None => Vec::new(),
+        },
+        written: if options.disk_writes {
+            disk::written(&options.disk)
+        } else {
+            None
+        },
+    })
+}
+
+fn report(
+    options: &Options,
+    tally: &Tally,
+    took: Duration,
+    (before, after): (Sample, Sample),
+    (sync, round_trip): (crate::histogram::Histogram, crate::histogram::Histogram),
+) -> Report {
+    let growth = after.counters.iter().zip(&before.counters);
+    let invariant = "invariant: no task panics while it counts";
+    Report {
         scenario: options.scenario,
         mode: options.rate.map_or_else(
             || format!("{} in flight", options.in_flight),
@@ -114,43 +123,33 @@ pub(crate) async fn run(options: &Options) -> Result<Report, Failure> {
         payload: options.payload,
         polling: options.polling,
         took,
-        latencies: driver
-            .tally
-            .latencies
-            .lock()
-            .expect("no task panics while it counts")
-            .clone(),
-        refused: driver.tally.refused.load(Ordering::Relaxed),
-        failed: driver.tally.failed.load(Ordering::Relaxed),
-        first_failure,
-        on_the_way: driver.tally.on_the_way(),
-        server: before.0.zip(after.0),
-        client: before.1.zip(after.1),
+        latencies: tally.latencies.lock().expect(invariant).clone(),
+        refused: tally.refused.load(Ordering::Relaxed),
+        failed: tally.failed.load(Ordering::Relaxed),
+        first_failure: tally.first_failure.lock().expect(invariant).take(),
+        on_the_way: tally.on_the_way(),
+        server: before.server.zip(after.server),
+        client: before.client.zip(after.client),
+        written: before
+            .written
+            .zip(after.written)
+            .map(|(then, now)| now.saturating_sub(then)),
+        counters: options
+            .counter
+            .iter()
+            .cloned()
+            .zip(growth.map(|(now, then)| now - then))
+            .collect(),
         sync,
         round_trip,
-    })
-}
-
-async fn deploy(client: &mut GatewayClient<Channel>, scenario: Scenario) -> Result<(), Failure> {
-    let name = format!("{}.bpmn", scenario.process_id());
-    let resources = vec![Resource {
-        name,
-        content: models::bpmn(scenario).into_bytes(),
-    }];
-    client
-        .deploy_resource(DeployResourceRequest {
-            resources,
-            ..DeployResourceRequest::default()
-        })
-        .await?;
-    Ok(())
+    }
 }
 
 /// Starts instances for ever: when there is room, or when it is time.
-async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
-    let mut count = 0_u32;
+async fn start_loop<T: Target>(driver: Arc<Driver<T>>, rate: Option<f64>) {
+    let mut count = 0_u64;
     let mut ticks = rate.map(ticks);
-    while u64::from(count) < driver.instances_max {
+    while count < driver.instances_max {
         let planned = if let Some(ticks) = &mut ticks {
             match ticks.recv().await {
                 Some(planned) => planned,
@@ -163,13 +162,20 @@ async fn start_loop(driver: Arc<Driver>, rate: Option<f64>) {
             }
             Instant::now()
         };
-        count = count.wrapping_add(1);
+        count += 1;
         tokio::spawn(start_one(Arc::clone(&driver), planned));
     }
     // All are started; wait for those on the way, which is only known where starts hand out room.
     if rate.is_none() {
         let all = u32::try_from(driver.in_flight).unwrap_or(u32::MAX);
         drop(driver.tally.room.acquire_many(all).await);
+    }
+}
+
+async fn start_one<T: Target>(driver: Arc<Driver<T>>, planned: Instant) {
+    let number = driver.next.fetch_add(1, Ordering::Relaxed);
+    if let Err(why) = driver.target.start(&driver.tally, number, planned).await {
+        driver.tally.give_up(&why);
     }
 }
 
@@ -188,74 +194,4 @@ fn ticks(rate: f64) -> mpsc::UnboundedReceiver<Instant> {
         }
     });
     receiver
-}
-
-async fn start_one(driver: Arc<Driver>, planned: Instant) {
-    let number = driver.next.fetch_add(1, Ordering::Relaxed);
-    let client =
-        driver.clients[usize::try_from(number).unwrap_or(0) % driver.clients.len()].clone();
-    loop {
-        match attempt(&driver, client.clone(), number, planned).await {
-            Ok(()) => return,
-            Err(status) if status.code() == Code::ResourceExhausted => {
-                driver.tally.refused.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err(status) => return driver.tally.give_up(&status),
-        }
-    }
-}
-
-async fn attempt(
-    driver: &Driver,
-    mut client: GatewayClient<Channel>,
-    number: u64,
-    planned: Instant,
-) -> Result<(), Status> {
-    let key = format!("{}-{number}", driver.run);
-    let request = CreateProcessInstanceRequest {
-        bpmn_process_id: driver.scenario.process_id().to_owned(),
-        version: -1,
-        variables: models::variables(&key, driver.payload),
-        ..CreateProcessInstanceRequest::default()
-    };
-    if driver.scenario == Scenario::EmptyWithResult {
-        let request = CreateProcessInstanceWithResultRequest {
-            request: Some(request),
-            request_timeout: 10_000,
-            ..Default::default()
-        };
-        client.create_process_instance_with_result(request).await?;
-        driver.tally.done(planned, Instant::now());
-        return Ok(());
-    }
-    let instance = client
-        .create_process_instance(request)
-        .await?
-        .into_inner()
-        .process_instance_key;
-    if driver.scenario == Scenario::MessageWait {
-        let publish = PublishMessageRequest {
-            name: models::MESSAGE.to_owned(),
-            correlation_key: key,
-            time_to_live: 60_000,
-            ..PublishMessageRequest::default()
-        };
-        // Refused here means the whole attempt starts anew, and the instance of this one waits for ever: say so by trying on.
-        while let Err(status) = client.publish_message(publish.clone()).await {
-            if status.code() != Code::ResourceExhausted {
-                return Err(status);
-            }
-            driver.tally.refused.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        driver.tally.done(planned, Instant::now());
-        return Ok(());
-    }
-    if driver.scenario == Scenario::LeaveWaiting {
-        driver.tally.done(planned, Instant::now());
-    } else {
-        driver.tally.started(instance, planned);
-    }
-    Ok(())
 }

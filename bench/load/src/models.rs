@@ -1,6 +1,6 @@
 //! The processes of the scenarios.
 
-use crate::cli::Scenario;
+use kapelle_load::cli::Scenario;
 
 /// The type of all jobs.
 pub(crate) const JOB_TYPE: &str = "load-task";
@@ -22,8 +22,8 @@ pub(crate) fn bpmn(scenario: Scenario) -> String {
     let steps: Vec<String> = match scenario {
         Scenario::OneTask => vec![task(1)],
         Scenario::TenTasks => (1..=10).map(task).collect(),
-        Scenario::MessageWait | Scenario::LeaveWaiting => vec![wait()],
-        Scenario::EmptyWithResult => Vec::new(),
+        Scenario::MessageWait | Scenario::MessageResult | Scenario::LeaveWaiting => vec![wait()],
+        Scenario::EmptyWithResult | Scenario::Topology => Vec::new(),
     };
     let mut ids = vec!["start".to_owned()];
     ids.extend((1..=steps.len()).map(|n| format!("task{n}")));
@@ -62,19 +62,4 @@ fn wait() -> String {
     "<bpmn:intermediateCatchEvent id=\"task1\"><bpmn:messageEventDefinition id=\"definition\" messageRef=\"message\"/>\
      </bpmn:intermediateCatchEvent>"
         .to_owned()
-}
-
-/// Variables of about that many bytes as JSON, with a key of their own. Many small members rather than one long text:
-/// that is what real variables look like and what a codec has to work for.
-pub(crate) fn variables(key: &str, bytes: usize) -> String {
-    let mut text = format!("{{\"key\":\"{key}\"");
-    let mut member = 0;
-    while text.len() + 40 < bytes {
-        text.push_str(&format!(
-            ",\"field{member}\":\"value of field {member:06}\""
-        ));
-        member += 1;
-    }
-    text.push('}');
-    text
 }

@@ -7,7 +7,7 @@ use crate::cli::Scenario;
 use crate::histogram::Histogram;
 use crate::process::Usage;
 
-pub(crate) struct Report {
+pub struct Report {
     pub(crate) scenario: Scenario,
     pub(crate) mode: String,
     pub(crate) payload: usize,
@@ -21,6 +21,10 @@ pub(crate) struct Report {
     /// Before and after.
     pub(crate) server: Option<(Usage, Usage)>,
     pub(crate) client: Option<(Usage, Usage)>,
+    /// Bytes that went to the disk in the window.
+    pub(crate) written: Option<u64>,
+    /// Growth of each counter asked for.
+    pub(crate) counters: Vec<(String, f64)>,
     pub(crate) sync: Histogram,
     pub(crate) round_trip: Histogram,
 }
@@ -38,7 +42,19 @@ impl Report {
         Some((after.cpu - before.cpu).as_secs_f64() * 1000.0 / count)
     }
 
-    pub(crate) fn table(&self) -> String {
+    /// Of all that was counted in the window, an instance's share.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run")]
+    fn per_instance(&self, growth: f64) -> f64 {
+        growth / self.latencies.count().max(1) as f64
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a run")]
+    fn written_per_instance(&self) -> Option<f64> {
+        self.written.map(|bytes| self.per_instance(bytes as f64))
+    }
+
+    #[must_use]
+    pub fn table(&self) -> String {
         let mut text = String::new();
         let jobs = if !self.scenario.has_jobs() {
             ""
@@ -87,6 +103,19 @@ impl Report {
                 );
             }
         }
+        if let Some(written) = self.written_per_instance() {
+            let _ = writeln!(
+                text,
+                "  written to the disk   {written:.0} bytes an instance"
+            );
+        }
+        for (name, growth) in &self.counters {
+            let _ = writeln!(
+                text,
+                "  {name}  {:.4} an instance",
+                self.per_instance(*growth)
+            );
+        }
         let _ = write!(
             text,
             "  this machine, now     4 KiB fdatasync p50 {:.3} · p99 {:.3} ms; loopback round trip p50 {:.3} ms",
@@ -97,15 +126,26 @@ impl Report {
         text
     }
 
-    pub(crate) fn json(&self) -> String {
+    #[must_use]
+    pub fn json(&self) -> String {
         let number =
             |value: Option<f64>| value.map_or_else(|| "null".to_owned(), |v| format!("{v:.4}"));
         let memory =
             |usage: Option<(Usage, Usage)>| number(usage.map(|(_, after)| after.memory_mib));
+        let counters: Vec<String> = self
+            .counters
+            .iter()
+            .map(|(name, growth)| format!("\"{name}\":{:.5}", self.per_instance(*growth)))
+            .collect();
+        let first_failure = self.first_failure.as_ref().map_or_else(
+            || "null".to_owned(),
+            |text| format!("\"{}\"", text.escape_default()),
+        );
         format!(
             "{{\"scenario\":\"{}\",\"mode\":\"{}\",\"payloadBytes\":{},\"seconds\":{:.3},\"completed\":{},\"perSecond\":{:.1},\
              \"p50Ms\":{:.3},\"p95Ms\":{:.3},\"p99Ms\":{:.3},\"maxMs\":{:.3},\"refused\":{},\"failed\":{},\
-             \"serverCpuMsPerInstance\":{},\"serverMemoryMib\":{},\"clientCpuMsPerInstance\":{},\"syncP50Ms\":{:.4},\"roundTripP50Ms\":{:.4}}}",
+             \"serverCpuMsPerInstance\":{},\"serverMemoryMib\":{},\"clientCpuMsPerInstance\":{},\"diskBytesPerInstance\":{},\
+             \"perInstance\":{{{}}},\"firstFailure\":{first_failure},\"syncP50Ms\":{:.4},\"roundTripP50Ms\":{:.4}}}",
             self.scenario.process_id(),
             self.mode,
             self.payload,
@@ -121,6 +161,8 @@ impl Report {
             number(self.cpu_ms_per_instance(self.server)),
             memory(self.server),
             number(self.cpu_ms_per_instance(self.client)),
+            number(self.written_per_instance()),
+            counters.join(","),
             self.sync.quantile_ms(0.5),
             self.round_trip.quantile_ms(0.5),
         )

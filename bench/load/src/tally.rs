@@ -1,16 +1,19 @@
 //! What the run counts. Shared by all tasks; a mutex, because two threads hardly meet in it.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use crate::histogram::Histogram;
 
+const PAUSE_WHEN_REFUSED: Duration = Duration::from_millis(5);
+
 /// Instances on the way and those done.
-pub(crate) struct Tally {
+pub struct Tally {
     /// Whether the window is open: what ends outside is not counted.
     pub(crate) measuring: AtomicBool,
     /// Requests refused as overload and tried again.
@@ -46,7 +49,7 @@ impl Tally {
     }
 
     /// The start of an instance is answered; `planned` is when it should have begun.
-    pub(crate) fn started(&self, instance: i64, planned: Instant) {
+    pub fn started(&self, instance: i64, planned: Instant) {
         let other = {
             let mut halves = self.halves.lock().expect("no task panics while it counts");
             match halves.remove(&instance) {
@@ -63,7 +66,7 @@ impl Tally {
     }
 
     /// An instance has ended.
-    pub(crate) fn ended(&self, instance: i64) {
+    pub fn ended(&self, instance: i64) {
         let now = Instant::now();
         let other = {
             let mut halves = self.halves.lock().expect("no task panics while it counts");
@@ -81,7 +84,7 @@ impl Tally {
     }
 
     /// Both are known.
-    pub(crate) fn done(&self, planned: Instant, ended: Instant) {
+    pub fn done(&self, planned: Instant, ended: Instant) {
         self.room.add_permits(1);
         if self.measuring.load(Ordering::Relaxed) {
             self.latencies
@@ -92,13 +95,19 @@ impl Tally {
     }
 
     /// A request failed for good: its instance is given up.
-    pub(crate) fn give_up(&self, why: &tonic::Status) {
+    pub fn give_up(&self, why: &dyn Display) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.first_failure
             .lock()
             .expect("no task panics while it counts")
             .get_or_insert_with(|| why.to_string());
         self.room.add_permits(1);
+    }
+
+    /// A request was refused as overload: it may be sent again after a pause.
+    pub async fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(PAUSE_WHEN_REFUSED).await;
     }
 
     pub(crate) fn on_the_way(&self) -> usize {

@@ -1,20 +1,19 @@
 //! Completes jobs as they come: over a stream with a slow poll behind it, as real workers do, or by polling alone.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kapelle_load::cli::{Options, Scenario};
+use kapelle_load::tally::Tally;
 use tokio_stream::StreamExt as _;
-use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::cli::{Options, Scenario};
 use crate::gateway::gateway_client::GatewayClient;
 use crate::gateway::{
     ActivateJobsRequest, ActivatedJob, CompleteJobRequest, StreamActivatedJobsRequest,
 };
 use crate::models::{JOB_TYPE, last_element};
-use crate::tally::Tally;
+use crate::zeebe::taken;
 
 /// Longer than any run.
 const JOB_TIMEOUT_MS: i64 = 600_000;
@@ -103,12 +102,10 @@ async fn complete(
             variables: "{}".to_owned(),
             ..CompleteJobRequest::default()
         };
-        match client.complete_job(request).await {
-            Ok(_) => break,
-            Err(status) if status.code() == Code::ResourceExhausted => {
-                tally.refused.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+        let answer = client.complete_job(request).await;
+        match taken(&tally, answer).await {
+            Ok(Some(_)) => break,
+            Ok(None) => {}
             Err(status) => return tally.give_up(&status),
         }
     }

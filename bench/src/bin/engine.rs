@@ -3,6 +3,13 @@
 //! `transitions`: instances that each complete a job and get the next one, pushed to a stream, batches of 64, every batch
 //! synced. `waiting`: a child process makes instances that wait for a message, is killed, and the time until the partition
 //! is ready again is measured. `timers`: how fast timers fire that are all due at once, most of them only on disk.
+//! `cold`: messages for instances that are only on disk, alone and between commands that need nothing from there; and what
+//! the store's reads alone take on one thread and on many. `wide`: CloudEvents of full size that start ten processes each.
+
+#[path = "engine/cold.rs"]
+mod cold;
+#[path = "engine/wide.rs"]
+mod wide;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,10 +34,12 @@ use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 use kapelle_storage::journal::Journal;
 
-const USAGE: &str = "engine [--mode transitions|waiting|timers] [--dir DIR]
+const USAGE: &str = "engine [--mode transitions|waiting|timers|cold|wide] [--dir DIR]
   transitions: [--instances 100000] [--seconds 10] [--batch 64] [--payload 100]
   waiting:     [--instances 1000000]
-  timers:      [--instances 300000]";
+  timers:      [--instances 300000]
+  cold:        [--instances 500000] [--messages 20000] [--payload 500] [--drop-caches 0|1 (as root)]
+  wide:        [--instances 20 CloudEvents] [--processes 10] [--payload 4100000]";
 
 const TENANT: &str = "<default>";
 
@@ -45,12 +54,17 @@ fn main() {
         "cache-mib",
         "tail",
         "keep",
+        "messages",
+        "processes",
+        "drop-caches",
     ];
     let arguments = Arguments::read(USAGE, &known);
     match arguments.get("mode", "transitions".to_owned()).as_str() {
         "transitions" => transitions(&arguments),
         "waiting" => waiting(&arguments),
         "timers" => timers(&arguments),
+        "cold" => cold::run(&arguments),
+        "wide" => wide::run(&arguments),
         "fill" => fill(&arguments),
         _ => {
             eprintln!("{USAGE}");

@@ -23,6 +23,8 @@ pub mod secret;
 pub mod sink;
 pub mod source;
 pub mod status;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;

@@ -50,7 +50,8 @@ pub struct Rejected {
     pub body: Vec<u8>,
     /// How long the body was.
     pub body_bytes: usize,
-    /// Headers and properties as text, for people.
+    /// Headers and properties as text, in an order that does not change, without those that the broker itself writes when it
+    /// delivers again: with origin and body they tell whether two records are one.
     pub headers: Vec<(String, String)>,
     /// Why it is no CloudEvent.
     pub why: kapelle_events::Error,

@@ -14,6 +14,7 @@ mod job;
 mod message;
 mod outbox;
 mod request;
+mod subscriber;
 mod timer;
 
 use crate::event::{Event, Targets};
@@ -151,10 +152,14 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::DedupForgotten { .. } => dedup::to_indexes(keep, event, at),
         Event::OutboxAdded(_)
         | Event::OutboxAcked { .. }
+        | Event::OutboxDeferred { .. }
         | Event::OutboxBuried { .. }
         | Event::RecordRejected { .. } => outbox::to_indexes(keep, event, sequence, at),
         Event::RequestRemembered { .. } | Event::RequestForgotten { .. } => {
             request::to_indexes(keep, event)
+        }
+        Event::SubscriberPut { .. } | Event::SubscriberDeleted { .. } => {
+            subscriber::to_indexes(keep, event);
         }
         _ => {
             unreachable!("an event does not have the indexes for a target that it does not change")

@@ -13,6 +13,7 @@ mod job;
 pub(crate) mod leader;
 pub(crate) mod message;
 mod outbox;
+mod subscriber;
 mod variable;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::ctx::Ctx;
 use crate::document::Document;
 use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey,
-    Timestamp,
+    Sequence, Timestamp,
 };
 use crate::limits::Limits;
 use crate::rejection::Rejection;
@@ -73,6 +74,14 @@ pub enum Command {
     // CloudEvents
     IngestEvents(IngestEvents),
 
+    // Subscribers
+    PutSubscriber(PutSubscriber),
+    DeleteSubscriber {
+        tenant: Arc<str>,
+        name: Arc<str>,
+    },
+    SettleDeadLetters(SettleDeadLetters),
+
     // Internal: never from outside.
     /// A push over a stream did not reach its worker: make the job available again at once.
     YieldJob {
@@ -83,6 +92,16 @@ pub enum Command {
     /// The receiver has an outgoing CloudEvent.
     AckOutbox {
         entry: OutboxKey,
+    },
+    /// An attempt to deliver an outgoing CloudEvent failed, and there will be another one: kept, so that a restart neither
+    /// begins to count anew nor tries at once.
+    DeferOutbox {
+        entry: OutboxKey,
+        /// All that failed so far: saying it twice changes nothing.
+        attempts: u32,
+        /// From now to the next attempt.
+        delay_ms: i64,
+        error: Arc<str>,
     },
     /// Delivery of an outgoing CloudEvent was given up: keep it with the dead letters.
     BuryOutbox {
@@ -223,7 +242,31 @@ pub enum Arrival {
         raw: Arc<[u8]>,
         content_type: Option<Arc<str>>,
         reason: Arc<str>,
+        /// Stands for the record in the dedup window: a broker may deliver it again.
+        identity: u128,
     },
+}
+
+/// Create a subscriber, or change it: the new document counts from the next CloudEvent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutSubscriber {
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    /// JSON, as [`kapelle_events::subscriber::Subscriber`] reads it.
+    pub document: Arc<str>,
+}
+
+/// Say what becomes of dead letters of a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleDeadLetters {
+    pub tenant: Arc<str>,
+    pub subscriber: Arc<str>,
+    /// Of the CloudEvents.
+    pub positions: Vec<Sequence>,
+    /// Tried again; otherwise discarded.
+    pub redrive: bool,
+    /// Why they are discarded.
+    pub reason: Arc<str>,
 }
 
 /// Something whose time has come.
@@ -261,6 +304,7 @@ impl Command {
             Self::YieldJob { .. }
                 | Self::Due(_)
                 | Self::AckOutbox { .. }
+                | Self::DeferOutbox { .. }
                 | Self::BuryOutbox { .. }
                 | Self::AnnounceLeader { .. }
                 | Self::QuarantineInstance { .. }
@@ -297,13 +341,23 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
         Command::CorrelateMessage(correlate) => message::correlate(ctx, correlate),
         Command::IngestEvents(ingest) => event_ingest::ingest(ctx, ingest),
 
+        Command::PutSubscriber(put) => subscriber::put(ctx, put),
+        Command::DeleteSubscriber { tenant, name } => subscriber::delete(ctx, tenant, name),
+        Command::SettleDeadLetters(settle) => subscriber::settle_dead(ctx, settle),
+
         Command::Due(due) => due::due(ctx, due),
         Command::AckOutbox { entry } => outbox::ack(ctx, entry),
+        Command::DeferOutbox {
+            entry,
+            attempts,
+            delay_ms,
+            error,
+        } => outbox::defer(ctx, entry, attempts, delay_ms, &error),
         Command::BuryOutbox {
             entry,
             attempts,
             error,
-        } => outbox::bury(ctx, entry, attempts, error),
+        } => outbox::bury(ctx, entry, attempts, &error),
         Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
         Command::Continue(step) => {
             ctx.push(step);

@@ -54,6 +54,12 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, DecodeError> {
     Event::read(bytes)
 }
 
+/// The number of an event's kind ([`Event::code`]), without reading the rest of its stored form.
+#[must_use]
+pub fn event_code(mut bytes: &[u8]) -> Option<u64> {
+    wire::take_varint(&mut bytes).ok()
+}
+
 /// Appends the stored form of a command that the engine left over.
 ///
 /// # Panics

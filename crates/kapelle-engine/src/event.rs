@@ -218,7 +218,7 @@ pub enum Event {
         content: u128,
         bucket: u64,
     },
-    /// A repeat inside the dedup window: no effect.
+    /// A repeat inside the dedup window: no effect. Source and id are empty for a record that is no CloudEvent.
     CloudEventRepeated {
         tenant: Arc<str>,
         source_name: Arc<str>,
@@ -236,6 +236,8 @@ pub enum Event {
         raw: Arc<[u8]>,
         content_type: Option<Arc<str>>,
         reason: Arc<str>,
+        identity: u128,
+        bucket: u64,
     },
     /// The window's lower edge passes this bucket: its identities count as new from now on.
     DedupBucketDropped {
@@ -256,6 +258,14 @@ pub enum Event {
     OutboxAcked {
         entry: OutboxKey,
     },
+    /// An attempt to deliver it failed; there will be another one.
+    OutboxDeferred {
+        entry: OutboxKey,
+        /// All that failed so far.
+        attempts: u32,
+        retry_at: Timestamp,
+        error: Arc<str>,
+    },
     OutboxBuried {
         entry: OutboxKey,
         attempts: u32,
@@ -275,6 +285,28 @@ pub enum Event {
         request: Arc<str>,
         instance: ProcessInstanceKey,
         until: Timestamp,
+    },
+
+    // Subscribers
+    /// Who wants CloudEvents from now on, or wants them otherwise.
+    SubscriberPut {
+        tenant: Arc<str>,
+        name: Arc<str>,
+        /// JSON, as it was written.
+        document: Arc<str>,
+        is_new: bool,
+    },
+    SubscriberDeleted {
+        tenant: Arc<str>,
+        name: Arc<str>,
+    },
+    /// What somebody decided about dead letters: they are tried again, or discarded with a reason.
+    DeadLettersSettled {
+        tenant: Arc<str>,
+        subscriber: Arc<str>,
+        positions: Vec<Sequence>,
+        redrive: bool,
+        reason: Arc<str>,
     },
 
     // Due work

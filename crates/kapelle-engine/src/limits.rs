@@ -48,6 +48,10 @@ pub struct Limits {
     pub sweep_max: usize,
     /// How long work on an instance that is set aside waits before it is looked at again.
     pub quarantine_pause_ms: i64,
+    /// Subscribers. Each holds some memory for its deliveries.
+    pub subscribers_max: usize,
+    /// Bytes of a subscriber's document.
+    pub subscriber_bytes_max: usize,
     /// Files in one deployment; Zeebe has no limit but the size of the message.
     pub resources_per_deployment_max: usize,
 }
@@ -78,6 +82,8 @@ impl Limits {
         definitions_cached_max: 1_000,
         sweep_max: 500,
         quarantine_pause_ms: 60_000,
+        subscribers_max: 10_000,
+        subscriber_bytes_max: 64 * 1024,
         resources_per_deployment_max: 1_000,
     };
 }

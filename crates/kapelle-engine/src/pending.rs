@@ -1,6 +1,7 @@
 //! What waits to leave, read from state: how effects are derived again after a crash; and what waits for somebody to come.
 //!
-//! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing is ever read as a whole.
+//! Every reader goes on behind what it was given, in order, and takes at most `max`: nothing without a small limit of its own
+//! is ever read as a whole.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,7 +12,17 @@ use crate::event::OutboxAdded;
 use crate::ids::{MessageKey, OutboxKey, Sequence, Timestamp};
 use crate::keep::Keep;
 use crate::state::outbox::{BuriedEntry, RejectedEntry};
-use crate::state::{messages, scan_prefix, tables};
+use crate::state::{messages, outbox, scan_prefix, subscribers, tables};
+
+/// A CloudEvent that waits for delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub added: OutboxAdded,
+    /// Attempts that failed before.
+    pub attempts: u32,
+    /// When the next one is due; meaningless before the first.
+    pub retry_at: Timestamp,
+}
 
 /// A CloudEvent whose delivery was given up.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,13 +45,38 @@ pub struct RejectedRecord {
     pub at: Timestamp,
 }
 
+/// Somebody who wants CloudEvents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriberDocument {
+    pub tenant: Arc<str>,
+    pub name: Arc<str>,
+    /// JSON, as it was written.
+    pub document: Arc<str>,
+}
+
+/// All subscribers, in the order of tenant and name; there are `subscribers_max` at most.
+pub fn subscribers(keep: &dyn Keep) -> Vec<SubscriberDocument> {
+    let document = |entry: subscribers::SubscriberEntry| SubscriberDocument {
+        tenant: entry.tenant,
+        name: entry.name,
+        document: entry.document,
+    };
+    subscribers::all(keep).into_iter().map(document).collect()
+}
+
 /// CloudEvents that wait for delivery, the oldest first, behind `after`.
-pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<OutboxAdded> {
+pub fn outbox(keep: &dyn Keep, after: Option<OutboxKey>, max: usize) -> Vec<Waiting> {
     let from = after.map(|after| tables::outbox_pending(OutboxKey(after.0.saturating_add(1))));
     let keys = numbers(keep, &tables::outbox_pending_all(), from.as_deref(), max);
-    keys.into_iter()
-        .filter_map(|key| outbox_entry(keep, OutboxKey(key)))
-        .collect()
+    let read = |key| {
+        let pending = outbox::pending(keep, OutboxKey(key))?;
+        Some(Waiting {
+            added: outbox_entry(keep, OutboxKey(key))?,
+            attempts: pending.attempts,
+            retry_at: pending.retry_at,
+        })
+    };
+    keys.into_iter().filter_map(read).collect()
 }
 
 /// One CloudEvent of the outbox, waiting or given up.

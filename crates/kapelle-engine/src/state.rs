@@ -20,6 +20,7 @@ pub(crate) mod messages;
 pub(crate) mod outbox;
 pub mod partition;
 pub(crate) mod requests;
+pub(crate) mod subscribers;
 pub(crate) mod tables;
 
 use std::ops::ControlFlow;

@@ -458,6 +458,19 @@ impl Trace {
                 )
             }
             Event::OutboxAcked { entry } => write!(out, "event out #{} delivered", short(entry.0)),
+            Event::OutboxDeferred {
+                entry,
+                attempts,
+                retry_at,
+                error,
+            } => {
+                write!(
+                    out,
+                    "event out #{} not delivered by attempt {attempts}, again at {}: {error}",
+                    short(entry.0),
+                    retry_at.0
+                )
+            }
             Event::OutboxBuried {
                 entry,
                 attempts,
@@ -478,6 +491,24 @@ impl Trace {
                 short(instance.0)
             ),
             Event::RequestForgotten { request, .. } => write!(out, "request '{request}' forgotten"),
+            Event::SubscriberPut { name, is_new, .. } => {
+                let how = if *is_new { "created" } else { "changed" };
+                write!(out, "subscriber {name} {how}")
+            }
+            Event::SubscriberDeleted { name, .. } => write!(out, "subscriber {name} deleted"),
+            Event::DeadLettersSettled {
+                subscriber,
+                positions,
+                redrive,
+                ..
+            } => {
+                let fate = if *redrive { "redriven" } else { "discarded" };
+                write!(
+                    out,
+                    "{} dead letters of {subscriber} {fate}",
+                    positions.len()
+                )
+            }
             Event::DueMoved { due, owner, to } => {
                 let whose = match owner {
                     DueOwner::Partition {} => String::new(),

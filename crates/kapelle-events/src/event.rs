@@ -134,6 +134,20 @@ impl CloudEvent {
         self.data_schema.as_deref()
     }
 
+    /// The text of one of the specification's own attributes; `specversion` is [`SPEC_VERSION`].
+    pub fn attribute_text(&self, name: &str) -> Option<&str> {
+        match name {
+            "id" => Some(self.id()),
+            "source" => Some(self.source()),
+            "type" => Some(self.event_type()),
+            "subject" => self.subject(),
+            "time" => self.time().map(Timestamp::as_str),
+            "datacontenttype" => self.data_content_type(),
+            "dataschema" => self.data_schema(),
+            _ => None,
+        }
+    }
+
     /// One extension.
     pub fn extension(&self, name: &str) -> Option<&Value> {
         self.extensions.get(name)

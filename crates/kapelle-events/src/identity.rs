@@ -7,6 +7,7 @@
 use crate::{CloudEvent, attribute};
 
 const IDENTITY_DOMAIN: &str = "kapelle CloudEvent identity 1";
+const RECORD_DOMAIN: &str = "kapelle record identity 1";
 const CONTENT_DOMAIN: &str = "kapelle CloudEvent content 1";
 
 /// Extensions that change when a producer sends the same CloudEvent again.
@@ -31,6 +32,25 @@ impl IdentityHash {
         fields.add(tenant.as_bytes());
         fields.add(source.as_bytes());
         fields.add(id.as_bytes());
+        Self(fields.finish())
+    }
+
+    /// The hash of a broker's record that is no CloudEvent, so that one that is delivered again is known: where it came
+    /// from, and all of it. Headers count in the order given; those that a broker changes with a delivery must not be there.
+    pub fn of_record<'h>(
+        tenant: &str,
+        source_name: &str,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        body: &[u8],
+    ) -> Self {
+        let mut fields = Fields::new(RECORD_DOMAIN);
+        for part in [tenant.as_bytes(), source_name.as_bytes(), body] {
+            fields.add(part);
+        }
+        for (name, value) in headers {
+            fields.add(name.as_bytes());
+            fields.add(value.as_bytes());
+        }
         Self(fields.finish())
     }
 }
@@ -130,6 +150,27 @@ mod tests {
             ("T", "ab", "c"),
         ] {
             assert_ne!(hash, IdentityHash::new(tenant, source, id));
+        }
+    }
+
+    #[test]
+    fn a_record_is_known_by_where_it_came_from_and_all_of_it() {
+        let headers = [("message-id", "1"), ("shop", "north")];
+        let hash = IdentityHash::of_record("t", "orders", headers, b"x");
+        assert_eq!(hex(hash.0), "b345137accd339d8eb0624e3c6027235");
+        assert_eq!(
+            hash,
+            IdentityHash::of_record("t", "orders", headers.to_vec(), b"x")
+        );
+        for other in [
+            IdentityHash::of_record("u", "orders", headers, b"x"),
+            IdentityHash::of_record("t", "bills", headers, b"x"),
+            IdentityHash::of_record("t", "orders", headers, b"y"),
+            IdentityHash::of_record("t", "orders", [("message-id", "2")], b"x"),
+            IdentityHash::of_record("t", "orders", [], b"x"),
+            IdentityHash::new("t", "orders", "x"),
+        ] {
+            assert_ne!(hash, other);
         }
     }
 

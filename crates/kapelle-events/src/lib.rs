@@ -17,9 +17,11 @@
 //! | [`encode`] | the compact form in the journal |
 //! | [`identity`] | hashes of identity and content |
 //! | [`context`] | a CloudEvent as the variables of a FEEL expression |
+//! | [`payload`] | a CloudEvent as Camunda's inbound connectors would show it |
+//! | [`filter`] | CloudEvents dialects, CESQL, EventBridge patterns, FEEL; an index over many filters |
+//! | [`subscriber`] | who wants which CloudEvents, as what, where |
 //!
-//! Deliberately absent: transports, clocks, and (until filters have a caller) filter languages. They will be `filter.rs`
-//! with one file per dialect under `filter/`, each compiled once and evaluated over `&CloudEvent`.
+//! Deliberately absent: transports and clocks.
 
 pub mod amqp;
 pub mod attribute;
@@ -28,10 +30,13 @@ pub mod context;
 pub mod encode;
 mod error;
 mod event;
+pub mod filter;
 pub mod http;
 pub mod identity;
 pub mod json;
 mod limits;
+pub mod payload;
+pub mod subscriber;
 pub mod timestamp;
 
 pub use attribute::{Name, Value};

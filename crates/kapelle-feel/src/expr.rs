@@ -72,6 +72,18 @@ impl Expr {
         &self.0.variables
     }
 
+    /// Variables that must equal a text for the expression to be true: `name = "text"`, alone or joined with others by
+    /// `and`. An index over many conditions can rule out most of them by that.
+    ///
+    /// ```
+    /// use kapelle_feel::Expr;
+    /// let expr = Expr::parse(r#"type = "order.placed" and total > 100"#).unwrap();
+    /// assert_eq!(expr.required_texts().collect::<Vec<_>>(), [("type", "order.placed")]);
+    /// ```
+    pub fn required_texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.program.required_texts().into_iter()
+    }
+
     /// Evaluates over these variables.
     pub fn evaluate(&self, variables: &dyn Variables, env: &Env) -> Result<Evaluation, EvalError> {
         let mut meter = Meter::new(env);

@@ -283,6 +283,39 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Conjuncts of the form `variable = "text"`.
+    pub(crate) fn required_texts(&self) -> Vec<(&str, &str)> {
+        let root = self.root();
+        let conjuncts = match self.node(root) {
+            Node::And(terms) => terms.of(&self.links),
+            _ => &[root],
+        };
+        conjuncts
+            .iter()
+            .filter_map(|term| match self.node(*term) {
+                Node::Compare {
+                    operator: Comparison::Equal,
+                    left,
+                    right,
+                } => self
+                    .variable_and_text(left, right)
+                    .or_else(|| self.variable_and_text(right, left)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn variable_and_text(&self, variable: NodeId, text: NodeId) -> Option<(&str, &str)> {
+        let (Node::Global(global), Node::Constant(constant)) =
+            (self.node(variable), self.node(text))
+        else {
+            return None;
+        };
+        let name = &self.globals.get(global as usize)?.name;
+        let text = self.constants.get(constant as usize)?.as_str()?;
+        Some((&**name, text))
+    }
+
     pub(crate) fn root(&self) -> NodeId {
         NodeId(self.root)
     }

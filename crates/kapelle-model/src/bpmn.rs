@@ -21,6 +21,7 @@ mod action;
 mod element;
 mod event;
 mod extension;
+mod inbound;
 mod mapping;
 mod message;
 mod process;

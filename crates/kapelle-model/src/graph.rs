@@ -337,10 +337,26 @@ pub struct EventBinding {
     pub key: Option<Expr>,
     /// The message's variables, a context; absent: the data.
     pub variables: Option<Expr>,
+    /// The message's id, a text; absent: none, so the buffer may hold any number of the same.
+    pub message_id: Option<Expr>,
     /// Time the message stays buffered; absent: 1 h. Never past the CloudEvent's `expirytime`.
     pub ttl_ms: Option<u64>,
     /// Whether a started instance locks its key (Zeebe's rule); `lock="false"` switches it off.
     pub lock: bool,
+    /// What the expressions see.
+    pub payload: Payload,
+}
+
+/// As what a binding's expressions see a CloudEvent: its attributes and data, and before those what one of Camunda's
+/// inbound connectors would show of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    CloudEvent,
+    Webhook,
+    Kafka,
+    Rabbitmq,
+    /// Connectors of which only the body is known.
+    Body,
 }
 
 /// A sequence flow.

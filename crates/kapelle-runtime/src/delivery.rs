@@ -3,13 +3,13 @@
 //! ```text
 //!             offer                 next                      succeeded ─► AckOutbox
 //! outbox ───────────► waiting ───────────► in flight ────────┤
-//!  (state)               ▲                                    failed ─► again later, or BuryOutbox
+//!  (state)               ▲                                    failed ─► DeferOutbox and again later, or BuryOutbox
 //!                        └──────── back-off, time-out ◄───────┘
 //! ```
 //!
 //! **Invariants**
 //! - At least once: an entry leaves the outbox only by a command that is durable before it is forgotten here
-//!   ([`Delivery::settled`]); a restart offers everything again. Attempts are counted from the start of the process.
+//!   ([`Delivery::settled`]); a restart offers everything again, and the count of attempts goes on where it was.
 //! - Entries of one lane (same target, same `partitionkey`, else `subject`, else `source`) are under way one at a time and in
 //!   the order in which they were published. One that is given up lets the next one go.
 //! - Bounded: at most `window` entries are held and `concurrency` attempts are under way; the rest waits in state.
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use kapelle_engine::command::Command;
 use kapelle_engine::event::OutboxAdded;
 use kapelle_engine::ids::{OutboxKey, Timestamp};
+use kapelle_engine::pending::Waiting;
 
 pub use backoff::Backoff;
 
@@ -112,6 +113,9 @@ pub struct Delivery {
     ready: BTreeSet<(Timestamp, OutboxKey)>,
     in_flight: usize,
     offered: OutboxKey,
+    /// Failed attempts that the partition is to be told of. Each is handed out once: should one get lost, the next failure
+    /// of that entry says the whole count again.
+    to_note: Vec<Command>,
 }
 
 impl Delivery {
@@ -125,6 +129,7 @@ impl Delivery {
             ready: BTreeSet::new(),
             in_flight: 0,
             offered: OutboxKey(0),
+            to_note: Vec::new(),
         }
     }
 
@@ -135,8 +140,10 @@ impl Delivery {
         (room > 0).then_some((self.offered, room))
     }
 
-    /// An entry of the outbox, in the order of keys. One that was offered before is passed over.
-    pub fn offer(&mut self, added: Arc<OutboxAdded>, now: Timestamp) {
+    /// An entry of the outbox, in the order of keys. One that was offered before is passed over. An attempt that failed
+    /// before a restart is waited for as if there had been none, but not longer: the clock may have gone back.
+    pub fn offer(&mut self, waiting: Waiting, now: Timestamp) {
+        let (added, attempts) = (Arc::new(waiting.added), waiting.attempts);
         let key = added.entry;
         if key <= self.offered {
             return;
@@ -146,14 +153,19 @@ impl Delivery {
         let queue = self.lanes.entry(lane.clone()).or_default();
         queue.push_back(key);
         if queue.len() == 1 {
-            self.ready.insert((now, key));
+            let latest = now.plus_ms(self.policy.backoff.max_ms);
+            let at = match attempts {
+                0 => now,
+                _ => waiting.retry_at.clamp(now, latest),
+            };
+            self.ready.insert((at, key));
         }
         self.entries.insert(
             key,
             Entry {
                 added,
                 lane,
-                attempts: 0,
+                attempts,
                 state: State::Waiting,
             },
         );
@@ -205,34 +217,38 @@ impl Delivery {
             return;
         }
         let attempts = entry.attempts;
+        let error: String = failure.error.chars().take(ERROR_BYTES_MAX).collect();
+        let error: Arc<str> = Arc::from(error);
         if failure.permanent || attempts >= self.policy.attempts_max {
-            let error: String = failure.error.chars().take(ERROR_BYTES_MAX).collect();
-            self.settle(
-                key,
-                now,
-                Command::BuryOutbox {
-                    entry: key,
-                    attempts,
-                    error: Arc::from(error),
-                },
-            );
+            let command = Command::BuryOutbox {
+                entry: key,
+                attempts,
+                error,
+            };
+            self.settle(key, now, command);
             return;
         }
         entry.state = State::Waiting;
         self.in_flight -= 1;
-        let delay = self
+        let delay_ms = self
             .policy
             .backoff
             .delay_ms(attempts, self.policy.seed ^ key.0)
             .max(wait_ms.min(self.policy.backoff.max_ms));
-        self.ready.insert((now.plus_ms(delay), key));
+        self.ready.insert((now.plus_ms(delay_ms), key));
+        self.to_note.push(Command::DeferOutbox {
+            entry: key,
+            attempts,
+            delay_ms,
+            error,
+        });
     }
 
-    /// Commands for the partition. Each is handed out again from time to time until it is [`Delivery::settled`], so the
-    /// caller may drop one that was refused under load.
+    /// Commands for the partition, to be submitted in this order. Those that end a delivery are handed out again from time
+    /// to time until it is [`Delivery::settled`]; so the caller may drop one that was refused under load.
     pub fn commands(&mut self, now: Timestamp) -> Vec<Command> {
         let timeout = self.policy.settle_timeout_ms;
-        let mut commands = Vec::new();
+        let mut commands = std::mem::take(&mut self.to_note);
         for entry in self.entries.values_mut() {
             if let State::Settling { command, again_at } = &mut entry.state
                 && *again_at <= now

@@ -16,6 +16,8 @@ pub mod clock;
 pub mod delivery;
 pub mod effects;
 pub mod handle;
+#[cfg(feature = "inline")]
+pub mod inline;
 mod keep;
 mod limiter;
 pub mod metrics;
@@ -27,6 +29,7 @@ pub mod record;
 pub mod reply;
 pub mod shell;
 pub mod streams;
+pub mod subscription;
 
 pub use handle::{Health, PartitionHandle};
 pub use open::{Open, OpenError, open};

@@ -36,6 +36,8 @@ metrics! {
     batches,
     /// Bytes appended to the journal.
     journal_bytes,
+    /// Records that name an earlier one instead of repeating what it holds.
+    shortened,
     /// Syncs of the journal.
     syncs,
     /// Time the disk took for them.

@@ -10,6 +10,9 @@ pub struct Options {
     pub batch_commands_max: usize,
     /// Most bytes in one journal batch before it is closed; one command may go over it.
     pub batch_bytes_max: usize,
+    /// Data from this size on stands in the journal once for each command, however many of its records hold it. Below, looking
+    /// for repeats would cost more than writing them.
+    pub repeat_bytes_min: usize,
     /// Most due commands (timers, time-outs, …) put between others in one batch.
     pub due_max: usize,
     /// Most commands waiting for the writer. At 10,000 commands a second 4,096 are 0.4 s of work: who waits longer gets a
@@ -47,6 +50,7 @@ impl Default for Options {
         Self {
             batch_commands_max: 1_024,
             batch_bytes_max: 1024 * 1024,
+            repeat_bytes_min: 16 * 1024,
             due_max: 64,
             queue_max: 4_096,
             cache_bytes_max: 256 * 1024 * 1024,

@@ -14,7 +14,7 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_storage::journal::{self, BatchKind, Cursor, ReadBatch};
 use kapelle_storage::position::Sequence as StoredSequence;
 
-use crate::record::{self, Record};
+use crate::record::{self, Record, Whole};
 
 /// The command that a record belongs to: one header for all its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,7 @@ impl Readers {
             cursor,
             next: from,
             command: None,
+            wanted: |_| true,
         })
     }
 
@@ -137,10 +138,20 @@ pub struct RecordReader {
     /// Records before this one are passed over.
     next: Sequence,
     command: Option<Arc<CommandHeader>>,
+    /// Which events are read, by their number.
+    wanted: fn(u64) -> bool,
 }
 
 impl RecordReader {
-    /// The next records, at most about `max` (whole batches of the journal); empty when there are none yet.
+    /// Passes over events of other kinds without decoding them: for readers that need few of all.
+    #[must_use]
+    pub fn only(mut self, wanted: fn(code: u64) -> bool) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// The next records, at most about `max` (whole batches of the journal); empty when there are none yet. Whoever reads
+    /// few kinds may get none although there are more: [`RecordReader::position`] tells.
     ///
     /// # Errors
     /// [`ReadError`]; the reader is of no further use.
@@ -155,7 +166,13 @@ impl RecordReader {
             else {
                 break;
             };
-            read_batch(&batch, self.next, &mut self.command, &mut records)?;
+            read_batch(
+                &batch,
+                self.next,
+                self.wanted,
+                &mut self.command,
+                &mut records,
+            )?;
             self.next = Sequence(batch.last().0 + 1);
         }
         if records.is_empty() {
@@ -198,15 +215,20 @@ impl RecordReader {
 fn read_batch(
     batch: &ReadBatch<'_>,
     from: Sequence,
+    wanted: fn(u64) -> bool,
     command: &mut Option<Arc<CommandHeader>>,
     records: &mut Vec<CommittedRecord>,
 ) -> Result<(), ReadError> {
     if batch.kind == BatchKind::LeaderAnnounced {
         return Ok(());
     }
+    let mut whole = Whole::default();
     for (sequence, bytes) in batch.records() {
         let sequence = Sequence(sequence.0);
         let malformed = |why: String| ReadError::Journal { at: sequence, why };
+        let bytes = whole
+            .next(bytes)
+            .map_err(|error| malformed(error.to_string()))?;
         match record::read(bytes).map_err(|error| malformed(error.to_string()))? {
             // Also of a command that begins before `from`: its later events need it.
             Record::Header(header) => {
@@ -218,7 +240,9 @@ fn read_batch(
                     traceparent,
                 }));
             }
-            Record::Event(bytes) if sequence >= from => {
+            Record::Event(bytes)
+                if sequence >= from && encode::event_code(bytes).is_none_or(wanted) =>
+            {
                 let command = command
                     .clone()
                     .ok_or_else(|| malformed("it follows no header".to_owned()))?;

@@ -6,6 +6,7 @@
 //! event     2, then the event as `kapelle_engine::encode` writes it
 //! leftover  3, then a command as `kapelle_engine::encode` writes it
 //!           4  reserved: a raise of the format, before the first record of a new one (design §4)
+//! shortened 5, then parts that make one of the others: see `copies`
 //! ```
 //!
 //! Numbers are little endian. One decided command is one header, its events, its leftover commands, in this order and in
@@ -15,14 +16,20 @@
 //! state rests on it. The exception is a leftover command: its header is the mark that it is done, whatever came of it.
 //! Fence batches belong to the journal; their note is not read and replay passes over them.
 
+mod copies;
+
 use std::sync::Arc;
 
 use kapelle_engine::command::Command;
 use kapelle_engine::ids::{Sequence, Timestamp};
 
+pub(crate) use copies::Copies;
+pub use copies::Whole;
+
 const HEADER: u8 = 1;
 const EVENT: u8 = 2;
 const LEFTOVER: u8 = 3;
+const SHORTENED: u8 = 5;
 
 const SOURCE_EXTERNAL: u8 = 1;
 const SOURCE_INTERNAL: u8 = 2;
@@ -115,7 +122,7 @@ pub fn put_leftover(out: &mut Vec<u8>) {
     out.push(LEFTOVER);
 }
 
-/// Reads a record.
+/// Reads a record that is whole: see [`Whole`].
 ///
 /// # Errors
 /// [`Malformed`].
@@ -192,9 +199,13 @@ pub const fn kind_of(command: &Command) -> u16 {
         Command::Due(_) => 15,
         Command::AckOutbox { .. } => 16,
         Command::BuryOutbox { .. } => 17,
+        Command::DeferOutbox { .. } => 21,
         Command::AnnounceLeader { .. } => 18,
         Command::QuarantineInstance { .. } => 19,
         Command::Continue(_) => 20,
+        Command::PutSubscriber(_) => 22,
+        Command::DeleteSubscriber { .. } => 23,
+        Command::SettleDeadLetters(_) => 24,
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use kapelle_engine::command::{Arrival, IngestEvents};
 use kapelle_engine::ids::DEFAULT_TENANT;
-use kapelle_events::{CloudEvent, Timestamp};
+use kapelle_events::{CloudEvent, IdentityHash, Timestamp};
 
 use crate::exercised::Exercised;
 use crate::random::Random;
+
+const SOURCE_NAME: &str = "queue";
 
 const TYPES: [&str; 8] = [
     "some.red",
@@ -75,15 +77,19 @@ impl Broker {
         let mut arrivals: Vec<Arrival> = events.into_iter().map(Arrival::Event).collect();
         if random.one_in(15) {
             ids.push("".into());
+            // Few different ones, so that they come again.
+            let raw = format!("not a CloudEvent {}", self.made % 3);
+            let identity = IdentityHash::of_record(DEFAULT_TENANT, SOURCE_NAME, [], raw.as_bytes());
             arrivals.push(Arrival::Malformed {
-                raw: Arc::from(&b"\xffnot a CloudEvent"[..]),
+                raw: raw.into_bytes().into(),
                 content_type: None,
                 reason: "no CloudEvent".into(),
+                identity: u128::from_be_bytes(identity.0),
             });
         }
         let command = IngestEvents {
             tenant: DEFAULT_TENANT.into(),
-            source_name: "queue".into(),
+            source_name: SOURCE_NAME.into(),
             arrivals,
         };
         (command, ids)

@@ -324,7 +324,6 @@ fn check_results(
     }
     for (id, result) in ids.iter().zip(results) {
         let at = match result.outcome {
-            Outcome::Rejected => continue,
             Outcome::Duplicate => result.duplicate_of.unwrap_or_default(),
             _ => result.position,
         };

@@ -43,6 +43,8 @@ counts! {
     unknown: 1_000,
     batches: 4_000,
     records: 60_000,
+    /// Records that name an earlier one instead of repeating it.
+    shortened: 300,
     crashes: 800,
     power_losses: 600,
     recoveries: 800,
@@ -83,7 +85,7 @@ counts! {
 }
 
 /// Events that hardly any campaign may miss. Not here: what only a fault of ours makes.
-const EVENTS: [&str; 52] = [
+const EVENTS: [&str; 53] = [
     "LeaderAnnounced",
     "ResourceStored",
     "DeploymentCreated",
@@ -133,6 +135,7 @@ const EVENTS: [&str; 52] = [
     "DedupForgotten",
     "OutboxAdded",
     "OutboxAcked",
+    "OutboxDeferred",
     "OutboxBuried",
     "RequestRemembered",
     "RequestForgotten",

@@ -199,7 +199,9 @@ impl Facts {
                 }
             }
             Event::DeploymentCreated { deployment, .. } => Mark::Deployed(*deployment),
-            Event::CloudEventReceived { .. } => Mark::Received(sequence),
+            Event::CloudEventReceived { .. } | Event::RecordRejected { .. } => {
+                Mark::Received(sequence)
+            }
             Event::OutboxAcked { entry } | Event::OutboxBuried { entry, .. } => {
                 Mark::OutboxLeft(*entry)
             }

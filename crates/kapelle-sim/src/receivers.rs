@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use kapelle_engine::command::Command;
 use kapelle_engine::event::OutboxAdded;
 use kapelle_engine::ids::{OutboxKey, Timestamp};
-use kapelle_engine::pending;
+use kapelle_engine::pending::{self, Waiting};
 use kapelle_runtime::delivery::{Attempt, Delivery, Failure, Policy};
 use kapelle_runtime::partition::Request;
 
@@ -23,7 +23,7 @@ use crate::facts::Facts;
 use crate::random::Random;
 
 /// What reading the outbox came to: nothing yet, or entries unless the partition could not say.
-type Read = Arc<Mutex<Option<Option<Vec<OutboxAdded>>>>>;
+type Read = Arc<Mutex<Option<Option<Vec<Waiting>>>>>;
 
 /// All receivers.
 pub(crate) struct Receivers {
@@ -190,7 +190,7 @@ impl Carrier {
         let read = read.lock().expect("invariant: no panic inside");
         let shown = read.iter().flatten().flatten();
         match shown
-            .map(|entry| entry.entry)
+            .map(|waiting| waiting.added.entry)
             .find(|key| !facts.outbox.contains_key(key))
         {
             None => Ok(()),
@@ -207,13 +207,16 @@ impl Carrier {
             return;
         };
         self.reading = None;
-        for entry in entries.unwrap_or_default() {
+        for waiting in entries.unwrap_or_default() {
             self.may_have_more = true;
-            self.machine.offer(Arc::new(entry), now);
+            self.machine.offer(waiting, now);
         }
     }
 
     fn settle(&mut self, command: Command) -> Option<Request> {
+        if matches!(command, Command::DeferOutbox { .. }) {
+            return Some(Slot::default().request(command, None));
+        }
         let key = outbox_key(&command)?;
         let slot = Slot::default();
         let request = slot.request(command, None);

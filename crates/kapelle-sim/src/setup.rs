@@ -106,6 +106,12 @@ fn options(random: &mut Random) -> Options {
         base_bytes_min: 10_000,
         accept_clock_jump: random.one_in(3),
         limits: limits(random),
+        // What is worth naming rather than repeating is far larger than anything here, unless it is made small.
+        repeat_bytes_min: if random.one_in(2) {
+            16 + random.index(200)
+        } else {
+            Options::default().repeat_bytes_min
+        },
         ..Options::default()
     }
 }

@@ -353,6 +353,7 @@ impl World {
         let exercised = &mut self.exercised;
         exercised.batches += metrics.batches.get();
         exercised.records += metrics.records.get();
+        exercised.shortened += metrics.shortened.get();
         exercised.checkpoints += metrics.checkpoints.get();
         exercised.loads += metrics.loads.get();
         exercised.evictions += metrics.evictions.get();

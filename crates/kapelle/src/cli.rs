@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod completion;
 mod configuration;
+mod dead;
 mod deploy;
 mod events;
 mod exit;
@@ -22,6 +23,7 @@ mod remote;
 mod resources;
 mod serve;
 mod status;
+mod subscribers;
 mod version;
 mod worker;
 
@@ -40,7 +42,8 @@ pub(crate) use output::{Output, Style, table};
 pub(crate) use serve::one_signal;
 
 /// Runs what the command line says.
-pub(crate) fn run() -> ExitCode {
+#[must_use]
+pub fn run() -> ExitCode {
     // Clap itself prints help and usage errors, and ends with 0 or 2.
     let Cli {
         command,
@@ -74,6 +77,8 @@ fn dispatch(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Fail(args) => remote::run(jobs::fail(args, output)),
         Command::Worker(args) => remote::run(worker::work(args, output)),
         Command::Events(args) => remote::run(events::run(args.command, output)),
+        Command::Subscribers(args) => remote::run(subscribers::run(args.command, output)),
+        Command::Dead(args) => remote::run(dead::run(args.command, output)),
         Command::Feel(args) => feel::run(args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Status(args) => remote::run(status::status(args, output)),

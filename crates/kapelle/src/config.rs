@@ -22,7 +22,7 @@ pub(crate) use error::{Error, Problem};
 pub(crate) use layers::{Flag, Layers};
 pub(crate) use reference::{Effective, effective, reference_page, show};
 pub(crate) use sections::{
-    Data, DeliveryMode, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
+    Data, DeliveryMode, EventStore, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
     RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
 #[cfg(test)]
@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) events: Events,
     pub(crate) outbox: Outbox,
     pub(crate) history: History,
+    pub(crate) event_store: EventStore,
     pub(crate) log: Log,
     /// By name: the name is part of the CloudEvents' way in, so that it shows in metrics and in *explain*.
     pub(crate) sources: BTreeMap<String, SourceConfig>,
@@ -82,6 +83,7 @@ impl Config {
             events,
             outbox,
             history,
+            event_store,
             log,
             sources,
             sinks,
@@ -98,6 +100,7 @@ impl Config {
                 Events::NAME => events.take(node, reader),
                 Outbox::NAME => outbox.take(node, reader),
                 History::NAME => history.take(node, reader),
+                EventStore::NAME => event_store.take(node, reader),
                 Log::NAME => log.take(node, reader),
                 "sources" => reader.named(node, |name, node, reader| {
                     sources.extend(
@@ -114,13 +117,14 @@ impl Config {
     }
 }
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     Server::NAME,
     Data::NAME,
     Limits::NAME,
     Events::NAME,
     Outbox::NAME,
     History::NAME,
+    EventStore::NAME,
     Log::NAME,
     "sources",
     "sinks",

@@ -6,17 +6,16 @@
 //! **Invariant**: nothing is acknowledged in the outbox before its receiver confirmed it, and nothing leaves the outbox
 //! but by a durable command. Hints may be lost: the outbox is looked into again from time to time.
 
-mod sinks;
+pub(crate) mod sinks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kapelle_connectors::{CancellationToken, SinkError};
 use kapelle_engine::command::{Command, CommandMeta};
-use kapelle_engine::event::OutboxAdded;
 use kapelle_engine::ids::{OutboxKey, Timestamp};
-use kapelle_engine::pending;
+use kapelle_engine::pending::{self, Waiting};
 use kapelle_runtime::delivery::{Attempt, Backoff, Failure, Policy};
 use kapelle_runtime::{PartitionHandle, Reply};
 use tokio::sync::mpsc;
@@ -63,6 +62,7 @@ impl Delivery {
             is_reading: false,
             may_have_more: true,
             started: Instant::now(),
+            started_at: wall_clock(),
         };
         Self {
             task: tokio::spawn(carrier.run(hints, arrived, cancel)),
@@ -94,7 +94,7 @@ fn policy(config: &Outbox) -> Policy {
 /// What comes back from the partition. Unbounded, but there is at most one for each entry that the machine holds.
 enum News {
     /// Entries of the outbox; `None` when the partition could not say.
-    Read(Option<Vec<OutboxAdded>>),
+    Read(Option<Vec<Waiting>>),
     /// The entry is out of the outbox.
     Settled(OutboxKey),
 }
@@ -121,6 +121,14 @@ struct Carrier {
     /// The outbox may have entries that the machine was not offered.
     may_have_more: bool,
     started: Instant,
+    started_at: Timestamp,
+}
+
+fn wall_clock() -> Timestamp {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Carrier {
@@ -132,12 +140,15 @@ impl Carrier {
     ) {
         let mut is_stopping = false;
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
-        while !is_stopping || !self.attempts.is_empty() || !self.settling.is_empty() {
+        loop {
             if !is_stopping {
                 self.read();
                 self.begin_attempts();
             }
             self.submit_commands();
+            if is_stopping && self.attempts.is_empty() && self.settling.is_empty() {
+                return;
+            }
             let wake_at = self.wake_at();
             // Cancel-safe: channels, a join set and timers lose nothing when they are not chosen.
             let event = tokio::select! {
@@ -162,9 +173,12 @@ impl Carrier {
         }
     }
 
-    /// Milliseconds since the start: the machine only compares times.
+    /// The machine compares its times with those of records, which are the clock's; but no jump of the clock may make it
+    /// wait or hurry.
     fn now(&self) -> Timestamp {
-        Timestamp(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+        let passed = self.started.elapsed().as_millis();
+        self.started_at
+            .plus_ms(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
     fn wake_at(&self) -> Instant {
@@ -185,7 +199,7 @@ impl Carrier {
         let news = self.news.clone();
         let asked = self.partition.read(
             move |keep| pending::outbox(keep, Some(after), max),
-            move |entries: Option<Vec<OutboxAdded>>| {
+            move |entries: Option<Vec<Waiting>>| {
                 news.send(News::Read(entries)).ok();
             },
         );
@@ -194,13 +208,13 @@ impl Carrier {
         self.may_have_more = false;
     }
 
-    fn offer(&mut self, entries: Option<Vec<OutboxAdded>>) {
+    fn offer(&mut self, entries: Option<Vec<Waiting>>) {
         self.is_reading = false;
         let now = self.now();
-        for entry in entries.unwrap_or_default() {
+        for waiting in entries.unwrap_or_default() {
             // As many may be left as were read: the next read finds none and ends it.
             self.may_have_more = true;
-            self.machine.offer(Arc::new(entry), now);
+            self.machine.offer(waiting, now);
         }
     }
 
@@ -208,7 +222,7 @@ impl Carrier {
         for Attempt { entry, number } in self.machine.next(self.now()) {
             let sinks = Arc::clone(&self.sinks);
             self.attempts.spawn(async move {
-                let result = sinks.publish(&entry, number).await;
+                let result = sinks.publish(&entry.to, None, &entry.event, number).await;
                 (entry.entry, result)
             });
         }
@@ -240,7 +254,14 @@ impl Carrier {
             let entry = match &command {
                 Command::AckOutbox { entry } => *entry,
                 Command::BuryOutbox { entry, .. } => *entry,
-                _ => continue,
+                _ => {
+                    // A note of a failed attempt. Should it not be taken, the next one says more.
+                    let ignored = Box::new(|_: Reply| {});
+                    self.partition
+                        .submit(command, CommandMeta::default(), ignored)
+                        .ok();
+                    continue;
+                }
             };
             let is_dead = matches!(command, Command::BuryOutbox { .. });
             let (news, edge) = (self.news.clone(), Arc::clone(&self.edge));

@@ -147,6 +147,29 @@ impl History {
         }))
     }
 
+    /// Searches over these records and no others.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_records(
+        dir: &Path,
+        partition: PartitionHandle,
+        records: Vec<kapelle_runtime::reader::CommittedRecord>,
+    ) -> Result<Arc<Self>, Error> {
+        let path = dir.join("history.db");
+        let mut opened = schema::open_or_remake(&path, partition.committed())?;
+        let mut batch = batch::Batch::default();
+        records.into_iter().for_each(|record| batch.add(record));
+        flush::write(&mut opened.connection, &batch, &mut opened.known)
+            .map_err(Error::sqlite("fill the search database"))?;
+        Ok(Arc::new(Self {
+            path,
+            partition,
+            progress: Arc::new(Progress::new(Sequence(u64::MAX))),
+            pool: Mutex::default(),
+            freed: Condvar::new(),
+            wait: Duration::from_secs(10),
+        }))
+    }
+
     /// Records that are committed and not projected yet.
     pub(crate) fn lag(&self) -> u64 {
         self.partition

@@ -47,6 +47,11 @@ impl Ingest {
         }
     }
 
+    /// Whose events come in here.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
     /// Takes arrivals as one journal batch and answers when they are durable, one result for each.
     pub(crate) async fn submit(
         &self,

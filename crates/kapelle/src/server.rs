@@ -25,6 +25,7 @@ use kapelle_connectors::CancellationToken;
 use kapelle_runtime::{Health, PartitionHandle};
 use tokio::sync::{mpsc, watch};
 
+use crate::backbone::{self, Backbone};
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
 use crate::gateway::{Cluster, Gateway, grpc, rest};
@@ -169,8 +170,17 @@ impl Working {
         } else {
             rest::search::switched_off()
         };
+        let backbone = Backbone::start(
+            &config.data.dir,
+            partition.clone(),
+            config,
+            edge,
+            backbone_options(config),
+        )?;
         let intake = Arc::new(Ingest::new(Arc::clone(&gateway), config, Arc::clone(edge)));
-        let others = searches.merge(ingest::http::router(Arc::clone(&intake)));
+        let others = searches
+            .merge(ingest::http::router(Arc::clone(&intake)))
+            .merge(rest::subscribers::router(Arc::clone(&gateway), backbone));
         Ok(Self {
             routes: rest::router(Arc::clone(&gateway), others),
             delivery: Delivery::start(config, partition, outbox, edge, cancel.clone()),
@@ -191,6 +201,13 @@ impl Working {
         .await
         .ok();
         self.opened.close().await;
+    }
+}
+
+fn backbone_options(config: &Config) -> backbone::Options {
+    backbone::Options {
+        retention: config.event_store.retention.0,
+        bytes_max: config.event_store.size.0,
     }
 }
 

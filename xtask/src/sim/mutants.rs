@@ -20,7 +20,7 @@ struct Mutant {
 }
 
 /// Beside each name: what goes wrong. Paths are below `crates/`.
-const MUTANTS: [Mutant; 24] = [
+const MUTANTS: [Mutant; 25] = [
     // The journal says that it is durable and is not.
     Mutant {
         name: "no-sync",
@@ -76,6 +76,13 @@ const MUTANTS: [Mutant; 24] = [
         file: "crates/kapelle-runtime/src/partition/checkpoint.rs",
         from: ".trim(StoredSequence(kept.0))",
         to: ".trim(StoredSequence(kept.0.min(1)))",
+    },
+    // A record's repeats are looked for a byte too early.
+    Mutant {
+        name: "neighbour-of-a-copy",
+        file: "crates/kapelle-runtime/src/record/copies.rs",
+        from: "(repeat.from - literal.record_at) as u64",
+        to: "(repeat.from - literal.record_at - 1) as u64",
     },
     // Instances get again what they have.
     Mutant {

@@ -1,5 +1,6 @@
 //! What a RabbitMQ source and sink need to know. Plain data: the binary reads files.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kapelle_events::Limits;
@@ -12,6 +13,8 @@ use crate::secret::Secret;
 pub struct SourceConfig {
     /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Secret,
+    /// Certificates of a private authority (PEM), trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// The queue.
     pub queue: String,
     /// Makes the queue as a durable quorum queue where it does not exist. Off: a missing queue is an error.
@@ -33,6 +36,8 @@ pub struct SourceConfig {
 pub struct SinkConfig {
     /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Secret,
+    /// Certificates of a private authority (PEM), trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// The exchange; it must exist. Empty: the default exchange, where the routing key is the name of a queue.
     pub exchange: String,
     /// The routing key where the publication names none. Absent: the CloudEvent's type.
@@ -67,6 +72,7 @@ impl SourceConfig {
     pub fn new(url: Secret, queue: impl Into<String>) -> Self {
         Self {
             url,
+            ca_file: None,
             queue: queue.into(),
             declare: false,
             // Some batches of what the engine writes with one sync: enough to keep it busy over a round trip.
@@ -84,6 +90,7 @@ impl SinkConfig {
     pub fn new(url: Secret, exchange: impl Into<String>) -> Self {
         Self {
             url,
+            ca_file: None,
             exchange: exchange.into(),
             routing_key: None,
             mode: Mode::Binary,

@@ -1,12 +1,15 @@
 //! One connection to a broker.
 
+use std::path::Path;
 use std::time::Duration;
 
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 
 use super::error::Error;
 use crate::secret::Secret;
+use crate::tls;
 
 /// Seconds between heartbeats where the URL does not say: a peer that vanished is noticed within 20 s.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -38,14 +41,25 @@ pub(super) async fn broken(connection: &Connection) -> Error {
     Error::ConnectionLost
 }
 
-pub(super) async fn connect(url: &Secret, timeout: Duration) -> Result<Connection, Error> {
+pub(super) async fn connect(
+    url: &Secret,
+    ca_file: Option<&Path>,
+    timeout: Duration,
+) -> Result<Connection, Error> {
     let mut uri: AMQPUri = url
         .reveal()?
         .parse()
         .map_err(|why| Error::InvalidUrl { why })?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     let properties = ConnectionProperties::default().with_connection_name("kapelle".into());
-    match tokio::time::timeout(timeout, Connection::connect_uri(uri, properties)).await {
+    // Read anew each time, as the URL is: a certificate is replaced without a restart.
+    let tls = OwnedTLSConfig {
+        identity: None,
+        cert_chain: ca_file.map(tls::read).transpose()?,
+    };
+    let runtime = lapin::runtime::default_runtime().map_err(|source| Error::Connect { source })?;
+    let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+    match tokio::time::timeout(timeout, connecting).await {
         Ok(connected) => connected.map_err(|source| Error::Connect { source }),
         Err(_) => Err(Error::ConnectTimeout),
     }

@@ -2,11 +2,14 @@
 
 use crate::secret;
 use crate::sink::{SinkError, SinkErrorKind};
+use crate::tls;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
     Secret(#[from] secret::Error),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     // Without the text: it holds the password.
     #[error("the URL is no AMQP URL like amqp://user:password@host:5672/vhost: {why}")]
     InvalidUrl { why: String },
@@ -54,7 +57,9 @@ impl From<Error> for SinkError {
             Error::Secret(_) | Error::InvalidUrl { .. } | Error::NameTooLong { .. } => {
                 SinkErrorKind::InvalidTarget
             }
-            Error::Connect { .. }
+            // Retried: the file may come back, and giving up at once would bury everything for it.
+            Error::Tls(_)
+            | Error::Connect { .. }
             | Error::TooSoon { .. }
             | Error::Broker { .. }
             | Error::Unreadable

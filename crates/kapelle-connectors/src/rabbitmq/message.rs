@@ -75,7 +75,7 @@ fn property(value: &AMQPValue) -> Property<'_> {
     }
 }
 
-/// Headers and properties for a person who wants to know what came.
+/// Headers and properties as the producer gave them: a message that comes again has the same.
 fn told(properties: &BasicProperties) -> Vec<(String, String)> {
     let mut told = Vec::new();
     let texts = [
@@ -96,6 +96,7 @@ fn told(properties: &BasicProperties) -> Vec<(String, String)> {
         .map(FieldTable::inner)
         .into_iter()
         .flatten()
+        .filter(|(name, _)| !is_of_the_broker(name.as_str()))
     {
         let value = match property(value) {
             Property::Text(text) | Property::Binary(text) => text.escape_ascii().to_string(),
@@ -107,6 +108,13 @@ fn told(properties: &BasicProperties) -> Vec<(String, String)> {
         told.push((name.to_string(), value));
     }
     told
+}
+
+/// What RabbitMQ writes into a message when it delivers it again, or has it go round over a dead-letter exchange.
+fn is_of_the_broker(header: &str) -> bool {
+    matches!(header, "x-delivery-count" | "x-acquired-count" | "x-death")
+        || header.starts_with("x-first-death-")
+        || header.starts_with("x-last-death-")
 }
 
 /// The properties and body of an outgoing message.

@@ -153,7 +153,13 @@ impl Publisher {
             return Err(Error::TooSoon { last: last.clone() });
         }
         status.set_state(State::Connecting);
-        match connect(&self.config.url, self.config.timeout).await {
+        match connect(
+            &self.config.url,
+            self.config.ca_file.as_deref(),
+            self.config.timeout,
+        )
+        .await
+        {
             Ok(connection) => {
                 link.backoff.reset();
                 link.closed_until = None;

@@ -117,7 +117,7 @@ impl<I: Ingest> Session<'_, I> {
         self.status.set_state(State::Connecting);
         let connection = tokio::select! {
             () = self.shutdown.cancelled() => return Ok(End::Shutdown),
-            connection = connect(&self.config.url, self.config.timeout) => connection?,
+            connection = connect(&self.config.url, self.config.ca_file.as_deref(), self.config.timeout) => connection?,
         };
         count(&self.status.connects, 1);
         let end = self.consume(&connection).await;

@@ -1,5 +1,6 @@
 //! What a webhook sink needs to know. Plain data: the binary reads files.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
@@ -9,6 +10,8 @@ use crate::secret::Secret;
 pub struct Config {
     /// The URL where the publication names none. It is a secret because tokens are often part of it.
     pub url: Option<Secret>,
+    /// Certificates of a private authority (PEM), trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// How the CloudEvent is laid out.
     pub mode: Mode,
     /// How long the whole exchange may take, from the connection to the end of the answer.
@@ -31,6 +34,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             mode: Mode::Binary,
             timeout: Duration::from_secs(10),
             authorization: None,

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: `Ok` means a 2xx answer. No redirect is followed, and the whole exchange has one time limit.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use super::error::{class_of, retry_after, unanswered};
 use crate::secret::Secret;
 use crate::sink::{ATTEMPT_HEADER, Publication, Sink, SinkError, SinkErrorKind};
 use crate::status::{Handle, State, count};
+use crate::tls;
 
 /// How much of an answer is read: enough for an error text, and so that small answers leave the connection usable.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -31,8 +33,11 @@ const MESSAGE_CHARS_MAX: usize = 300;
 pub struct Poster {
     config: Config,
     handle: Handle,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Made for the first publication: it reads certificates.
+    client: OnceLock<HttpsClient>,
 }
+
+type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 impl Poster {
     /// Nothing is connected before the first publication.
@@ -40,15 +45,15 @@ impl Poster {
         Self {
             config,
             handle: Handle::new(),
-            client: Client::builder(TokioExecutor::new()).build(connector()),
+            client: OnceLock::new(),
         }
     }
 
     async fn attempt(&self, publication: &Publication<'_>) -> Result<(), SinkError> {
         let request = self.request(publication)?;
+        let client = self.client()?;
         let exchange = async {
-            let response = self
-                .client
+            let response = client
                 .request(request)
                 .await
                 .map_err(|error| unanswered(&error))?;
@@ -64,6 +69,22 @@ impl Poster {
         tokio::time::timeout(self.config.timeout, exchange)
             .await
             .unwrap_or_else(late)
+    }
+
+    /// Certificates that can't be read are tried again: giving up at once would bury everything for a missing file.
+    fn client(&self) -> Result<&HttpsClient, SinkError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let config = tls::client_config(self.config.ca_file.as_deref())
+            .map_err(|error| SinkError::new(SinkErrorKind::Unreachable, error.to_string()))?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let made = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(self.client.get_or_init(|| made))
     }
 
     fn request(&self, publication: &Publication<'_>) -> Result<Request<Full<Bytes>>, SinkError> {
@@ -140,23 +161,6 @@ impl Sink for Poster {
         }
         result
     }
-}
-
-/// The system's certificates; where there are none, plain HTTP still works and TLS fails with an unknown issuer.
-fn connector() -> HttpsConnector<HttpConnector> {
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = HttpsConnectorBuilder::new();
-    let builder = builder
-        .with_provider_and_native_roots(provider.clone())
-        .unwrap_or_else(|_| {
-            let config = rustls::ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()
-                .expect("ring has the cipher suites of the default protocol versions")
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(config)
-        });
-    builder.https_or_http().enable_http1().build()
 }
 
 async fn judge(response: Response<Incoming>) -> Result<(), SinkError> {

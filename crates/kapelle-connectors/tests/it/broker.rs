@@ -14,6 +14,8 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 
+use super::certificates::Certificates;
+
 /// What the script exits with where RabbitMQ can't be had.
 const SKIPPED: i32 = 77;
 
@@ -56,6 +58,7 @@ impl Broker {
             dir: build.join(format!("rabbitmq-test-{}", std::process::id())),
             port: free_ports(),
         };
+        Certificates::make(&broker.dir.join("tls"));
         let port = broker.port.to_string();
         let status = script(&["start", broker.dir.to_str().unwrap(), &port])
             .status()
@@ -100,6 +103,16 @@ impl Broker {
 
     pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
         format!("amqp://{user}:{password}@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Over TLS, with a certificate that only those trust who have [`Broker::ca`].
+    pub(crate) fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@localhost:{}/%2f", self.port + 3)
+    }
+
+    /// The certificate of the authority.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.dir.join("tls/ca.pem")
     }
 
     /// A connection of the test's own, as another party would have it.
@@ -205,7 +218,7 @@ fn free_ports() -> u16 {
             .local_addr()
             .unwrap()
             .port();
-        if port < u16::MAX - 2 && free(port + 1) && free(port + 2) {
+        if port < u16::MAX - 3 && (1..=3).all(|more| free(port + more)) {
             return port;
         }
     }

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "rabbitmq")]
 mod broker;
+#[cfg(feature = "tls")]
+mod certificates;
 #[cfg(feature = "rabbitmq")]
 mod door;
 #[cfg(feature = "rabbitmq")]

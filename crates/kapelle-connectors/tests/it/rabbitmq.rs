@@ -132,6 +132,38 @@ fn nothing_is_acknowledged_before_it_is_durable() {
 }
 
 #[test]
+fn a_malformed_record_that_comes_again_looks_as_it_did() {
+    with_broker("a_malformed_record_that_comes_again", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("again").await;
+        let mut headers = FieldTable::default();
+        headers.insert("shop".into(), AMQPValue::LongString("north".into()));
+        let properties = BasicProperties::default()
+            .with_message_id("m-1".into())
+            .with_headers(headers);
+        peer.publish("again", properties, b"no CloudEvent").await;
+        let shut = Door::shut();
+        let running = Running::start(source(&broker, "again"), &shut);
+        eventually("it is received", || running.handle.snapshot().received == 1).await;
+        running.abort();
+        let door = Door::open();
+        let running = Running::start(source(&broker, "again"), &door);
+        eventually("it is taken", || door.count() == 1).await;
+        let [Delivery::Rejected(rejected)] = &door.taken()[..] else {
+            panic!()
+        };
+        // Not how often the broker has delivered it, which it tells in a header.
+        let told: Vec<_> = rejected
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(told, [("message-id", "m-1"), ("shop", "north")]);
+        running.stop().await;
+    });
+}
+
+#[test]
 fn an_overloaded_engine_gets_the_same_batch_again_in_order() {
     with_broker("an_overloaded_engine", |broker| async move {
         let peer = broker.connect().await;
@@ -315,6 +347,70 @@ fn a_missing_queue_is_an_error_or_made_as_a_quorum_queue() {
         let peer = broker.connect().await;
         peer.quorum_queue("missing").await; // Fails if it is there with another type.
         running.stop().await;
+    });
+}
+
+#[test]
+fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
+    with_broker("over_tls", |broker| async move {
+        let peer = broker.connect().await;
+        peer.quorum_queue("tls").await;
+        peer.exchange("tls-out", "tls", "order.placed").await;
+        let url = Secret::Plain(broker.tls_url());
+        let publisher = Publisher::new(SinkConfig {
+            ca_file: Some(broker.ca()),
+            ..SinkConfig::new(url.clone(), "tls-out")
+        });
+        let placed = event("1");
+        let publication = Publication {
+            event: &placed,
+            target: None,
+            attempt: 1,
+        };
+        publisher.publish(publication).await.unwrap();
+        // Nobody else vouches for it.
+        let strange = SourceConfig {
+            url: url.clone(),
+            ..source(&broker, "tls")
+        };
+        let door = Door::open();
+        let running = Running::start(strange.clone(), &door);
+        eventually("it says what is wrong", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(error.contains("UnknownIssuer"), "{error}");
+        assert!(!error.contains("guest"), "{error}");
+        running.stop().await;
+        let stranger = Publisher::new(SinkConfig::new(url, "tls-out"));
+        let error = stranger.publish(publication).await.unwrap_err();
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+        assert!(error.retryable());
+        let missing = SourceConfig {
+            ca_file: Some("/no/such/ca.pem".into()),
+            ..strange.clone()
+        };
+        let running = Running::start(missing, &door);
+        eventually("it says which file", || {
+            running.handle.snapshot().last_error.is_some()
+        })
+        .await;
+        let error = running.handle.snapshot().last_error.unwrap().message;
+        assert!(
+            error.starts_with("read the certificates in /no/such/ca.pem: "),
+            "{error}"
+        );
+        running.stop().await;
+        assert_eq!(door.count(), 0);
+        let trusting = SourceConfig {
+            ca_file: Some(broker.ca()),
+            ..strange
+        };
+        let running = Running::start(trusting, &door);
+        eventually("the event is taken", || door.ids() == ["1"]).await;
+        running.stop().await;
+        assert_eq!(peer.ready("tls").await, 0);
     });
 }
 

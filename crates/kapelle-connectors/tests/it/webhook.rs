@@ -7,9 +7,11 @@ use expect_test::expect;
 use kapelle_connectors::webhook::{Config, Mode, Poster};
 use kapelle_connectors::{Publication, Secret, Sink, State};
 use kapelle_events::Limits;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
+use crate::certificates::Certificates;
 use crate::event;
 
 /// Answers every request with the same bytes and keeps what came.
@@ -21,9 +23,15 @@ struct Server {
 
 impl Server {
     async fn answering(answer: impl Into<String>) -> Self {
+        Self::over(answer, None).await
+    }
+
+    /// With or without TLS.
+    async fn over(answer: impl Into<String>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!(
-            "http://{}/hook?token=secret",
+            "{scheme}://{}/hook?token=secret",
             listener.local_addr().unwrap()
         );
         let (requests, connections) = (
@@ -32,14 +40,17 @@ impl Server {
         );
         let (answer, kept, counted) = (answer.into(), requests.clone(), connections.clone());
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
+            while let Ok((stream, _)) = listener.accept().await {
                 *counted.lock().unwrap() += 1;
-                let (answer, kept) = (answer.clone(), kept.clone());
+                let (answer, kept, tls) = (answer.clone(), kept.clone(), tls.clone());
                 tokio::spawn(async move {
-                    while let Some(request) = read_request(&mut stream).await {
-                        kept.lock().unwrap().push(request);
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            break;
+                    match tls {
+                        None => serve(stream, &answer, &kept).await,
+                        Some(tls) => {
+                            // A client that does not trust us ends here.
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &answer, &kept).await;
+                            }
                         }
                     }
                 });
@@ -60,7 +71,37 @@ impl Server {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: &str,
+    kept: &Mutex<Vec<String>>,
+) {
+    while let Some(request) = read_request(&mut stream).await {
+        kept.lock().unwrap().push(request);
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// The server's side, with a certificate of that authority.
+fn acceptor(certificates: &Certificates) -> TlsAcceptor {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(&certificates.server).unwrap()],
+            PrivateKeyDer::from_pem_file(&certificates.key).unwrap(),
+        )
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -325,4 +366,44 @@ async fn an_unreachable_receiver_is_retryable_and_a_broken_url_is_not() {
         INVALID_TARGET false post: no URL is given
     "#]]
     .assert_eq(&lines);
+}
+
+#[tokio::test]
+async fn over_https_only_a_receiver_whose_authority_is_trusted_gets_the_event() {
+    let dir = std::env::temp_dir().join(format!("kapelle-https-{}", std::process::id()));
+    let certificates = Certificates::make(&dir.join("ours"));
+    let others = Certificates::make(&dir.join("others"));
+    let tls = Some(acceptor(&certificates));
+    let server = Server::over("HTTP/1.1 204 No Content\r\n\r\n", tls).await;
+    let mut lines = String::new();
+    for (what, ca_file) in [
+        ("the system's authorities", None),
+        ("another authority", Some(others.ca)),
+        ("a certificate that is none", Some(certificates.key)),
+        ("a missing file", Some("/no/such/ca.pem".into())),
+    ] {
+        let poster = server.poster(Config {
+            ca_file,
+            ..Config::default()
+        });
+        let error = publish(&poster).await.unwrap_err();
+        assert!(error.retryable(), "{error}");
+        let error = error.to_string().replace(dir.to_str().unwrap(), "DIR");
+        lines.push_str(&format!("{what}: {error}\n"));
+    }
+    expect![[r#"
+        the system's authorities: connect: invalid peer certificate: UnknownIssuer
+        another authority: connect: invalid peer certificate: BadSignature
+        a certificate that is none: read the certificates in DIR/ours/key.pem: there is none (BEGIN CERTIFICATE)
+        a missing file: read the certificates in /no/such/ca.pem: No such file or directory (os error 2)
+    "#]].assert_eq(&lines);
+    assert!(server.requests.lock().unwrap().is_empty());
+    let poster = server.poster(Config {
+        ca_file: Some(certificates.ca),
+        ..Config::default()
+    });
+    publish(&poster).await.unwrap();
+    publish(&poster).await.unwrap();
+    assert_eq!(server.requests.lock().unwrap().len(), 2);
+    std::fs::remove_dir_all(dir).unwrap();
 }

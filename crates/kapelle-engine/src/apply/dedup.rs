@@ -25,9 +25,7 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, at: Timestamp) {
                 outcome,
                 content,
             };
-            keep.put(&tables::dedup(*identity), &entry.to_bytes());
-            keep.put(&tables::dedup_bucket(bucket, *identity), &[]);
-            admit(&mut keep.partition_mut().dedup, bucket, at);
+            remember(keep, *identity, &entry, at);
         }
         Event::DedupBucketDropped { bucket } => {
             let window = &mut keep.partition_mut().dedup;
@@ -52,6 +50,12 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, at: Timestamp) {
         }
         _ => unreachable!("dispatched by family"),
     }
+}
+
+pub(super) fn remember(keep: &mut dyn Keep, identity: u128, entry: &DedupEntry, at: Timestamp) {
+    keep.put(&tables::dedup(identity), &entry.to_bytes());
+    keep.put(&tables::dedup_bucket(entry.bucket, identity), &[]);
+    admit(&mut keep.partition_mut().dedup, entry.bucket, at);
 }
 
 fn admit(window: &mut DedupWindow, bucket: u64, at: Timestamp) {

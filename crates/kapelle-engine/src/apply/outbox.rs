@@ -1,10 +1,13 @@
 //! CloudEvents on their way out, and what is kept among the dead letters.
 
+use super::dedup;
 use crate::encode::Record;
 use crate::event::Event;
 use crate::ids::{Sequence, Timestamp};
 use crate::keep::Keep;
-use crate::state::outbox::{BuriedEntry, RejectedEntry};
+use crate::response::Outcome;
+use crate::state::dedup::DedupEntry;
+use crate::state::outbox::{BuriedEntry, PendingEntry, RejectedEntry};
 use crate::state::tables;
 
 pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timestamp) {
@@ -16,6 +19,19 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
         Event::OutboxAcked { entry } => {
             keep.delete(&tables::outbox(*entry));
             keep.delete(&tables::outbox_pending(*entry));
+        }
+        Event::OutboxDeferred {
+            entry,
+            attempts,
+            retry_at,
+            error,
+        } => {
+            let pending = PendingEntry {
+                attempts: *attempts,
+                retry_at: *retry_at,
+                error: error.clone(),
+            };
+            keep.put(&tables::outbox_pending(*entry), &pending.to_bytes());
         }
         Event::OutboxBuried {
             entry,
@@ -36,6 +52,8 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
             raw,
             content_type,
             reason,
+            identity,
+            bucket,
         } => {
             let entry = RejectedEntry {
                 tenant: tenant.clone(),
@@ -46,6 +64,13 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence,
                 at,
             };
             keep.insert(&tables::record_rejected(sequence), &entry.to_bytes());
+            let seen = DedupEntry {
+                bucket: *bucket,
+                first: sequence,
+                outcome: Outcome::Rejected,
+                content: *identity,
+            };
+            dedup::remember(keep, *identity, &seen, at);
         }
         _ => unreachable!("dispatched by family"),
     }

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use kapelle_events::CloudEvent;
 use kapelle_events::context::Context;
+use kapelle_events::payload::Shape;
 use kapelle_feel::{Value, msgpack};
-use kapelle_model::graph::EventBinding;
+use kapelle_model::graph::{self as model, EventBinding};
 
 use crate::command::{Arrival, IngestEvents, bucket_ms, check};
 use crate::correlation::{self, Candidates, Publication};
 use crate::ctx::Ctx;
 use crate::document::Document;
 use crate::event::{Cause, Event, FromBinding, KeyKind};
-use crate::expression::{self, Sight};
+use crate::expression::{self, Sight, VariablesDebug};
 use crate::ids::Sequence;
 use crate::rejection::Rejection;
 use crate::response::{EventResult, Match, Outcome, Response};
@@ -61,7 +62,31 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
                 raw,
                 content_type,
                 reason,
-            } => reject(ctx, &tenant, &source_name, raw, content_type, reason),
+                identity,
+            } => match dedup::find(ctx.keep(), identity) {
+                Some(first) => {
+                    let nobody = || Arc::from("");
+                    repeat(
+                        ctx,
+                        &tenant,
+                        &source_name,
+                        nobody(),
+                        nobody(),
+                        identity,
+                        identity,
+                        &first,
+                    )
+                }
+                None => reject(
+                    ctx,
+                    &tenant,
+                    &source_name,
+                    raw,
+                    content_type,
+                    reason,
+                    identity,
+                ),
+            },
         });
         step::drain(ctx);
     }
@@ -75,8 +100,10 @@ fn reject(
     raw: Arc<[u8]>,
     content_type: Option<Arc<str>>,
     reason: Arc<str>,
+    identity: u128,
 ) -> EventResult {
     let position = ctx.next_sequence();
+    let bucket = bucket(ctx);
     let (tenant, source_name) = (tenant.clone(), source_name.clone());
     ctx.emit(Event::RecordRejected {
         tenant,
@@ -84,7 +111,10 @@ fn reject(
         raw,
         content_type,
         reason: reason.clone(),
+        identity,
+        bucket,
     });
+    bound_window(ctx);
     let (source, id) = (Arc::from(""), Arc::from(""));
     EventResult {
         source,
@@ -168,7 +198,12 @@ fn repeat(
     let position = ctx.next_sequence();
     let same_content = first.content == content;
     let reason = format!(
-        "the same source and id was taken in at position {} with outcome {}{}",
+        "the same {} was taken in at position {} with outcome {}{}",
+        if id.is_empty() {
+            "record"
+        } else {
+            "source and id"
+        },
         first.first.0,
         first.outcome.as_str(),
         if same_content {
@@ -288,7 +323,14 @@ fn meet_binding(
         instance: None,
         reason: Arc::from(""),
     };
-    let publication = prepare(ctx, tenant, event, context, &bound, binding, &mut found);
+    let payload = binding
+        .and_then(|binding| shape(binding.payload))
+        .map(|shape| event.as_payload(shape));
+    let sight: &dyn VariablesDebug = match &payload {
+        Some(payload) => payload,
+        None => context,
+    };
+    let publication = prepare(ctx, tenant, event, sight, &bound, binding, &mut found);
     match publication {
         Ok(publication) => publish(ctx, publication, &mut found),
         Err(Refused { outcome, reason }) => {
@@ -299,12 +341,23 @@ fn meet_binding(
     found
 }
 
+/// What a binding's expressions see before the CloudEvent itself.
+const fn shape(payload: model::Payload) -> Option<Shape> {
+    match payload {
+        model::Payload::CloudEvent => None,
+        model::Payload::Webhook => Some(Shape::Webhook),
+        model::Payload::Kafka => Some(Shape::Kafka),
+        model::Payload::Rabbitmq => Some(Shape::Rabbitmq),
+        model::Payload::Body => Some(Shape::Body),
+    }
+}
+
 /// Everything about the message that this binding makes of the CloudEvent.
 fn prepare(
     ctx: &Ctx<'_>,
     tenant: &Arc<str>,
     event: &CloudEvent,
-    context: &Context<'_>,
+    context: &dyn VariablesDebug,
     bound: &BindingEntry,
     binding: Option<&EventBinding>,
     found: &mut Match,
@@ -335,12 +388,22 @@ fn prepare(
         );
     }
     let variables = variables(ctx, event, context, binding)?;
+    let message_id = message_id(ctx, context, binding)?;
+    let name = &bound.message;
+    if !message_id.is_empty()
+        && messages::id_is_taken(ctx.keep(), tenant, name, &correlation_key, &message_id)
+    {
+        return refuse(
+            Outcome::Duplicate,
+            format!("a message with the id '{message_id}' is kept already"),
+        );
+    }
     let lock = binding.is_none_or(|binding| binding.lock);
     Ok(Publication {
         tenant: tenant.clone(),
         name: bound.message.clone(),
         correlation_key,
-        message_id: Arc::from(""),
+        message_id,
         ttl_ms,
         variables,
         cause: Cause {
@@ -384,7 +447,7 @@ fn time_to_live(
 
 fn check_filter(
     ctx: &Ctx<'_>,
-    context: &Context<'_>,
+    context: &dyn VariablesDebug,
     binding: Option<&EventBinding>,
 ) -> Result<(), Refused> {
     let Some(filter) = binding.and_then(|binding| binding.filter.as_ref()) else {
@@ -407,7 +470,7 @@ fn check_filter(
 fn key(
     ctx: &Ctx<'_>,
     event: &CloudEvent,
-    context: &Context<'_>,
+    context: &dyn VariablesDebug,
     binding: Option<&EventBinding>,
 ) -> Result<Option<(Arc<str>, KeyKind)>, Refused> {
     let Some(expr) = binding.and_then(|binding| binding.key.as_ref()) else {
@@ -435,11 +498,41 @@ fn key(
     }
 }
 
+/// Empty where the binding has none, or it is null.
+fn message_id(
+    ctx: &Ctx<'_>,
+    context: &dyn VariablesDebug,
+    binding: Option<&EventBinding>,
+) -> Result<Arc<str>, Refused> {
+    let Some(expr) = binding.and_then(|binding| binding.message_id.as_ref()) else {
+        return Ok(Arc::from(""));
+    };
+    let evaluation = expression::evaluate(ctx, expr, Sight::Other(context))
+        .or_else(|error| refuse(Outcome::KeyError, error))?;
+    let id = match expression::key_of(&evaluation.value) {
+        Some((id, _)) => id,
+        None if evaluation.value.is_null() => Arc::from(""),
+        None => {
+            let found = expression::type_name(&evaluation.value);
+            let reason = format!(
+                "the message id '{}' is neither a text nor a number, but '{found}'",
+                expr.text()
+            );
+            return refuse(Outcome::KeyError, reason);
+        }
+    };
+    if id.len() > ctx.limits().index_text_bytes_max {
+        let reason = format!("the message id has {} bytes, which is too many", id.len());
+        return refuse(Outcome::KeyError, reason);
+    }
+    Ok(id)
+}
+
 /// A JSON object's members are the variables; anything else becomes the variable `data`.
 fn variables(
     ctx: &Ctx<'_>,
     event: &CloudEvent,
-    context: &Context<'_>,
+    context: &dyn VariablesDebug,
     binding: Option<&EventBinding>,
 ) -> Result<Document, Refused> {
     let stored = match binding.and_then(|binding| binding.variables.as_ref()) {

@@ -46,17 +46,22 @@ variants! { Event
         110 CloudEventReceived { 1 tenant, 2 source_name, 3 identity, 4 content, 5 event },
         111 CloudEventRouted { 1 position, 2 outcome, 3 matches, 4 reason, 5 identity, 6 content, 7 bucket },
         112 CloudEventRepeated { 1 tenant, 2 source_name, 3 source, 4 id, 5 identity, 6 first, 7 first_outcome, 8 same_content },
-        113 RecordRejected { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason },
+        113 RecordRejected { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason, 6 identity, 7 bucket },
         114 DedupBucketDropped { 1 bucket },
         115 DedupForgotten { 1 bucket, 2 identities, 3 renewed, 4 last },
 
         121 OutboxAcked { 1 entry },
         122 OutboxBuried { 1 entry, 2 attempts, 3 error },
+        123 OutboxDeferred { 1 entry, 2 attempts, 3 retry_at, 4 error },
 
         130 RequestRemembered { 1 tenant, 2 request, 3 instance, 4 definition, 5 until },
         131 RequestForgotten { 1 tenant, 2 request, 3 instance, 4 until },
 
         140 DueMoved { 1 due, 2 owner, 3 to },
+
+        150 SubscriberPut { 1 tenant, 2 name, 3 document, 4 is_new },
+        151 SubscriberDeleted { 1 tenant, 2 name },
+        152 DeadLettersSettled { 1 tenant, 2 subscriber, 3 positions, 4 redrive, 5 reason },
     }
     records {
         11 ProcessDeployed,

@@ -8,8 +8,9 @@ use crate::state::definitions::{
 use crate::state::messages::{
     BindingEntry, MessageEntry, StartSubscriptionEntry, SubscriptionEntry,
 };
-use crate::state::outbox::{BuriedEntry, RejectedEntry};
+use crate::state::outbox::{BuriedEntry, PendingEntry, RejectedEntry};
 use crate::state::requests::RequestEntry;
+use crate::state::subscribers::SubscriberEntry;
 
 record! { DefinitionEntry { 1 tenant, 2 process_id, 3 version, 4 resource, 5 resource_name, 6 deployment, 7 semantics } }
 record! { LatestEntry { 1 definition, 2 version } }
@@ -20,6 +21,8 @@ record! { SubscriptionEntry { 1 instance, 2 key_kind } }
 record! { StartSubscriptionEntry { 1 subscription, 2 definition, 3 element, 4 process_id } }
 record! { BindingEntry { 1 process_id, 2 message, 3 definition, 4 index } }
 record! { DedupEntry { 1 bucket, 2 first, 3 outcome, 4 content } }
+record! { PendingEntry { 1 attempts, 2 retry_at, 3 error } }
 record! { BuriedEntry { 1 attempts, 2 error, 3 at } }
 record! { RejectedEntry { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason, 6 at } }
 record! { RequestEntry { 1 instance, 2 definition, 3 until } }
+record! { SubscriberEntry { 1 tenant, 2 name, 3 document } }

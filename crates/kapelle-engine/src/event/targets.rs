@@ -33,7 +33,10 @@ impl Event {
     #[must_use]
     pub fn targets(&self) -> Targets {
         match self {
-            Self::CloudEventReceived { .. } | Self::CloudEventRepeated { .. } => Targets::NONE,
+            // What deliveries make of it is theirs.
+            Self::CloudEventReceived { .. }
+            | Self::CloudEventRepeated { .. }
+            | Self::DeadLettersSettled { .. } => Targets::NONE,
 
             Self::LeaderAnnounced { .. }
             | Self::ResourceStored { .. }
@@ -53,9 +56,12 @@ impl Event {
             | Self::DedupForgotten { .. }
             | Self::OutboxAdded(_)
             | Self::OutboxAcked { .. }
+            | Self::OutboxDeferred { .. }
             | Self::OutboxBuried { .. }
             | Self::RequestRemembered { .. }
             | Self::RequestForgotten { .. }
+            | Self::SubscriberPut { .. }
+            | Self::SubscriberDeleted { .. }
             | Self::DueMoved { .. } => Targets::INDEXES,
 
             Self::InstanceEnded(ended) => Targets::instance(ended.instance),

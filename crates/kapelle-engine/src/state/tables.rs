@@ -49,6 +49,8 @@ const RECORD_REJECTED: u8 = 63;
 
 const REQUEST: u8 = 70;
 
+const SUBSCRIBER: u8 = 80;
+
 /// A key in the making.
 struct Key(Vec<u8>);
 
@@ -423,4 +425,12 @@ pub(crate) fn record_rejected(position: Sequence) -> Vec<u8> {
 
 pub(crate) fn request(tenant: &str, request: &str) -> Vec<u8> {
     Key::new(REQUEST).text(tenant).text(request).0
+}
+
+pub(crate) fn subscribers() -> Vec<u8> {
+    vec![SUBSCRIBER]
+}
+
+pub(crate) fn subscriber(tenant: &str, name: &str) -> Vec<u8> {
+    Key::new(SUBSCRIBER).text(tenant).text(name).0
 }

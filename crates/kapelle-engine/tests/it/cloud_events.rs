@@ -9,7 +9,7 @@ use kapelle_engine::pending;
 use kapelle_engine::response::{Outcome, Response};
 use kapelle_events::CloudEvent;
 
-use crate::world::{World, check};
+use crate::world::{NOON, World, check};
 
 #[test]
 fn a_type_that_no_message_is_bound_to_matches_nothing() {
@@ -465,7 +465,7 @@ fn what_is_published_names_its_conversation_and_its_cause() {
     world.submit(event("e1", "order", None)).unwrap();
     world.submit(event("e2", "paid", Some("talk"))).unwrap();
     let mut text = String::new();
-    for added in pending::outbox(&world.state, None, 10) {
+    for pending::Waiting { added, .. } in pending::outbox(&world.state, None, 10) {
         let (out, entry) = (&added.event, added.entry);
         assert_eq!(out.id(), entry.to_string());
         let conversation = if out.correlation_id() == Some(&added.instance.to_string()) {
@@ -487,8 +487,21 @@ fn what_is_published_names_its_conversation_and_its_cause() {
         three /kapelle/default/other 1970-01-01T00:16:40Z talk e2 00-e2
     "#]]
     .assert_eq(&text);
-    let first = pending::outbox(&world.state, None, 1)[0].entry;
+    let first = pending::outbox(&world.state, None, 1)[0].added.entry;
     assert_eq!(pending::outbox(&world.state, Some(first), 10).len(), 2);
+    let defer = |attempts| Command::DeferOutbox {
+        entry: first,
+        attempts,
+        delay_ms: 500,
+        error: "unreachable".into(),
+    };
+    world.submit(defer(2)).unwrap();
+    assert!(
+        world.submit(defer(2)).is_err(),
+        "an attempt that is noted already"
+    );
+    let waiting = &pending::outbox(&world.state, None, 1)[0];
+    assert_eq!((waiting.attempts, waiting.retry_at.0), (2, NOON + 500));
     world.run("bury");
     assert_eq!(
         pending::dead_letters(&world.state, None, 10)[0].added.entry,
@@ -498,25 +511,40 @@ fn what_is_published_names_its_conversation_and_its_cause() {
 }
 
 #[test]
-fn a_record_that_is_no_event_is_kept_raw() {
+fn a_record_that_is_no_event_is_kept_raw_and_once() {
     let mut world = World::with_process("start -> end");
-    let raw = Arrival::Malformed {
-        raw: b"?".as_slice().into(),
-        content_type: None,
-        reason: "no CloudEvent".into(),
+    let come = |world: &mut World, identity| {
+        let raw = Arrival::Malformed {
+            raw: b"?".as_slice().into(),
+            content_type: None,
+            reason: "no CloudEvent".into(),
+            identity,
+        };
+        let ingest = IngestEvents {
+            tenant: DEFAULT_TENANT.into(),
+            source_name: "rabbit".into(),
+            arrivals: vec![raw],
+        };
+        match world.submit(Command::IngestEvents(ingest)).unwrap() {
+            Response::Ingested(mut results) => results.remove(0),
+            other => panic!("{other:?}"),
+        }
     };
-    let ingest = IngestEvents {
-        tenant: DEFAULT_TENANT.into(),
-        source_name: "rabbit".into(),
-        arrivals: vec![raw],
-    };
-    let Response::Ingested(results) = world.submit(Command::IngestEvents(ingest)).unwrap() else {
-        panic!("not ingested")
-    };
+    let first = come(&mut world, 1);
     let kept = pending::rejected_records(&world.state, None, 10);
     assert_eq!(
-        (results[0].outcome, &*kept[0].raw, kept[0].position),
-        (Outcome::Rejected, b"?".as_slice(), results[0].position)
+        (first.outcome, &*kept[0].raw, kept[0].position),
+        (Outcome::Rejected, b"?".as_slice(), first.position)
     );
     assert!(pending::rejected_records(&world.state, Some(kept[0].position), 10).is_empty());
+    let again = come(&mut world, 1);
+    assert_eq!(
+        (again.outcome, again.duplicate_of),
+        (Outcome::Duplicate, Some(first.position))
+    );
+    assert_eq!(come(&mut world, 2).outcome, Outcome::Rejected);
+    // As long as CloudEvents are known, and no longer.
+    world.run("wait 90000000");
+    assert_eq!(come(&mut world, 1).outcome, Outcome::Rejected);
+    assert_eq!(pending::rejected_records(&world.state, None, 10).len(), 3);
 }

@@ -38,8 +38,13 @@ event 1 order.placed id=\"o2\" n=2 who=\"me\"
 event 2 order.placed id=\"o2\" n=2
 cancel
 quarantine
+defer 1
 bury
+subscriber s {\"target\":{\"pull\":{}}}
+redrive s 7
 event 3 unknown
+subscriber t {\"target\":{\"pull\":{}}}
+unsubscribe t
 leader 2";
 
 fn hex(bytes: &[u8]) -> String {
@@ -61,6 +66,7 @@ fn story() -> World {
         raw: b"?".as_slice().into(),
         content_type: Some("text/plain".into()),
         reason: "no CloudEvent".into(),
+        identity: 1,
     };
     let ingest = IngestEvents {
         tenant: DEFAULT_TENANT.into(),

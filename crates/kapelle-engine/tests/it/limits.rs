@@ -321,6 +321,7 @@ fn a_batch_of_events_has_room_for_so_many() {
         raw: b"?".as_slice().into(),
         content_type: None,
         reason: "?".into(),
+        identity: 1,
     };
     let ingest = |arrivals| {
         Command::IngestEvents(IngestEvents {

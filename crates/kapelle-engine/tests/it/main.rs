@@ -13,6 +13,7 @@ mod jobs;
 mod limits;
 mod messages;
 mod random;
+mod subscribers;
 mod timers;
 mod variables;
 mod world;

@@ -300,10 +300,17 @@ fn line(random: &mut Random, world: &World) -> String {
             format!("setkey {} n={n}", random.pick(&keys))
         }
         29 if !world.instances.is_empty() => format!("set process n={n} kind=\"t1\""),
-        _ => match random.below(8) {
+        _ => match random.below(11) {
             0 => format!("leader {}", 2 + id),
             1 if !world.instances.is_empty() => "quarantine".to_owned(),
             2 if !world.outbox.is_empty() => "bury".to_owned(),
+            3 if !world.outbox.is_empty() => format!("defer {}", 1 + random.below(4)),
+            4 => format!(
+                "subscriber s{} {{\"target\":{{\"pull\":{{}}}}}}",
+                random.below(3)
+            ),
+            5 => format!("unsubscribe s{}", random.below(3)),
+            6 => format!("redrive s{} {id}", random.below(3)),
             _ => "resolve".to_owned(),
         },
     }
@@ -418,7 +425,7 @@ fn a_replica_is_equal_and_nothing_is_left_behind() {
 }
 
 /// What a campaign must have seen a few times. Not here: records that are rejected, which the door makes.
-const EVENTS: [&str; 53] = [
+const EVENTS: [&str; 57] = [
     "LeaderAnnounced",
     "ResourceStored",
     "DeploymentCreated",
@@ -468,10 +475,14 @@ const EVENTS: [&str; 53] = [
     "DedupForgotten",
     "OutboxAdded",
     "OutboxAcked",
+    "OutboxDeferred",
     "OutboxBuried",
     "RequestRemembered",
     "RequestForgotten",
     "DueMoved",
+    "SubscriberPut",
+    "SubscriberDeleted",
+    "DeadLettersSettled",
 ];
 
 #[test]

@@ -13,6 +13,9 @@
 //! | `wait MS` | time passes, and what is due is done |
 //! | `cancel` · `resolve` · `set ELEMENT x=1 …` · `setlocal ELEMENT x=1 …` · `setkey KEY x=1 …` | the newest instance, the oldest incident |
 //! | `deploy TEXT` | another version, in notation |
+//! | `subscriber NAME JSON` · `unsubscribe NAME` | who wants CloudEvents |
+//! | `redrive NAME POSITION` · `discard …` | what becomes of a dead letter |
+//! | `ack` · `defer ATTEMPTS` · `bury` | how the oldest CloudEvent in the outbox fares |
 //! | `leader N` | another incarnation leads |
 
 use std::collections::{BTreeMap, VecDeque};
@@ -450,11 +453,33 @@ impl World {
             "ack" => Command::AckOutbox {
                 entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)),
             },
+            "defer" => Command::DeferOutbox {
+                entry: *self.outbox.first().unwrap(),
+                attempts: number(0) as u32,
+                delay_ms: 500,
+                error: "unreachable".into(),
+            },
             "bury" => Command::BuryOutbox {
                 entry: *self.outbox.first().unwrap(),
                 attempts: 3,
                 error: "unreachable".into(),
             },
+            "subscriber" => Command::PutSubscriber(PutSubscriber {
+                tenant: DEFAULT_TENANT.into(),
+                name: word(0).into(),
+                document: word(1).into(),
+            }),
+            "unsubscribe" => Command::DeleteSubscriber {
+                tenant: DEFAULT_TENANT.into(),
+                name: word(0).into(),
+            },
+            "redrive" | "discard" => Command::SettleDeadLetters(SettleDeadLetters {
+                tenant: DEFAULT_TENANT.into(),
+                subscriber: word(0).into(),
+                positions: vec![Sequence(number(1) as u64)],
+                redrive: verb == "redrive",
+                reason: "test".into(),
+            }),
             "stream" => {
                 *self.streams.0.entry(word(0).to_owned()).or_default() += number(1) as u32;
                 return;

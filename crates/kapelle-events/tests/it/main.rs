@@ -5,16 +5,23 @@
     clippy::unwrap_used,
     reason = "clippy knows tests by their attribute, and here the helpers between them are tests too"
 )]
+#![expect(
+    clippy::print_stdout,
+    reason = "suites print what passed and what was skipped"
+)]
 
 mod amqp;
 mod builder;
+mod cesql;
 mod context;
+mod filter;
 mod http;
 mod journal;
 mod json;
 mod mutation;
 mod sdk;
 mod show;
+mod subscriber;
 
 use kapelle_events::{CloudEvent, Timestamp, Value};
 

@@ -9,7 +9,7 @@ use crate::xml::{Namespace, NodeId};
 
 use super::process::Builder;
 use super::report::At;
-use super::{action, event, extension, mapping, message, tag, user_task, value};
+use super::{action, event, extension, inbound, mapping, message, tag, user_task, value};
 
 pub(super) fn build(builder: &mut Builder<'_, '_>, index: ElementIndex) {
     if builder.refused.contains(&index) {
@@ -26,6 +26,10 @@ pub(super) fn build(builder: &mut Builder<'_, '_>, index: ElementIndex) {
         }
     }
     mapping::build(builder, index);
+    let receives = builder.process.element(index).kind.awaited_message();
+    if !builder.refused.contains(&index) {
+        inbound::check_place(builder, node, receives.is_some());
+    }
     extension::check(builder, node, allowed_extensions(builder, index));
 }
 
@@ -46,7 +50,7 @@ fn kind(
         }
         ElementType::ReceiveTask => {
             builder.element(index).event_type = EventType::Message;
-            ElementKind::ReceiveTask(message::build(builder, node, message::Use::Catch)?)
+            ElementKind::ReceiveTask(message::receive(builder, node, node, message::Use::Catch)?)
         }
         ElementType::ParallelGateway => ElementKind::ParallelGateway,
         ElementType::EventBasedGateway => ElementKind::EventBasedGateway,

@@ -14,7 +14,7 @@ use crate::xml::{Namespace, NodeId};
 
 use super::process::Builder;
 use super::report::At;
-use super::{action, extension, message, tag, value};
+use super::{action, extension, inbound, message, tag, value};
 
 /// The definition an event has.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub(super) fn build(
     builder.element(index).event_type = definition.event_type();
     let kind = match element_type {
         ElementType::StartEvent => {
-            start(builder, index, definition).map(|it| it.map(ElementKind::StartEvent))
+            start(builder, index, node, definition).map(|it| it.map(ElementKind::StartEvent))
         }
         ElementType::EndEvent => {
             end(builder, node, definition).map(|it| it.map(ElementKind::EndEvent))
@@ -69,7 +69,7 @@ pub(super) fn build(
             throw(builder, node, definition).map(|it| it.map(ElementKind::ThrowEvent))
         }
         ElementType::IntermediateCatchEvent => {
-            catch(builder, definition).map(|it| it.map(ElementKind::CatchEvent))
+            catch(builder, node, definition).map(|it| it.map(ElementKind::CatchEvent))
         }
         ElementType::BoundaryEvent => {
             boundary(builder, index, node, definition).map(|it| it.map(ElementKind::BoundaryEvent))
@@ -171,13 +171,26 @@ fn definition(builder: &mut Builder<'_, '_>, node: NodeId) -> Option<Definition>
 fn start(
     builder: &mut Builder<'_, '_>,
     index: ElementIndex,
+    node: NodeId,
     definition: Definition,
 ) -> Built<StartTrigger> {
     let in_process = builder.process.element(index).scope == ElementIndex::ROOT;
     let trigger = match definition {
+        Definition::None if in_process => {
+            let id = builder.process.element(index).id.clone();
+            Some(match inbound::start(builder, node, &id) {
+                None => StartTrigger::None,
+                // It may also be started by hand.
+                Some(message) => {
+                    let none_start = &mut builder.process.none_start;
+                    *none_start = none_start.or(Some(index));
+                    StartTrigger::Message(message)
+                }
+            })
+        }
         Definition::None => Some(StartTrigger::None),
         Definition::Message(id) if in_process => {
-            message::build(builder, id, message::Use::Start).map(StartTrigger::Message)
+            message::receive(builder, node, id, message::Use::Start).map(StartTrigger::Message)
         }
         Definition::Timer(id) if in_process => start_timer(builder, id).map(StartTrigger::Timer),
         _ => return Err(Misplaced),
@@ -217,10 +230,14 @@ fn throw(
     })
 }
 
-fn catch(builder: &mut Builder<'_, '_>, definition: Definition) -> Built<CatchTrigger> {
+fn catch(
+    builder: &mut Builder<'_, '_>,
+    node: NodeId,
+    definition: Definition,
+) -> Built<CatchTrigger> {
     Ok(match definition {
         Definition::Message(id) => {
-            message::build(builder, id, message::Use::Catch).map(CatchTrigger::Message)
+            message::receive(builder, node, id, message::Use::Catch).map(CatchTrigger::Message)
         }
         Definition::Timer(id) => {
             timer(builder, id, &[TimerKind::Date, TimerKind::Duration]).map(CatchTrigger::Timer)
@@ -239,7 +256,7 @@ fn boundary(
         value::boolean(builder.document, builder.report, node, "cancelActivity") != Some(false);
     let trigger = match definition {
         Definition::Message(id) => {
-            message::build(builder, id, message::Use::Catch).map(BoundaryTrigger::Message)
+            message::receive(builder, node, id, message::Use::Catch).map(BoundaryTrigger::Message)
         }
         Definition::Timer(id) if interrupting => {
             timer(builder, id, &[TimerKind::Date, TimerKind::Duration]).map(BoundaryTrigger::Timer)

@@ -85,7 +85,8 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[&str])
         let at = At::Node(child);
         let report = &mut *builder.report;
         match node.namespace {
-            Namespace::Zeebe if &*node.name == "properties" => inbound_connector(builder, child),
+            // Design-time data, but for connectors, which are judged where they may stand.
+            Namespace::Zeebe if &*node.name == "properties" => {}
             Namespace::Zeebe | Namespace::Kapelle if allowed.contains(&&*node.name) => {
                 let repeatable = &*node.name == "userTaskForm";
                 if seen.contains(&(node.namespace, &*node.name)) && !repeatable {
@@ -136,20 +137,6 @@ pub(super) fn check(builder: &mut Builder<'_, '_>, id: NodeId, allowed: &[&str])
         }
     }
     check_attributes(builder, id);
-}
-
-/// Properties are design-time data, but for those by which Camunda's connectors find the events to listen to.
-fn inbound_connector(builder: &mut Builder<'_, '_>, properties: NodeId) {
-    let document = builder.document;
-    for (id, property) in document.children(properties) {
-        if property.value("name") == Some("inbound.type") {
-            let message = "an inbound connector is not run by the engine";
-            let help = "Bind the message to a CloudEvent with kapelle:event, or run Camunda's connectors beside it.";
-            builder
-                .report
-                .warn(Code::Extension, At::Node(id), message, help);
-        }
-    }
 }
 
 /// Attributes with our prefix are ours to know; Camunda's on BPMN elements are design-time only.

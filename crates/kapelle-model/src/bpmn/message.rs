@@ -8,13 +8,13 @@ use std::sync::Arc;
 use kapelle_feel::{Env, Value};
 
 use crate::diagnostic::Code;
-use crate::graph::{EventBinding, Message, MessageIndex, Text};
+use crate::graph::{EventBinding, Message, MessageIndex, Payload, Text};
 use crate::timer::Period;
 use crate::xml::{Namespace, NodeId};
 
 use super::process::Builder;
 use super::report::At;
-use super::{extension, value};
+use super::{extension, inbound, value};
 
 /// What an element wants of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,18 @@ pub(super) enum Use {
 }
 
 const EVENT_ATTRIBUTES: [&str; 6] = ["type", "filter", "key", "variables", "ttl", "lock"];
+
+/// The message that an element receives: the one that `messageRef` of `id` names, bound by the element's connector.
+pub(super) fn receive(
+    builder: &mut Builder<'_, '_>,
+    element: NodeId,
+    id: NodeId,
+    usage: Use,
+) -> Option<MessageIndex> {
+    let index = build(builder, id, usage)?;
+    inbound::bind(builder, element, index, usage);
+    Some(index)
+}
 
 /// The message that `messageRef` of a node names, fit for its use.
 pub(super) fn build(builder: &mut Builder<'_, '_>, id: NodeId, usage: Use) -> Option<MessageIndex> {
@@ -155,26 +167,28 @@ fn binding(builder: &mut Builder<'_, '_>, id: NodeId, name: &Text) -> Option<Eve
     let filter = value::expression_attribute(document, report, id, "filter");
     let key = value::expression_attribute(document, report, id, "key");
     let variables = value::expression_attribute(document, report, id, "variables");
-    let ttl_ms = value::attribute(document, id, "ttl").and_then(|raw| ttl(builder, id, raw));
+    let ttl_ms = value::attribute(document, id, "ttl")
+        .and_then(|raw| ttl(builder, At::Attribute(id, "ttl"), raw));
     let lock = value::boolean(document, builder.report, id, "lock") != Some(false);
     Some(EventBinding {
         event_type: event_type?,
         filter,
         key,
         variables,
+        message_id: None,
         ttl_ms,
         lock,
+        payload: Payload::CloudEvent,
     })
 }
 
-fn ttl(builder: &mut Builder<'_, '_>, id: NodeId, raw: &str) -> Option<u64> {
-    let at = At::Attribute(id, "ttl");
+pub(super) fn ttl(builder: &mut Builder<'_, '_>, at: At<'_>, raw: &str) -> Option<u64> {
     let help = "Write an ISO-8601 duration in days or less, such as PT1H.";
     match Period::parse(raw) {
         // Months have no fixed length, and this length is needed without a calendar.
         Ok(period) if period.months == 0 && period.ms >= 0 => u64::try_from(period.ms).ok(),
         Ok(_) => {
-            let message = format!("attribute 'ttl' is '{}'", value::quoted(raw));
+            let message = format!("{} is '{}'", value::place(at), value::quoted(raw));
             builder.report.error(Code::InvalidValue, at, message, help);
             None
         }
@@ -182,7 +196,7 @@ fn ttl(builder: &mut Builder<'_, '_>, id: NodeId, raw: &str) -> Option<u64> {
             builder.report.error(
                 Code::InvalidValue,
                 at,
-                format!("attribute 'ttl' is wrong: {error}"),
+                format!("{} is wrong: {error}", value::place(at)),
                 help,
             );
             None

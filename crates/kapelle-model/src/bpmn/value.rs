@@ -153,7 +153,7 @@ fn expression(report: &mut Report<'_>, at: At<'_>, source: &str) -> Option<Expr>
     }
 }
 
-fn place(at: At<'_>) -> String {
+pub(super) fn place(at: At<'_>) -> String {
     match at {
         At::Attribute(_, name) => format!("attribute '{name}'"),
         At::Node(_) | At::Text(_) => "the text of the element".to_owned(),

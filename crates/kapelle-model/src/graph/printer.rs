@@ -7,8 +7,8 @@ use std::fmt::{Display, Write};
 
 use super::{
     Action, Boundary, BoundaryTrigger, CatchTrigger, Element, ElementKind, EndBehavior,
-    EventBinding, Flow, HeaderValue, Mapping, Process, StartTrigger, Text, ThrowBehavior, Timer,
-    TimerKind, TimerValue,
+    EventBinding, Flow, HeaderValue, Mapping, Payload, Process, StartTrigger, Text, ThrowBehavior,
+    Timer, TimerKind, TimerValue,
 };
 
 pub(super) fn print(process: &Process) -> String {
@@ -126,6 +126,7 @@ fn binding_text(binding: &EventBinding) -> String {
         ("filter", &binding.filter),
         ("key", &binding.key),
         ("variables", &binding.variables),
+        ("message id", &binding.message_id),
     ];
     for (name, expr) in expressions {
         if let Some(expr) = expr {
@@ -138,6 +139,10 @@ fn binding_text(binding: &EventBinding) -> String {
     }
     if !binding.lock {
         out.push_str(" without lock");
+    }
+    if binding.payload != Payload::CloudEvent {
+        write!(out, " as {:?}", binding.payload)
+            .expect("invariant: writing to a string cannot fail");
     }
     out
 }

@@ -9,6 +9,7 @@ mod binding;
 mod document;
 mod elements;
 mod fixtures;
+mod inbound;
 mod miwg;
 mod mutation;
 mod refusals;

@@ -357,10 +357,10 @@ fn extensions_may_stand_at_the_event_or_its_definition_but_not_at_both() {
               help: Connect it, or remove it.
             m.bpmn:4:63: error[KAP-BPMN-0008]: endEvent 'c': <zeebe:conditionalFilter> is not executable yet
               help: Remove it.
+            m.bpmn:5:1: warning[KAP-BPMN-0030]: intermediateCatchEvent 'd': an inbound connector has no effect on an element that receives no message
+              help: Put it at a start event of the process, a message event or a receive task.
             m.bpmn:5:1: warning[KAP-BPMN-0031]: intermediateCatchEvent 'd': 'd' is never reached
               help: Connect it, or remove it.
-            m.bpmn:5:69: warning[KAP-BPMN-0030]: intermediateCatchEvent 'd': an inbound connector is not run by the engine
-              help: Bind the message to a CloudEvent with kapelle:event, or run Camunda's connectors beside it.
         "#]],
     );
 }

@@ -6,7 +6,7 @@ use kapelle_events::CloudEvent;
 
 use super::*;
 
-/// One word per line of the script: `offer KEY TO SUBJECT`, `next MS`, `ok KEY MS`, `fail KEY MS`, `refuse KEY MS`,
+/// One word per line of the script: `offer KEY TO SUBJECT [ATTEMPTS RETRY_AT]`, `next MS`, `ok KEY MS`, `fail KEY MS`, `refuse KEY MS`,
 /// `commands MS`, `settled KEY MS`, `wake`.
 fn check(policy: Policy, script: &str, expected: Expect) {
     let mut delivery = Delivery::new(policy);
@@ -32,7 +32,14 @@ fn check(policy: Policy, script: &str, expected: Expect) {
                     to,
                     event,
                 };
-                delivery.offer(Arc::new(added), Timestamp(0));
+                let failed = (words.len() > 4).then(|| (number(4), number(5)));
+                let (attempts, retry_at) = failed.unwrap_or_default();
+                let waiting = Waiting {
+                    added,
+                    attempts: u32::try_from(attempts).expect("a count"),
+                    retry_at: Timestamp(retry_at),
+                };
+                delivery.offer(waiting, Timestamp(0));
                 continue;
             }
             "next" => {
@@ -73,6 +80,14 @@ fn check(policy: Policy, script: &str, expected: Expect) {
         out.push_str(&format!("{line}: {said}\n"));
     }
     expected.assert_eq(&out);
+}
+
+fn first_time(added: OutboxAdded) -> Waiting {
+    Waiting {
+        added,
+        attempts: 0,
+        retry_at: Timestamp(0),
+    }
 }
 
 fn policy() -> Policy {
@@ -133,7 +148,7 @@ fn failures_are_tried_again_later_and_given_up_after_the_last_attempt() {
             next 100: 1#2
             next 200: 1#3
             next 999: 
-            commands 999: BuryOutbox { entry: OutboxKey(1), attempts: 3, error: "no" }
+            commands 999: DeferOutbox { entry: OutboxKey(1), attempts: 1, delay_ms: 66, error: "no" } DeferOutbox { entry: OutboxKey(1), attempts: 2, delay_ms: 71, error: "no" } BuryOutbox { entry: OutboxKey(1), attempts: 3, error: "no" }
             next 1000: 2#1
         "#]],
     );
@@ -170,7 +185,7 @@ fn silence_is_a_failure_and_a_late_success_still_counts() {
             wake: Some(1000)
             next 1000: 
             next 1100: 
-            commands 1100: AckOutbox { entry: OutboxKey(1) }
+            commands 1100: DeferOutbox { entry: OutboxKey(1), attempts: 1, delay_ms: 66, error: "no answer within 1000 ms" } AckOutbox { entry: OutboxKey(1) }
         "#]],
     );
 }
@@ -236,7 +251,7 @@ fn window_and_concurrency_bound_what_is_held() {
             to,
             event,
         };
-        delivery.offer(Arc::new(added), Timestamp(0));
+        delivery.offer(first_time(added), Timestamp(0));
     }
     assert_eq!(delivery.wants(), None);
 }
@@ -262,7 +277,7 @@ fn a_receiver_that_asks_for_a_pause_gets_it_up_to_the_longest_back_off() {
         to,
         event,
     };
-    delivery.offer(Arc::new(added), Timestamp(0));
+    delivery.offer(first_time(added), Timestamp(0));
     let failure = Failure {
         permanent: false,
         error: "503".to_owned(),
@@ -272,4 +287,59 @@ fn a_receiver_that_asks_for_a_pause_gets_it_up_to_the_longest_back_off() {
         delivery.throttled(OutboxKey(1), Timestamp(now), &failure, wait_ms);
         assert_eq!(delivery.wake_at(), Some(Timestamp(next)));
     }
+}
+
+#[test]
+fn attempts_before_a_restart_count_and_the_next_one_waits_for_its_time() {
+    check(
+        policy(),
+        "offer 1 hook a 2 60
+         offer 2 hook b 1 999999
+         offer 3 hook c 3 -5
+         wake
+         next 0
+         next 59
+         next 60
+         fail 1 61
+         next 99
+         next 100
+         fail 3 100
+         commands 100",
+        expect![[r#"
+            wake: Some(0)
+            next 0: 3#4
+            next 59: 
+            next 60: 1#3
+            next 99: 
+            next 100: 2#2
+            commands 100: BuryOutbox { entry: OutboxKey(1), attempts: 3, error: "no" } BuryOutbox { entry: OutboxKey(3), attempts: 4, error: "no" }
+        "#]],
+    );
+}
+
+#[test]
+fn a_failed_attempt_is_noted_once_with_all_before_it() {
+    check(
+        policy(),
+        "offer 1 hook a
+         next 0
+         fail 1 0
+         commands 0
+         commands 20000
+         next 20000
+         fail 1 20000
+         next 20100
+         commands 20100
+         ok 1 20101
+         commands 20101",
+        expect![[r#"
+            next 0: 1#1
+            commands 0: DeferOutbox { entry: OutboxKey(1), attempts: 1, delay_ms: 66, error: "no" }
+            commands 20000: 
+            next 20000: 1#2
+            next 20100: 1#3
+            commands 20100: DeferOutbox { entry: OutboxKey(1), attempts: 2, delay_ms: 71, error: "no" }
+            commands 20101: AckOutbox { entry: OutboxKey(1) }
+        "#]],
+    );
 }

@@ -19,7 +19,7 @@ use kapelle_storage::store::Store;
 
 use super::{Leftover, Outgoing, Partition, Request};
 use crate::clock::Clock;
-use crate::record::{self, Header, Source};
+use crate::record::{self, Copies, Header, Source};
 use crate::reply::{Refusal, ReplyTo};
 
 /// Follow-ups decided in one step: a process with ten thousand paths must not keep the batch from being synced.
@@ -253,20 +253,28 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         let batch = self.open.get_or_insert_with(|| journal.batch());
         let before = (batch.len(), batch.bytes());
         batch.push_with(|out| record::put_header(&header, out));
+        let mut copies = Copies::new(self.options.repeat_bytes_min);
+        let mut shortened = 0;
         for event in events {
+            let sequence = Sequence(batch.next().0);
             batch.push_with(|out| {
+                let start = out.len();
                 record::put_event(out);
                 encode::encode_event(event, out);
+                shortened += u64::from(copies.shorten(sequence, start, out));
             });
         }
         let mut follow_ups = Vec::with_capacity(leftover.len());
         for command in leftover {
-            let sequence = batch.push_with(|out| {
+            let sequence = Sequence(batch.next().0);
+            batch.push_with(|out| {
+                let start = out.len();
                 record::put_leftover(out);
                 encode::encode_command(&command, out);
+                shortened += u64::from(copies.shorten(sequence, start, out));
             });
             follow_ups.push(Leftover {
-                sequence: Sequence(sequence.0),
+                sequence,
                 command,
                 traceparent: header.traceparent.clone(),
             });
@@ -279,6 +287,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             }
             return Err((header, bytes));
         }
+        self.metrics.shortened.add(shortened);
         self.leftovers.extend(follow_ups);
         Ok(())
     }

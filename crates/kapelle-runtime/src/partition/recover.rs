@@ -29,7 +29,7 @@ use crate::keep::StoreKeep;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::reader::Readers;
-use crate::record::{self, Header, Record, Source};
+use crate::record::{self, Header, Record, Source, Whole};
 use crate::streams::StreamRegistry;
 
 /// Why a partition does not start.
@@ -238,13 +238,16 @@ impl<S: Store> Replay<'_, S> {
             if batch.kind == BatchKind::LeaderAnnounced {
                 continue;
             }
+            let mut whole = Whole::default();
             for (sequence, bytes) in batch.records() {
-                let sequence = Sequence(sequence.0);
-                self.record(sequence, bytes)
-                    .map_err(|why| StartError::Record {
-                        sequence: sequence.0,
-                        why,
-                    })?;
+                let done = match whole.next(bytes) {
+                    Ok(bytes) => self.record(Sequence(sequence.0), bytes),
+                    Err(error) => Err(error.to_string()),
+                };
+                done.map_err(|why| StartError::Record {
+                    sequence: sequence.0,
+                    why,
+                })?;
             }
         }
         Ok(())

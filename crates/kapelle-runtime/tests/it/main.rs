@@ -5,6 +5,7 @@ mod crashes;
 mod leftovers;
 mod limits;
 mod panics;
+mod payloads;
 mod readers;
 mod threads;
 mod world;

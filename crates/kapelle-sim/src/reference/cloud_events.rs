@@ -27,7 +27,8 @@ pub(super) struct Window {
 
 #[derive(Clone, Debug)]
 struct Taken {
-    event: Arc<CloudEvent>,
+    /// Nothing for a record that is none.
+    event: Option<Arc<CloudEvent>>,
     outcome: Outcome,
     bucket: u64,
 }
@@ -40,7 +41,9 @@ pub(super) enum Told {
 
 pub(super) fn told(events: &[(kapelle_engine::ids::Sequence, Event)]) -> VecDeque<Told> {
     let told = events.iter().filter_map(|(_, event)| match event {
-        Event::CloudEventRouted { bucket, .. } => Some(Told::Admitted(*bucket)),
+        Event::CloudEventRouted { bucket, .. } | Event::RecordRejected { bucket, .. } => {
+            Some(Told::Admitted(*bucket))
+        }
         Event::DedupBucketDropped { bucket } => Some(Told::Dropped(*bucket)),
         _ => None,
     });
@@ -59,14 +62,29 @@ impl Reference {
             self.steps_taken = 0;
             results.push(match arrival {
                 Arrival::Event(event) => self.take_in(event, &mut told)?,
-                Arrival::Malformed { .. } => {
-                    self.say(Said::Rejected);
-                    (Outcome::Rejected, Vec::new())
+                Arrival::Malformed { identity, .. } => {
+                    (self.reject(*identity, &mut told)?, Vec::new())
                 }
             });
             self.drain();
         }
         Ok(Answer::Ingested(results))
+    }
+
+    /// What is no CloudEvent is known again by what it is made of.
+    fn reject(&mut self, identity: u128, told: &mut VecDeque<Told>) -> Result<Outcome, String> {
+        let id = Name::from(format!("record {identity:x}"));
+        if self.window.taken.contains_key(&id) {
+            self.say(Said::Repeated {
+                id: "".into(),
+                first: Outcome::Rejected,
+                same_content: true,
+            });
+            return Ok(Outcome::Duplicate);
+        }
+        self.say(Said::Rejected);
+        self.admit(id, None, Outcome::Rejected, told)?;
+        Ok(Outcome::Rejected)
     }
 
     fn take_in(
@@ -76,7 +94,7 @@ impl Reference {
     ) -> Result<(Outcome, Vec<Match>), String> {
         let id = Name::from(event.id());
         if let Some(first) = self.window.taken.get(&id) {
-            let same_content = first.event == *event;
+            let same_content = first.event.as_ref() == Some(event);
             self.say(Said::Repeated {
                 id,
                 first: first.outcome,
@@ -102,7 +120,7 @@ impl Reference {
             outcome,
             matches: matches.clone(),
         });
-        self.admit(id, Arc::clone(event), outcome, told)?;
+        self.admit(id, Some(Arc::clone(event)), outcome, told)?;
         Ok((outcome, matches))
     }
 
@@ -110,7 +128,7 @@ impl Reference {
     fn admit(
         &mut self,
         id: Name,
-        event: Arc<CloudEvent>,
+        event: Option<Arc<CloudEvent>>,
         outcome: Outcome,
         told: &mut VecDeque<Told>,
     ) -> Result<(), String> {

@@ -111,7 +111,11 @@ impl Reference {
             }
             Command::Due(_)
             | Command::AckOutbox { .. }
+            | Command::DeferOutbox { .. }
             | Command::BuryOutbox { .. }
+            | Command::PutSubscriber(_)
+            | Command::DeleteSubscriber { .. }
+            | Command::SettleDeadLetters(_)
             | Command::AnnounceLeader { .. }
             | Command::Continue(_) => Err("nobody asks for that".to_owned()),
         }
@@ -374,7 +378,14 @@ impl Reference {
     /// Deliveries are the runtime's; here they only leave.
     fn settle_delivery(&mut self, decided: &Decided) -> Result<(), String> {
         match decided.events.as_slice() {
-            [(_, event @ (Event::OutboxAcked { .. } | Event::OutboxBuried { .. }))] => {
+            [
+                (
+                    _,
+                    event @ (Event::OutboxAcked { .. }
+                    | Event::OutboxDeferred { .. }
+                    | Event::OutboxBuried { .. }),
+                ),
+            ] => {
                 let said = self.names.said(event);
                 self.said.extend(said);
                 Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_engine::encode;
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::Sequence;
-use kapelle_runtime::record::{self, Header, Record};
+use kapelle_runtime::record::{self, Header, Record, Whole};
 use kapelle_storage::journal::{BatchKind, Cursor, Read};
 use kapelle_storage::position::Sequence as StoredSequence;
 
@@ -54,8 +54,12 @@ impl Commands {
                 continue;
             }
             let mut open: Option<Decided> = None;
+            let mut whole = Whole::default();
             for (sequence, bytes) in batch.records() {
                 let sequence = Sequence(sequence.0);
+                let bytes = whole
+                    .next(bytes)
+                    .map_err(|error| format!("record {} cannot be read: {error}", sequence.0))?;
                 take(&mut open, sequence, bytes)?;
                 if let Some(decided) = open.take_if(|open| open.last() == sequence)
                     && decided.sequence > self.seen

@@ -91,7 +91,12 @@ impl Names {
             Event::LeaderAnnounced { .. }
             | Event::DeploymentCreated { .. }
             | Event::DedupBucketDropped { .. }
-            | Event::DedupForgotten { .. } => return None,
+            | Event::DedupForgotten { .. }
+            // Attempts are the runtime's.
+            | Event::OutboxDeferred { .. }
+            | Event::SubscriberPut { .. }
+            | Event::SubscriberDeleted { .. }
+            | Event::DeadLettersSettled { .. } => return None,
             Event::ResourceStored {
                 resource, bytes, ..
             } => {

@@ -7,6 +7,7 @@
 
 mod damage;
 mod data_dir;
+mod event_store;
 mod fjall;
 mod golden;
 mod journal;

@@ -1,8 +1,14 @@
 //! What may be typed. Only shapes and help texts; what it means is decided in the command's own file.
 
+mod subscribers;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use subscribers::{
+    Dead, DeadCommand, PutSubscriber, SettleDead, Subscribers, SubscribersCommand, TryFilter,
+};
 
 /// Examples come first: most people look for the one line that does it.
 const TEMPLATE: &str =
@@ -86,6 +92,12 @@ pub(crate) enum Command {
     /// Send CloudEvents, and see what they came to
     #[command(before_help = "Examples:\n  kapelle events send --type order.placed --source /shop --subject A-1 --data '{\"total\":80}'\n  kapelle events tail --follow\n  kapelle events explain 4711\n", help_template = TEMPLATE)]
     Events(Events),
+    /// Subscribers: who gets which CloudEvents, and how far each has come
+    #[command(before_help = "Examples:\n  kapelle subscribers list\n  kapelle subscribers put loyalty loyalty.json\n  kapelle subscribers try loyalty --last 20\n  kapelle subscribers pause loyalty\n", help_template = TEMPLATE)]
+    Subscribers(Subscribers),
+    /// Dead letters: CloudEvents that a subscriber could not be given
+    #[command(before_help = "Examples:\n  kapelle dead list\n  kapelle dead redrive loyalty 4711 4712\n  kapelle dead discard loyalty 4711 --reason 'sent by mistake'\n", help_template = TEMPLATE)]
+    Dead(Dead),
     /// Evaluate FEEL
     #[command(before_help = "Examples:\n  kapelle feel eval 'total * 1.19' --variables '{\"total\":80}'\n  kapelle feel eval --unary '> 10, 3' --input 12\n", help_template = TEMPLATE)]
     Feel(Feel),

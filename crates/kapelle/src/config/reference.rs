@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::Loaded;
 use super::section::{Field, Section};
 use super::sections::{
-    Data, Events, History, Limits, Log, Outbox, RabbitmqSink, RabbitmqSource, Server, SinkConfig,
-    SourceConfig, WebhookSink,
+    Data, EventStore, Events, History, Limits, Log, Outbox, RabbitmqSink, RabbitmqSource, Server,
+    SinkConfig, SourceConfig, WebhookSink,
 };
 use super::tree::Tree;
 
@@ -34,6 +34,7 @@ pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
     all.section(&[Events::NAME], config.events.fields());
     all.section(&[Outbox::NAME], config.outbox.fields());
     all.section(&[History::NAME], config.history.fields());
+    all.section(&[EventStore::NAME], config.event_store.fields());
     all.section(&[Log::NAME], config.log.fields());
     for (name, SourceConfig::Rabbitmq(source)) in &config.sources {
         all.section(&["sources", name], source.fields());
@@ -113,6 +114,7 @@ pub(crate) fn reference_page() -> String {
     describe::<Events>(&mut page, "events");
     describe::<Outbox>(&mut page, "outbox");
     describe::<History>(&mut page, "history");
+    describe::<EventStore>(&mut page, "event-store");
     describe::<Log>(&mut page, "log");
     describe::<RabbitmqSource>(&mut page, "sources.NAME, kind rabbitmq");
     describe::<RabbitmqSink>(&mut page, "sinks.NAME, kind rabbitmq");

@@ -33,6 +33,11 @@ section! {
         store_cache: Bytes = Bytes::mib(64); Bytes::mib(1)..=Bytes::TIB,
         /// New work is refused when less than this is free on the disk; what runs goes on. Since 0.1.
         disk_reserve: Bytes = Bytes::mib(512); Bytes::mib(64)..=Bytes::TIB,
+        /// A start replays at most about so many records; fewer mean more frequent checkpoints. Since 0.1.
+        replay_records: u64 = 1_000_000; 1_000..=100_000_000,
+        /// Journal between two copies of the checkpoint store to go back to if it does not open; the journal is kept for two
+        /// of them, so it takes up to three times as much disk. Since 0.1.
+        copy_interval: Bytes = Bytes::mib(256); Bytes::mib(1)..=Bytes::TIB,
         /// Takes over a clock that jumped by more than an hour, once, at this start. Since 0.1.
         accept_clock_jump: bool = false,
     }
@@ -92,6 +97,16 @@ section! {
     }
 }
 
+section! {
+    /// The store of all CloudEvents, which subscribers, look-ups and replay read.
+    pub(crate) struct EventStore in "event-store" {
+        /// How long CloudEvents stay. Since 0.1.
+        retention: Span = Span::hours(24 * 30); Span::seconds(60)..=Span::hours(24 * 36_600),
+        /// What it may take on the disk; then the oldest go. Since 0.1.
+        size: Bytes = Bytes::mib(10 * 1024); Bytes::mib(64)..=Bytes::TIB,
+    }
+}
+
 words! {
     /// How much is told.
     LogLevel: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"" {
@@ -122,6 +137,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `amqps`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The queue to read; it must exist unless `declare` is on, and be a quorum queue to survive the loss of a broker.
         /// Since 0.1.
         queue: String = String::new(),
@@ -143,6 +160,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `amqps`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The exchange to publish to; it must exist. Since 0.1.
         exchange: String = String::new(),
         /// The routing key; the CloudEvent's type where there is none. Since 0.1.
@@ -171,6 +190,8 @@ section! {
         url_env: Option<String> = None,
         /// The file that holds the URL. Since 0.1.
         url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `https`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
         /// The environment variable that holds the value of the `authorization` header, such as `Bearer …`. Since 0.1.
         authorization_env: Option<String> = None,
         /// The file that holds it; at most one of the two. It is never written in the configuration itself. Since 0.1.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use kapelle_connectors::rabbitmq::{self, Publisher};
 use kapelle_connectors::webhook::{self, Poster};
 use kapelle_connectors::{Publication, Secret, Sink as _, SinkError, SinkErrorKind};
-use kapelle_engine::event::OutboxAdded;
+use kapelle_events::CloudEvent;
 
 use crate::config::{Config, DeliveryMode, RabbitmqSink, SinkConfig, WebhookSink};
 use crate::ingest::sources::secret;
 use crate::telemetry::metrics::Edge;
 
 /// Where CloudEvents can go.
-pub(super) struct Sinks {
+pub(crate) struct Sinks {
     by_name: BTreeMap<String, Sink>,
     /// For targets that are URLs.
     any_url: Poster,
@@ -26,7 +26,7 @@ enum Sink {
 }
 
 impl Sinks {
-    pub(super) fn new(config: &Config, edge: &Arc<Edge>) -> Self {
+    pub(crate) fn new(config: &Config, edge: &Arc<Edge>) -> Self {
         let by_name = config
             .sinks
             .iter()
@@ -49,24 +49,30 @@ impl Sinks {
         }
     }
 
-    /// One attempt.
-    pub(super) async fn publish(&self, entry: &OutboxAdded, attempt: u32) -> Result<(), SinkError> {
+    /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key.
+    pub(crate) async fn publish(
+        &self,
+        to: &str,
+        within: Option<&str>,
+        event: &CloudEvent,
+        attempt: u32,
+    ) -> Result<(), SinkError> {
         let publication = |target| Publication {
-            event: &entry.event,
+            event,
             target,
             attempt,
         };
-        match self.by_name.get(entry.to.as_ref()) {
-            Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(None)).await,
-            Some(Sink::Webhook(poster)) => poster.publish(publication(None)).await,
-            None if entry.to.starts_with("http://") || entry.to.starts_with("https://") => {
-                self.any_url.publish(publication(Some(&entry.to))).await
+        match self.by_name.get(to) {
+            Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(within)).await,
+            Some(Sink::Webhook(poster)) => poster.publish(publication(within)).await,
+            None if to.starts_with("http://") || to.starts_with("https://") => {
+                self.any_url.publish(publication(Some(to))).await
             }
             // Retried like a receiver that is away: the sink may be configured at the next start, and giving up at once
             // would bury everything for a forgotten line.
             None => Err(SinkError {
                 kind: SinkErrorKind::Unroutable,
-                message: format!("no sink is named \"{}\" in the configuration", entry.to),
+                message: format!("no sink is named \"{to}\" in the configuration"),
                 retry_after: None,
             }),
         }
@@ -89,6 +95,7 @@ fn publisher_config(sink: &RabbitmqSink) -> rabbitmq::SinkConfig {
         sink.url_file.as_deref(),
     );
     rabbitmq::SinkConfig {
+        ca_file: sink.ca_file.clone(),
         routing_key: sink.routing_key.clone(),
         timeout: sink.timeout.0,
         ..rabbitmq::SinkConfig::new(url, sink.exchange.clone())
@@ -102,6 +109,7 @@ fn poster_config(sink: &WebhookSink) -> webhook::Config {
             sink.url_env.as_deref(),
             sink.url_file.as_deref(),
         )),
+        ca_file: sink.ca_file.clone(),
         mode: match sink.mode {
             DeliveryMode::Binary => webhook::Mode::Binary,
             DeliveryMode::Structured => webhook::Mode::Structured,

@@ -20,6 +20,7 @@ pub(crate) mod json;
 mod messages;
 pub(crate) mod problem;
 pub(crate) mod search;
+pub(crate) mod subscribers;
 
 use std::sync::Arc;
 

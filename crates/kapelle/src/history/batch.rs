@@ -141,7 +141,9 @@ pub(super) struct OutboxRow {
     pub(super) added: Option<(Box<OutboxAdded>, Sequence, Timestamp)>,
     pub(super) state: Option<DeliveryState>,
     pub(super) error: Option<Arc<str>>,
+    /// Attempts that failed.
     pub(super) attempts: Option<u32>,
+    pub(super) retry_at: Option<Timestamp>,
 }
 
 impl Batch {
@@ -316,6 +318,17 @@ impl Batch {
             Event::OutboxAcked { entry } => {
                 self.outbox.entry(entry.0).or_default().state = Some(DeliveryState::Delivered)
             }
+            Event::OutboxDeferred {
+                entry,
+                attempts,
+                retry_at,
+                error,
+            } => {
+                let row = self.outbox.entry(entry.0).or_default();
+                row.attempts = Some(attempts);
+                row.retry_at = Some(retry_at);
+                row.error = Some(error);
+            }
             Event::OutboxBuried {
                 entry,
                 attempts,
@@ -348,6 +361,9 @@ impl Batch {
             | Event::DedupForgotten { .. }
             | Event::RequestRemembered { .. }
             | Event::RequestForgotten { .. }
+            | Event::SubscriberPut { .. }
+            | Event::SubscriberDeleted { .. }
+            | Event::DeadLettersSettled { .. }
             | Event::DueMoved { .. } => {}
         }
     }

@@ -374,7 +374,26 @@ fn later(connection: &Connection, event: &EventRow) -> rusqlite::Result<Vec<Stri
     rows.collect()
 }
 
+/// How the delivery stands.
+fn delivery(event: &EventRow) -> String {
+    let failed = match event.attempts {
+        None | Some(0) => return event.outcome.to_lowercase(),
+        Some(1) => "1 attempt".to_owned(),
+        Some(attempts) => format!("{attempts} attempts"),
+    };
+    let error = event.reason.as_deref().unwrap_or_default();
+    let next = event.retry_at.and_then(time).unwrap_or_default();
+    match event.outcome {
+        "DEAD" => format!("given up after {failed}, the last one: {error}"),
+        "DELIVERED" => format!("delivered after {failed} had failed, the last one: {error}"),
+        _ => format!("{failed} failed, the last one: {error}; the next one is due at {next}"),
+    }
+}
+
 fn summary(event: &EventRow, wanted: &[Wanted]) -> String {
+    if event.is_out {
+        return delivery(event);
+    }
     let reason = event.reason.clone().unwrap_or_default();
     match event.outcome {
         "NO_MATCH" => {

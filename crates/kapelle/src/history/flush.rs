@@ -382,11 +382,12 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
             first,
             same_content,
         } => {
-            let reason = if *same_content {
-                "repeats an event that was taken before"
-            } else {
-                "repeats an id with other content"
+            let reason = match (id.is_empty(), same_content) {
+                (true, _) => "repeats a record that was kept before",
+                (false, true) => "repeats an event that was taken before",
+                (false, false) => "repeats an id with other content",
             };
+            let text = |text: &Arc<str>| (!text.is_empty()).then(|| Arc::clone(text));
             let first = signed(first.0);
             // The repeat's own attributes are not in the journal again: type and subject are the first one's.
             insert.execute(params![
@@ -394,8 +395,8 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 at,
                 channel,
                 tenant,
-                &**source,
-                &**id,
+                text(source).as_deref(),
+                text(id).as_deref(),
                 None::<&str>,
                 None::<&str>,
                 None::<&[u8]>,
@@ -501,25 +502,26 @@ fn write_outbox(
 ) -> rusqlite::Result<()> {
     let state = row.state.map(|state| state as u8);
     let error = row.error.as_deref();
+    let retry_at = row.retry_at.map(|at| at.0);
     match &row.added {
         Some((added, position, at)) => {
             let mut bytes = Vec::new();
             kapelle_events::encode::encode(&added.event, &mut bytes);
             let event = &added.event;
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")?
+                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?
                 .execute(params![
                     signed(position.0), signed(entry), at.0, &*added.to, &*added.tenant, event.source(), event.id(),
-                    event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0),
+                    event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0), retry_at,
                 ])?;
         }
         None => {
             transaction
                 .prepare_cached(
                     "UPDATE event_out SET state = COALESCE(?2, state), reason = COALESCE(?3, reason),
-                     attempts = COALESCE(?4, attempts) WHERE entry = ?1",
+                     attempts = COALESCE(?4, attempts), retry_at = COALESCE(?5, retry_at) WHERE entry = ?1",
                 )?
-                .execute(params![signed(entry), state, error, row.attempts])?;
+                .execute(params![signed(entry), state, error, row.attempts, retry_at])?;
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::flush;
 
 /// Raised with every change of a table. An older file is put aside and remade from the journal.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How many keys behind its instance's an entity is found by a scan and not by an index. The number is part of the schema
 /// (`near_or_far!`). At full load an instance of a few tasks stays within it, and scanning it takes about a millisecond.
@@ -97,7 +97,8 @@ CREATE INDEX event_message_by_position ON event_message (position);
 CREATE TABLE event_later (position INTEGER, time INTEGER, what TEXT, process_id TEXT, instance INTEGER);
 CREATE INDEX event_later_by_position ON event_later (position);
 CREATE TABLE event_out (position INTEGER PRIMARY KEY, entry INTEGER UNIQUE, time INTEGER, channel TEXT, tenant TEXT,
-    source TEXT, id TEXT, type TEXT, subject TEXT, event BLOB, state INTEGER, reason TEXT, attempts INTEGER, instance INTEGER);
+    source TEXT, id TEXT, type TEXT, subject TEXT, event BLOB, state INTEGER, reason TEXT, attempts INTEGER, instance INTEGER,
+    retry_at INTEGER);
 CREATE INDEX event_out_by_id ON event_out (id);
 CREATE INDEX event_out_by_instance ON event_out (instance);
 CREATE INDEX event_out_by_type ON event_out (type);

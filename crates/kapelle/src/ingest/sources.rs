@@ -9,6 +9,7 @@ use kapelle_connectors::{
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
+use kapelle_events::IdentityHash;
 use kapelle_runtime::Refusal;
 use tokio::task::JoinSet;
 
@@ -89,6 +90,7 @@ fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::Source
         source.url_file.as_deref(),
     );
     rabbitmq::SourceConfig {
+        ca_file: source.ca_file.clone(),
         declare: source.declare,
         prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
         limits: ingest.limits,
@@ -121,7 +123,10 @@ struct Door {
 
 impl kapelle_connectors::Ingest for Door {
     async fn submit(&self, batch: Vec<Delivery>) -> Result<Vec<Outcome>, IngestError> {
-        let arrivals: Vec<Arrival> = batch.into_iter().map(arrival).collect();
+        let arrivals: Vec<Arrival> = batch
+            .into_iter()
+            .map(|delivery| self.arrival(delivery))
+            .collect();
         match self.offer(arrivals.clone()).await? {
             Ok(outcomes) => Ok(outcomes),
             Err(refusal) if arrivals.len() == 1 => self.keep_refused(arrivals, &refusal).await,
@@ -174,7 +179,7 @@ impl Door {
         for bytes_max in [usize::MAX, RAW_BYTES_KEPT] {
             let kept = arrivals
                 .iter()
-                .map(|arrival| as_refused(arrival, &reason, bytes_max))
+                .map(|arrival| self.as_refused(arrival, &reason, bytes_max))
                 .collect();
             match self.offer(kept).await? {
                 Ok(outcomes) => return Ok(outcomes),
@@ -183,44 +188,61 @@ impl Door {
         }
         Err(IngestError::Unavailable { why: refused })
     }
-}
 
-/// The same delivery as something that is only kept.
-fn as_refused(arrival: &Arrival, reason: &Arc<str>, bytes_max: usize) -> Arrival {
-    let (raw, content_type): (Arc<[u8]>, _) = match arrival {
-        Arrival::Event(event) => (
-            kapelle_events::json::encode(event).into(),
-            Some(Arc::from("application/cloudevents+json")),
-        ),
-        Arrival::Malformed {
-            raw, content_type, ..
-        } => (Arc::clone(raw), content_type.clone()),
-    };
-    Arrival::Malformed {
-        raw: raw.get(..bytes_max).map_or(Arc::clone(&raw), Arc::from),
-        content_type,
-        reason: Arc::clone(reason),
-    }
-}
-
-fn arrival(delivery: Delivery) -> Arrival {
-    match delivery {
-        Delivery::Event(event) => Arrival::Event(Arc::new(event)),
-        Delivery::Rejected(rejected) => {
-            let content_type = rejected
-                .headers
-                .iter()
-                .find(|(name, _)| {
-                    name.eq_ignore_ascii_case("content-type") || name == "content_type"
-                })
-                .map(|(_, value)| Arc::from(value.as_str()));
-            let reason = format!("{}: {}", rejected.why.code(), rejected.why);
-            Arrival::Malformed {
-                raw: Arc::from(rejected.body),
-                content_type,
-                reason: Arc::from(reason),
+    /// The same delivery as something that is only kept.
+    fn as_refused(&self, arrival: &Arrival, reason: &Arc<str>, bytes_max: usize) -> Arrival {
+        let (raw, content_type, identity): (Arc<[u8]>, _, _) = match arrival {
+            Arrival::Event(event) => {
+                let raw = kapelle_events::json::encode(event);
+                let identity = self.identity([], &raw);
+                let content_type = Some(Arc::from("application/cloudevents+json"));
+                (raw.into(), content_type, identity)
             }
+            Arrival::Malformed {
+                raw,
+                content_type,
+                identity,
+                ..
+            } => (Arc::clone(raw), content_type.clone(), *identity),
+        };
+        Arrival::Malformed {
+            raw: raw.get(..bytes_max).map_or(Arc::clone(&raw), Arc::from),
+            content_type,
+            reason: Arc::clone(reason),
+            identity,
         }
+    }
+
+    fn arrival(&self, delivery: Delivery) -> Arrival {
+        let rejected = match delivery {
+            Delivery::Event(event) => return Arrival::Event(Arc::new(event)),
+            Delivery::Rejected(rejected) => rejected,
+        };
+        let headers = || {
+            let headers = rejected.headers.iter();
+            headers.map(|(name, value)| (name.as_str(), value.as_str()))
+        };
+        let content_type = headers()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type") || *name == "content_type")
+            .map(|(_, value)| Arc::from(value));
+        let identity = self.identity(headers(), &rejected.body);
+        let reason = format!("{}: {}", rejected.why.code(), rejected.why);
+        Arrival::Malformed {
+            raw: Arc::from(rejected.body),
+            content_type,
+            reason: Arc::from(reason),
+            identity,
+        }
+    }
+
+    fn identity<'h>(
+        &self,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        body: &[u8],
+    ) -> u128 {
+        let IdentityHash(hash) =
+            IdentityHash::of_record(self.ingest.tenant(), &self.name, headers, body);
+        u128::from_be_bytes(hash)
     }
 }
 

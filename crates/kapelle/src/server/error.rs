@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use kapelle_runtime::open::OpenError;
 
-use crate::history;
+use crate::{backbone, history};
 
 /// A server that does not run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,8 @@ pub(crate) enum ServeError {
     Recovery { why: String },
     #[error(transparent)]
     History(#[from] history::Error),
+    #[error(transparent)]
+    Backbone(#[from] backbone::Error),
     #[error("the partition stopped by itself: {reason}")]
     PartitionStopped { reason: String },
 }
@@ -58,6 +60,7 @@ impl ServeError {
             Self::Open(error) => error.code(),
             Self::Recovery { .. } => "KAP-3004",
             Self::History(_) => "KAP-3006",
+            Self::Backbone(_) => "KAP-3008",
             Self::PartitionStopped { .. } => "KAP-3005",
             Self::Thread(_) => "KAP-3007",
         }
@@ -76,7 +79,7 @@ impl ServeError {
                 "set {setting} to 127.0.0.1 or [::1]; put a proxy that authenticates in front to serve other machines"
             )),
             // Their texts say what to do.
-            Self::Open(_) | Self::Thread(_) | Self::History(_) => None,
+            Self::Open(_) | Self::Thread(_) | Self::History(_) | Self::Backbone(_) => None,
             Self::Recovery { .. } => Some("please report it; the data is as it was".to_owned()),
             Self::PartitionStopped { .. } => Some(
                 "nothing that was acknowledged is lost; look after the disk and start again"

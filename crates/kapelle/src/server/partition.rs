@@ -21,6 +21,8 @@ fn options(config: &Config) -> Options {
         queue_max: count(config.limits.commands_in_flight).max(1),
         cache_bytes_max: count(config.limits.instance_cache.0),
         store_cache_bytes: config.data.store_cache.0,
+        tail_records_max: config.data.replay_records,
+        base_bytes_min: config.data.copy_interval.0,
         disk_soft_limit_bytes: config.data.disk_reserve.0,
         accept_clock_jump: config.data.accept_clock_jump,
         segment_bytes: config.data.segment_size.0,

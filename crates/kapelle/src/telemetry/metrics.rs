@@ -70,7 +70,7 @@ type Told = (&'static str, &'static str, &'static str, f64, &'static str);
 
 const NANOSECONDS: f64 = 1e9;
 
-const PARTITION: [Told; 28] = [
+const PARTITION: [Told; 29] = [
     (
         "commands",
         "kapelle_commands_total",
@@ -112,6 +112,13 @@ const PARTITION: [Told; 28] = [
         "counter",
         1.0,
         "Bytes appended to the journal.",
+    ),
+    (
+        "shortened",
+        "kapelle_log_shortened_records_total",
+        "counter",
+        1.0,
+        "Records that name an earlier one instead of repeating what it holds.",
     ),
     (
         "syncs",

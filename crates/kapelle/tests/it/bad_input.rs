@@ -288,15 +288,19 @@ async fn models() {
 #[tokio::test]
 async fn uploads_that_are_too_large() {
     let mut victim = Victim::new().await;
-    for number in 0..8 {
-        let wants_it = models::message_start(&format!("wide-{number}"), "wide");
+    for (process_id, variables) in [("wide-1", "data"), ("wide-2", "reverse(data)")] {
+        let wants_it = models::event_start(process_id, "wide", variables);
         http::must_deploy(&victim.server.rest, "wide.bpmn", &wants_it);
     }
     victim.before = standing(&victim.server);
-    // Small enough as it comes, but each of eight processes would have its own.
+    // Small enough as it comes, but a number that has four bytes here has nine as a variable, and each of the two
+    // processes makes something of its own of it.
+    let numbers: Vec<_> = (0..780_000_u64)
+        .map(|n| format!("{}.{}", (n * n) % 7, n % 9 + 1))
+        .collect();
     let wide = format!(
-        r#"{{"specversion":"1.0","id":"1","source":"/s","type":"wide","data":"{}"}}"#,
-        "w".repeat(3 << 20)
+        r#"{{"specversion":"1.0","id":"1","source":"/s","type":"wide","data":[{}]}}"#,
+        numbers.join(",")
     );
     let json = [("content-type", "application/cloudevents+json")];
     victim.event(

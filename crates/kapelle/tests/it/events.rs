@@ -153,7 +153,7 @@ fn malformed_events_are_refused_with_a_stable_code_and_the_index() {
 }
 
 /// Receives webhooks; answers each with the next status of the list, then with 204.
-fn receiver(statuses: &'static [u16]) -> (String, mpsc::Receiver<String>) {
+pub(crate) fn receiver(statuses: &'static [u16]) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (sender, received) = mpsc::channel();
@@ -239,6 +239,54 @@ fn a_published_event_reaches_its_webhook_after_failures_with_the_same_id() {
         received.recv_timeout(Duration::from_millis(300)).is_err(),
         "delivered once it is delivered no more"
     );
+}
+
+#[test]
+fn attempts_go_on_where_they_were_when_the_server_comes_back() {
+    let (url, received) = receiver(&[503; 20]);
+    let dir = TempDir::new();
+    let server = Server::start_in(dir.path(), &sink(&url));
+    let model = models::event_to_event("p", "partner");
+    http::must_deploy(&server.rest, "p.bpmn", &model);
+    send(&server, &[STRUCTURED], &placed("1", "A-1"));
+    // Seen in history: on record, not only on its way.
+    let out = |server: &Server, wanted: &str| {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let answer = http::get(&server.rest, "/v2/kapelle/events?direction=out");
+            if answer.body.contains(wanted) {
+                return answer;
+            }
+            assert!(std::time::Instant::now() < deadline, "{}", answer.body);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let pending = out(&server, "\"attempts\":2");
+    assert_eq!(pending.member("outcome"), "PENDING");
+    assert!(pending.member("reason").contains("503"), "{}", pending.body);
+    assert!(pending.member("nextAttemptAt").ends_with('Z'));
+    server.kill();
+    let server = Server::start_in(dir.path(), &sink(&url));
+    let dead = out(&server, "\"outcome\":\"DEAD\"");
+    assert_eq!(dead.member("attempts"), "4");
+    // A failure that was not yet on record at the kill is made again.
+    let asked = received.try_iter().count();
+    assert!((4..=5).contains(&asked), "{asked} requests");
+    let position = dead.member("position");
+    let told = crate::program::Place::new().run(&[
+        "events",
+        "explain",
+        &position,
+        "--address",
+        &format!("http://{}", server.rest),
+    ]);
+    assert!(
+        told.stdout
+            .contains("given up after 4 attempts, the last one: "),
+        "{}",
+        told.stdout
+    );
+    assert!(server.stop().success());
 }
 
 #[test]

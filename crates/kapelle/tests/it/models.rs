@@ -74,3 +74,17 @@ pub(crate) fn message_start(process_id: &str, message: &str) -> String {
 </bpmn:process>"#
     ))
 }
+
+/// Started by a CloudEvent of that type, which becomes these variables (an expression); ends at once.
+pub(crate) fn event_start(process_id: &str, event_type: &str, variables: &str) -> String {
+    definitions(&format!(
+        r#"<bpmn:message id="m1" name="{event_type}">
+  <bpmn:extensionElements><kapelle:event type="{event_type}" variables="={variables}"/></bpmn:extensionElements>
+</bpmn:message>
+<bpmn:process id="{process_id}" isExecutable="true">
+  <bpmn:startEvent id="start"><bpmn:messageEventDefinition id="d1" messageRef="m1"/></bpmn:startEvent>
+  <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="end"/>
+  <bpmn:endEvent id="end"/>
+</bpmn:process>"#
+    ))
+}

@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 
 use self::broker::{Broker, with_broker};
+use self::certificates::Certificates;
 use self::partner::{Fact, Partner};
 use crate::found;
 use crate::http;
 use crate::models;
 use crate::program::Place;
 use crate::server::{Server, TempDir};
+use crate::tls::certificates;
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -86,12 +88,18 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
         let mut server = Server::start_in(dir.path(), &config);
         let process = models::event_to_event("order", "partner");
         http::must_deploy(&server.rest, "order.bpmn", &process);
-        let mut fault = None;
+        let (mut fault, mut malformed) = (None, 0);
         for number in 0..ORDERS {
             partner.send(&Fact::new(number)).await;
             if number % 20 == 7 {
                 // A producer that is not sure sends again.
                 partner.send(&Fact::new(number)).await;
+            }
+            if number % 12 == 5 {
+                partner
+                    .raw(None, format!("no CloudEvent {number}").as_bytes())
+                    .await;
+                malformed += 1;
             }
             // In the middle of the stream; it goes on at once.
             let broker = broker.clone();
@@ -123,7 +131,7 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
             partner.completed() == ORDERS
         })
         .await;
-        check(&server, &partner);
+        check(&server, &partner, malformed);
         // The source was there before and after the broker's death.
         let connects = metric(&server, "kapelle_source_connects_total{");
         assert!(connects >= 2, "the last fault broke nothing: {connects}");
@@ -134,7 +142,7 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
 }
 
 /// Compares what the server has on record with the notes of the other party.
-fn check(server: &Server, partner: &Partner) {
+fn check(server: &Server, partner: &Partner, malformed: usize) {
     let expected: BTreeSet<String> = (0..ORDERS).map(|n| Fact::new(n).subject()).collect();
     let once = |what: &str, subjects: Vec<String>| {
         let count = subjects.len();
@@ -147,8 +155,15 @@ fn check(server: &Server, partner: &Partner) {
     assert_eq!(instances(server), ORDERS as u64);
     let repeats = subjects(server, "&direction=in&outcome=DUPLICATE");
     assert!(repeats.len() >= ORDERS / 20, "{} repeats", repeats.len());
+    // Also what is no CloudEvent is on record once, however often it was delivered.
+    let rejected = subjects(server, "&direction=in&outcome=REJECTED");
+    assert_eq!(rejected.len(), malformed);
     let outcomes = found::events(&server.rest, "").len();
-    assert_eq!(outcomes, 2 * ORDERS + repeats.len(), "other outcomes");
+    assert_eq!(
+        outcomes,
+        2 * ORDERS + repeats.len() + malformed,
+        "other outcomes"
+    );
     partner.check();
 }
 
@@ -167,6 +182,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
             format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"nobody.knows"}}"#)
         };
         partner.raw(json, good("1").as_bytes()).await;
+        partner.raw(None, b"hello").await;
         partner.raw(None, b"hello").await;
         partner
             .raw(json, good("x").replace("1.0", "0.3").as_bytes())
@@ -204,7 +220,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         assert!(server.stop().success());
         let server = Server::start_in(dir.path(), &config(&broker, "mixed", 3));
         eventually("all are on record", async || {
-            found::events(&server.rest, "&direction=in").len() >= 10 + NARROW
+            found::events(&server.rest, "&direction=in").len() >= 11 + NARROW
         })
         .await;
         let mut seen = String::new();
@@ -221,6 +237,7 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         expect![[r#"
             1 NO_MATCH no deployed process
             null REJECTED KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present
+            null DUPLICATE repeats a record that was kept before
             null REJECTED KAP-CE-005: specversion "0.3" is not supported, expected "1.0"
             null REJECTED KAP-CE-003: malformed JSON at byte 21: expected a member name
             null REJECTED KAP-CE-010: the JSON text at byte 0 is not valid UTF-8
@@ -237,6 +254,55 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         assert!(refused >= 2, "the narrow ones came one by one: {refused}");
         assert!(server.stop().success());
         assert_eq!(partner.waiting("mixed").await, 0, "all is acknowledged");
+    });
+}
+
+#[test]
+fn over_tls_events_come_in_and_leave_where_a_private_authority_is_trusted() {
+    with_broker("over_tls", |broker| async move {
+        let mut partner = Partner::new(&broker, "secret-orders", "completed").await;
+        let dir = TempDir::new();
+        let hook = Certificates::make(&dir.path().join("hook"));
+        let (plain, received) = crate::events::receiver(&[]);
+        let address = plain
+            .trim_start_matches("http://")
+            .trim_end_matches("/hook");
+        let port = crate::tls::in_front_of(address, &hook);
+        let (url, ca) = (broker.tls_url(), broker.ca());
+        let (ca, hook_ca) = (ca.display(), hook.ca.display());
+        let server = Server::start_in(
+            dir.path(),
+            &format!(
+                "[sources.orders]\nkind = \"rabbitmq\"\nurl = \"{url}\"\nca-file = \"{ca}\"\nqueue = \"secret-orders\"\n\
+                 [sinks.partner]\nkind = \"rabbitmq\"\nurl = \"{url}\"\nca-file = \"{ca}\"\nexchange = \"out\"\n\
+                 [sinks.hook]\nkind = \"webhook\"\nurl = \"https://localhost:{port}/hook\"\nca-file = \"{hook_ca}\"\n\
+                 [sinks.stranger]\nkind = \"webhook\"\nurl = \"https://localhost:{port}/hook\"\n\
+                 [outbox]\nbackoff = \"50ms\"\nattempts = 2\n"
+            ),
+        );
+        for target in ["partner", "hook", "stranger"] {
+            let process = models::event_to_event(target, target);
+            http::must_deploy(&server.rest, "order.bpmn", &process);
+        }
+        partner.send(&Fact::new(1)).await;
+        eventually("the partner has it", async || {
+            partner.receive().await;
+            partner.completed() == 1
+        })
+        .await;
+        let request = received.recv_timeout(PATIENCE).unwrap();
+        assert!(request.contains(r#"{"order":"order-1"}"#), "{request}");
+        eventually("the stranger is given up", async || {
+            !subjects(&server, "&direction=out&outcome=DEAD").is_empty()
+        })
+        .await;
+        let dead = &found::events(&server.rest, "&direction=out&outcome=DEAD")[0];
+        assert_eq!(
+            dead["reason"],
+            "UNREACHABLE: connect: invalid peer certificate: UnknownIssuer"
+        );
+        assert!(received.try_recv().is_err(), "the stranger got nothing");
+        assert!(server.stop().success());
     });
 }
 

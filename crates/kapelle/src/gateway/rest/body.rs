@@ -114,6 +114,11 @@ impl JsonText {
         Self(text.to_owned())
     }
 
+    /// As it came.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The object that the request must be.
     pub(crate) fn object(&self) -> Result<Object<'_>, Problem> {
         if self.0.trim_ascii().is_empty() {

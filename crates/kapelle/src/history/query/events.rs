@@ -10,9 +10,9 @@ use crate::history::Error;
 
 /// The columns of both tables that [`EventRow`] reads, in its order.
 const IN: &str = "SELECT position, 0, time, channel, tenant, source, id, type, subject, event, outcome, reason, duplicate_of,
-    matches, NULL, (SELECT MIN(instance) FROM event_instance x WHERE x.position = event_in.position) FROM event_in";
+    matches, NULL, (SELECT MIN(instance) FROM event_instance x WHERE x.position = event_in.position), NULL FROM event_in";
 const OUT: &str = "SELECT position, 1, time, channel, tenant, source, id, type, subject, event, state, reason, NULL, NULL,
-    attempts, instance FROM event_out";
+    attempts, instance, retry_at FROM event_out";
 
 /// What is asked for. Texts are compared whole; a type may end in `*`.
 #[derive(Debug, Default)]
@@ -45,7 +45,9 @@ pub(crate) struct EventRow {
     source: Option<String>,
     id: Option<String>,
     duplicate_of: Option<i64>,
-    attempts: Option<i64>,
+    /// Of its delivery: those that failed, and when the next one is due.
+    pub(crate) attempts: Option<i64>,
+    pub(crate) retry_at: Option<i64>,
     instance: Option<i64>,
 }
 
@@ -74,6 +76,7 @@ impl EventRow {
             matches: row.get(13)?,
             attempts: row.get(14)?,
             instance: row.get(15)?,
+            retry_at: row.get(16)?,
         })
     }
 
@@ -100,6 +103,8 @@ impl EventRow {
             Some(attempts) => object.number("attempts", attempts),
             None => object.null("attempts"),
         };
+        let retry_at = self.retry_at.filter(|_| self.outcome == "PENDING");
+        object.text_or_null("nextAttemptAt", retry_at.and_then(time).as_deref());
         object
     }
 

@@ -236,7 +236,7 @@ fn a_short_life_is_written_once_in_its_last_state() {
         event_message 40 | 3
         event_later 3 | 1110 | CORRELATED | order | 100
         event_later 3 | 1150 | EXPIRED |  | 0
-        event_out 28 | 109 | 1120 | partner | <default> | /shop | out-109 | paid | A-1 | 27 bytes | 3 | 410 Gone | 12 | 100
+        event_out 28 | 109 | 1120 | partner | <default> | /shop | out-109 | paid | A-1 | 27 bytes | 3 | 410 Gone | 12 | 100 | -
         meta first | 1
         meta position | 33
     "#]]

@@ -1,0 +1,338 @@
+//! The event store: what is found, what survives a loss of power, what is taken away, and damage.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use kapelle_storage::event_store::{Direction, Entry, Error, EventStore, Fate, Key, Options};
+use kapelle_storage::files::{Crash, Files as _, MemFiles};
+use kapelle_storage::position::Sequence;
+
+const SMALL: Options = Options {
+    block_bytes: 400,
+    segment_entries: 40,
+    segment_bytes: 1 << 20,
+};
+
+const TYPE: u8 = 1;
+const SUBJECT: u8 = 2;
+
+fn dir() -> &'static Path {
+    Path::new("/events")
+}
+
+fn open(files: &MemFiles) -> EventStore {
+    EventStore::open(files.shared(), dir(), SMALL).unwrap()
+}
+
+/// Every third position is an event, as there are other records between them in a journal.
+fn entry(number: u64) -> Entry {
+    let kind = format!("type-{}", number % 3);
+    let subject = format!("subject-{number}");
+    Entry {
+        position: Sequence(number * 3),
+        at_ms: 1_000 + number as i64 * 10,
+        keys: vec![
+            Key::of(TYPE, kind.as_bytes()),
+            Key::of(SUBJECT, subject.as_bytes()),
+        ],
+        record: format!("{kind} {subject} {}", "x".repeat(number as usize % 70)).into_bytes(),
+        erased: false,
+    }
+}
+
+fn fill(store: &mut EventStore, numbers: std::ops::Range<u64>) {
+    numbers.for_each(|number| store.append(entry(number)).unwrap());
+}
+
+fn scan(store: &EventStore, from: u64, direction: Direction, most: usize) -> Vec<Entry> {
+    let mut found = Vec::new();
+    store
+        .scan(Sequence(from), direction, &mut |entry| {
+            found.push(entry);
+            if found.len() < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })
+        .unwrap();
+    found
+}
+
+fn find(store: &EventStore, tag: u8, value: &str, direction: Direction) -> Vec<u64> {
+    let mut found = Vec::new();
+    store
+        .find(Key::of(tag, value.as_bytes()), direction, &mut |entry| {
+            found.push(entry.position.0 / 3);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    found
+}
+
+#[test]
+fn everything_appended_is_read_in_both_directions_before_and_after_opening_again() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..150);
+    let expected: Vec<_> = (1..150).map(entry).collect();
+    assert!(store.segments().len() >= 3, "{:?}", store.segments());
+    for again in [false, true] {
+        if again {
+            store.sync().unwrap();
+            store = open(&files);
+        }
+        assert_eq!(scan(&store, 0, Direction::Forward, 1_000), expected);
+        let backward: Vec<_> = expected.iter().rev().cloned().collect();
+        assert_eq!(scan(&store, u64::MAX, Direction::Backward, 1_000), backward);
+        assert_eq!(scan(&store, 100, Direction::Forward, 2), expected[33..35]);
+        assert_eq!(
+            scan(&store, 100, Direction::Backward, 2),
+            [expected[32].clone(), expected[31].clone()]
+        );
+        assert_eq!(store.get(Sequence(300)).unwrap(), Some(entry(100)));
+        assert_eq!(store.get(Sequence(301)).unwrap(), None);
+        assert_eq!(store.position_at(1_505).unwrap(), Sequence(51 * 3));
+        assert_eq!(store.position_at(0).unwrap(), Sequence(3));
+        assert_eq!(store.position_at(i64::MAX).unwrap(), store.last().next());
+    }
+}
+
+#[test]
+fn keys_find_their_entries_in_sealed_and_open_segments() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..150);
+    assert_eq!(find(&store, SUBJECT, "subject-7", Direction::Forward), [7]);
+    assert_eq!(
+        find(&store, SUBJECT, "subject-149", Direction::Forward),
+        [149]
+    );
+    assert_eq!(find(&store, SUBJECT, "subject-150", Direction::Forward), []);
+    let every_third: Vec<_> = (1..150).filter(|number| number % 3 == 1).collect();
+    assert_eq!(
+        find(&store, TYPE, "type-1", Direction::Forward),
+        every_third
+    );
+    assert_eq!(
+        find(&store, TYPE, "type-1", Direction::Backward),
+        every_third.iter().rev().copied().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_common_key_fills_many_pages_of_the_index() {
+    let files = MemFiles::new();
+    let options = Options {
+        segment_entries: 5_000,
+        ..SMALL
+    };
+    let mut store = EventStore::open(files.shared(), dir(), options).unwrap();
+    fill(&mut store, 1..5_001);
+    assert_eq!(store.segments().len(), 1);
+    let every_third: Vec<_> = (1..5_001).filter(|number| number % 3 == 1).collect();
+    assert_eq!(
+        find(&store, TYPE, "type-1", Direction::Forward),
+        every_third
+    );
+    for number in [1, 2, 500, 511, 512, 513, 4_999, 5_000] {
+        assert_eq!(
+            find(
+                &store,
+                SUBJECT,
+                &format!("subject-{number}"),
+                Direction::Forward
+            ),
+            [number]
+        );
+    }
+}
+
+#[test]
+fn what_was_synced_survives_and_what_follows_is_appended_again() {
+    let mut torn = 0;
+    for seed in 0..300 {
+        let files = MemFiles::new();
+        let mut durable = Sequence::START;
+        let mut next = 1;
+        for round in 0..6 {
+            let mut store = open(&files);
+            assert!(
+                store.last() >= durable,
+                "seed {seed}: {:?} is not the durable {durable:?}",
+                store.last()
+            );
+            torn += usize::from(store.last() > durable);
+            // As the projection does: it goes on where the store ends.
+            let from = store.last().0 / 3 + 1;
+            assert_eq!(
+                scan(&store, 0, Direction::Forward, 1_000),
+                (1..from).map(entry).collect::<Vec<_>>(),
+                "seed {seed}"
+            );
+            next = from + 1 + (seed * 7 + round * 13) % 60;
+            fill(&mut store, from..next);
+            if (seed + round) % 3 != 0 {
+                durable = store.sync().unwrap();
+                let end = next + (seed + round) % 25;
+                fill(&mut store, next..end);
+                next = end;
+            }
+            files.crash(Crash::Tear(seed * 100 + round));
+        }
+        assert!(next > 1);
+    }
+    assert!(
+        torn > 50,
+        "only {torn} crashes left more than was durable: the test exercised too little"
+    );
+}
+
+#[test]
+fn entries_are_erased_and_dropped_for_good() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..100);
+    let first = store.segments()[0].first;
+    let changed = store
+        .rewrite(first, &mut |entry| match entry.position.0 / 3 {
+            5 => Fate::Erase,
+            6 => Fate::Drop,
+            _ => Fate::Keep,
+        })
+        .unwrap();
+    assert_eq!(changed, 2);
+    files.crash(Crash::Lose);
+    let store = open(&files);
+    let five = store.get(Sequence(15)).unwrap().unwrap();
+    assert!(
+        five.erased && five.record.is_empty() && five.keys.is_empty(),
+        "{five:?}"
+    );
+    assert_eq!(store.get(Sequence(18)).unwrap(), None);
+    assert_eq!(find(&store, SUBJECT, "subject-5", Direction::Forward), []);
+    assert_eq!(find(&store, SUBJECT, "subject-7", Direction::Forward), [7]);
+    let names = files.list(dir()).unwrap();
+    assert!(
+        names.iter().all(|name| !name.ends_with(".tmp")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn old_segments_go_and_the_rest_stays() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..100);
+    store.sync().unwrap();
+    let second = store.segments()[1].first;
+    store.drop_before(second).unwrap();
+    files.crash(Crash::Lose);
+    let mut store = open(&files);
+    assert_eq!(scan(&store, 0, Direction::Forward, 1)[0].position, second);
+    store.seal().unwrap();
+    let segments = store.segments();
+    store.drop_before(Sequence(u64::MAX)).unwrap();
+    assert_eq!(store.segments(), []);
+    assert!(segments.len() >= 2);
+}
+
+#[test]
+fn a_position_that_does_not_follow_is_refused() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 5..6);
+    assert!(matches!(
+        store.append(entry(5)),
+        Err(Error::OutOfOrder { .. })
+    ));
+    assert!(matches!(
+        store.append(entry(4)),
+        Err(Error::OutOfOrder { .. })
+    ));
+}
+
+#[test]
+fn damage_in_a_sealed_segment_is_told_with_file_and_offset() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..60);
+    store.sync().unwrap();
+    drop(store);
+    let name = files
+        .list(dir())
+        .unwrap()
+        .into_iter()
+        .find(|name| name.ends_with(".events"))
+        .unwrap();
+    let file = files.open(&dir().join(&name)).unwrap();
+    let mut byte = [0];
+    file.read_at(80, &mut byte).unwrap();
+    file.write_at(80, &[!byte[0]]).unwrap();
+    let store = open(&files);
+    let error = store
+        .scan(Sequence::START, Direction::Forward, &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "event store is damaged: /events/00000000000000000003.events at byte 0: a block does not have its checksum; restore \
+         the file from a copy, or remove the event store's directory to have it filled again from what the journal still holds"
+    );
+    let len = file.len().unwrap();
+    file.write_at(len - 30, &[0xff; 4]).unwrap();
+    let error = EventStore::open(files.shared(), dir(), SMALL).unwrap_err();
+    assert!(
+        error.to_string().contains("the directory at its end"),
+        "{error}"
+    );
+}
+
+/// Bytes are never trusted: any cut and any flipped bit of an open segment is survived.
+#[test]
+fn a_broken_tail_of_the_open_segment_is_cut() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..30);
+    store.sync().unwrap();
+    drop(store);
+    let name = files.list(dir()).unwrap().remove(0);
+    let len = files.open(&dir().join(&name)).unwrap().len().unwrap();
+    for at in (0..len).step_by(7) {
+        let broken = MemFiles::new();
+        let shared: Arc<dyn kapelle_storage::files::Files> = broken.shared();
+        shared.create_dir(dir()).unwrap();
+        let copy = shared.create(&dir().join(&name)).unwrap();
+        let mut bytes = vec![0; usize::try_from(len).unwrap()];
+        files
+            .open(&dir().join(&name))
+            .unwrap()
+            .read_at(0, &mut bytes)
+            .unwrap();
+        bytes[usize::try_from(at).unwrap()] ^= 0x10;
+        copy.write_at(0, &bytes).unwrap();
+        let mut store = EventStore::open(shared, dir(), SMALL).unwrap();
+        // Nothing is left behind the break that could look like a continuation of what is appended next.
+        let left = files_len(&broken, &name);
+        assert!(
+            left <= at,
+            "{left} bytes are left, the flipped bit is at {at}"
+        );
+        let from = store.last().0 / 3 + 1;
+        assert!(from < 30, "the flipped bit at {at} was not noticed");
+        fill(&mut store, from..30);
+        assert_eq!(
+            scan(&store, 0, Direction::Forward, 1_000),
+            (1..30).map(entry).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// 0 for a file that is gone.
+fn files_len(files: &MemFiles, name: &str) -> u64 {
+    files
+        .open(&dir().join(name))
+        .map_or(0, |file| file.len().unwrap())
+}

@@ -1,0 +1,142 @@
+//! One subscriber at work: its document, its deliveries, its counters, and consumers that wait for something to pull.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kapelle_engine::ids::{Sequence, Timestamp};
+use kapelle_events::filter::Subject;
+use kapelle_events::subscriber::{Order, Subscriber, Target};
+use kapelle_feel::Env;
+use kapelle_runtime::delivery::Backoff;
+use kapelle_runtime::subscription::{Policy, Subscription, Wanted};
+use tokio::sync::oneshot;
+
+use super::{Received, Stored};
+
+/// How long a push may take before it has failed.
+const PUSH_TIMEOUT_MS: i64 = 30_000;
+
+/// A subscriber from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) document: Arc<str>,
+    pub(crate) paused: bool,
+    /// Everything up to here is over, but for what waits.
+    pub(crate) cursor: u64,
+    /// Entries that are not over: waiting, in retry, under way.
+    pub(crate) waiting: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) dead: u64,
+    /// Since the start of the process.
+    pub(crate) matched: u64,
+    pub(crate) filtered: u64,
+    pub(crate) delivered: u64,
+    pub(crate) failed: u64,
+    pub(crate) last_error: Option<Arc<str>>,
+}
+
+/// A consumer that waits.
+pub(super) struct Puller {
+    pub(super) most: usize,
+    pub(super) until: Instant,
+    pub(super) reply: oneshot::Sender<Option<Vec<Received>>>,
+}
+
+pub(super) struct Served {
+    pub(super) document: Arc<str>,
+    pub(super) subscriber: Subscriber,
+    pub(super) machine: Subscription,
+    pub(super) pullers: VecDeque<Puller>,
+    pub(super) report: Report,
+    /// The last position it may have; none: no end.
+    pub(super) end: Option<Sequence>,
+}
+
+impl Served {
+    pub(super) fn policy(subscriber: &Subscriber, name: &str) -> Policy {
+        let retry = &subscriber.retry;
+        let seed = name.bytes().fold(0_u64, |seed, byte| {
+            seed.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        Policy {
+            attempts_max: retry.attempts,
+            age_max_ms: retry.age_ms,
+            backoff: Backoff {
+                first_ms: retry.first_ms,
+                max_ms: retry.limit_ms,
+            },
+            attempt_timeout_ms: match subscriber.target {
+                Target::Pull { lock_ms } => lock_ms,
+                _ => PUSH_TIMEOUT_MS,
+            },
+            concurrency: match subscriber.target {
+                // Consumers decide for themselves how much they take.
+                Target::Pull { .. } => 10_000,
+                _ => Policy::default().concurrency,
+            },
+            seed,
+            ..Policy::default()
+        }
+    }
+
+    /// How many CloudEvents it may be shown now.
+    pub(super) fn room(&self) -> usize {
+        if self.subscriber.paused {
+            0
+        } else {
+            self.machine.room()
+        }
+    }
+
+    /// Takes the next CloudEvent of the store if it wants it.
+    pub(super) fn show(&mut self, stored: &Stored, subject: Option<&Subject<'_>>) {
+        let is_in = self.end.is_none_or(|end| stored.position <= end);
+        let env = Env {
+            now_ms: stored.at.0,
+            ..Env::default()
+        };
+        let wants =
+            is_in && subject.is_some_and(|subject| self.subscriber.filter.matches(subject, &env));
+        let (true, Some(subject)) = (wants, subject) else {
+            self.report.filtered += 1;
+            return self.machine.passed(stored.position);
+        };
+        self.report.matched += 1;
+        let lane = match self.subscriber.order {
+            Order::Key => Some(Arc::from(subject.event().partition_key())),
+            Order::Parallel => None,
+        };
+        self.machine.offer(Wanted {
+            position: stored.position,
+            lane,
+            stored_at: stored.at,
+        });
+    }
+
+    /// Whether deliveries are made for it, rather than fetched.
+    pub(super) fn is_pushed(&self) -> bool {
+        !matches!(self.subscriber.target, Target::Pull { .. })
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let (waiting, in_flight) = self.machine.counts();
+        Report {
+            document: Arc::clone(&self.document),
+            paused: self.subscriber.paused,
+            cursor: self.machine.cursor().0,
+            waiting: waiting as u64,
+            in_flight: in_flight as u64,
+            ..self.report.clone()
+        }
+    }
+}
+
+/// Whether a CloudEvent is of no more use.
+pub(super) fn is_expired(stored: &Stored, now: Timestamp) -> bool {
+    let expiry = stored
+        .event
+        .as_ref()
+        .and_then(|event| event.expiry_time().map(kapelle_events::Timestamp::unix_ms));
+    expiry.is_some_and(|expiry| expiry <= now.0)
+}

@@ -1,0 +1,149 @@
+//! A CloudEvent as the store has it: what came, and what it came to.
+
+use std::sync::Arc;
+
+use kapelle_engine::encode::{decode_event, encode_event};
+use kapelle_engine::event::Event;
+use kapelle_engine::ids::{Sequence, Timestamp};
+use kapelle_events::CloudEvent;
+use kapelle_runtime::reader::CommittedRecord;
+use kapelle_storage::event_store::{Entry, Key};
+use kapelle_storage::position;
+
+/// What an entry can be looked up by. Numbers are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tag {
+    Id = 1,
+    Type = 2,
+    Source = 3,
+    Subject = 4,
+    Key = 5,
+    CorrelationId = 6,
+}
+
+impl Tag {
+    /// The tag's value in a CloudEvent.
+    pub(crate) fn of(self, event: &CloudEvent) -> Option<&str> {
+        match self {
+            Self::Id => Some(event.id()),
+            Self::Type => Some(event.event_type()),
+            Self::Source => Some(event.source()),
+            Self::Subject => event.subject(),
+            Self::Key => Some(event.partition_key()),
+            Self::CorrelationId => event.correlation_id(),
+        }
+    }
+
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Id,
+        Self::Type,
+        Self::Source,
+        Self::Subject,
+        Self::Key,
+        Self::CorrelationId,
+    ];
+}
+
+/// A CloudEvent out of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) position: Sequence,
+    pub(crate) at: Timestamp,
+    /// `None`: it was erased.
+    pub(crate) event: Option<Arc<CloudEvent>>,
+    /// What the engine made of it; `PUBLISHED` for what a process sent.
+    pub(crate) outcome: &'static str,
+}
+
+/// CloudEvents in the making: one is complete when it was routed.
+#[derive(Debug, Default)]
+pub(super) struct Projection {
+    received: Vec<(Sequence, Event)>,
+}
+
+impl Projection {
+    /// The entry that a record completes.
+    pub(super) fn add(&mut self, record: CommittedRecord) -> Option<Entry> {
+        let (sequence, at) = (record.sequence, record.command.at);
+        match record.event {
+            received @ Event::CloudEventReceived { .. } => {
+                self.received.push((sequence, received));
+                None
+            }
+            Event::CloudEventRouted { position, .. } => {
+                let place = self
+                    .received
+                    .iter()
+                    .position(|(received, _)| *received == position)?;
+                let (position, received) = self.received.remove(place);
+                entry(position, at, &[received, record.event])
+            }
+            published @ Event::OutboxAdded(_) => entry(sequence, at, &[published]),
+            _ => None,
+        }
+    }
+}
+
+fn entry(position: Sequence, at: Timestamp, parts: &[Event]) -> Option<Entry> {
+    let event = cloud_event(&parts[0])?;
+    let keys = Tag::ALL
+        .into_iter()
+        .filter_map(|tag| Some(Key::of(tag as u8, tag.of(event)?.as_bytes())))
+        .collect();
+    let mut record = Vec::new();
+    for part in parts {
+        let mut bytes = Vec::new();
+        encode_event(part, &mut bytes);
+        record.extend(u32::try_from(bytes.len()).ok()?.to_le_bytes());
+        record.extend(bytes);
+    }
+    Some(Entry {
+        position: position::Sequence(position.0),
+        at_ms: at.0,
+        keys,
+        record,
+        erased: false,
+    })
+}
+
+fn cloud_event(event: &Event) -> Option<&CloudEvent> {
+    match event {
+        Event::CloudEventReceived { event, .. } => Some(event),
+        Event::OutboxAdded(added) => Some(&added.event),
+        _ => None,
+    }
+}
+
+impl Stored {
+    /// Reads an entry; one that cannot be read counts as erased, as the segment's checksum was right and a newer program may
+    /// have written it.
+    pub(crate) fn read(entry: &Entry) -> Self {
+        let mut stored = Self {
+            position: Sequence(entry.position.0),
+            at: Timestamp(entry.at_ms),
+            event: None,
+            outcome: "ERASED",
+        };
+        let mut rest = entry.record.as_slice();
+        while let Some(part) = next_part(&mut rest) {
+            match decode_event(part) {
+                Ok(Event::CloudEventRouted { outcome, .. }) => stored.outcome = outcome.as_str(),
+                Ok(Event::OutboxAdded(added)) => {
+                    stored.outcome = "PUBLISHED";
+                    stored.event = Some(Arc::new(added.event));
+                }
+                Ok(Event::CloudEventReceived { event, .. }) => stored.event = Some(event),
+                _ => {}
+            }
+        }
+        stored
+    }
+}
+
+fn next_part<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
+    let (length, behind) = rest.split_first_chunk::<4>()?;
+    let (part, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *rest = behind;
+    Some(part)
+}

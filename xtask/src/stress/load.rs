@@ -1,0 +1,84 @@
+//! `kapelle-load` as a child, and what its report says.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context as _;
+
+use super::figures::Spread;
+
+/// A run that is under way.
+pub(crate) struct Run {
+    child: Child,
+}
+
+/// What a run reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) completed: u64,
+    pub(crate) spread: Spread,
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: String,
+    pub(crate) sync_ms: f64,
+}
+
+/// Starts it. `arguments` say what it does; address and form of the report are added.
+pub(crate) fn begin(
+    binary: &Path,
+    grpc: &str,
+    disk: &Path,
+    arguments: &[&str],
+) -> anyhow::Result<Run> {
+    let child = Command::new(binary)
+        .args(["--json", "--address", &format!("http://{grpc}"), "--disk"])
+        .arg(disk)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to start {}", binary.display()))?;
+    Ok(Run { child })
+}
+
+impl Run {
+    /// Waits for its end.
+    pub(crate) fn report(self) -> anyhow::Result<Report> {
+        let output = self.child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        anyhow::ensure!(
+            output.status.success(),
+            "kapelle-load ended with {}",
+            output.status
+        );
+        read(&text).with_context(|| format!("kapelle-load reported {text:?}"))
+    }
+}
+
+fn read(text: &str) -> anyhow::Result<Report> {
+    let report: serde_json::Value = serde_json::from_str(text)?;
+    let number = |name: &str| {
+        report[name]
+            .as_f64()
+            .with_context(|| format!("no number `{name}`"))
+    };
+    let count = |name: &str| {
+        report[name]
+            .as_u64()
+            .with_context(|| format!("no count `{name}`"))
+    };
+    Ok(Report {
+        completed: count("completed")?,
+        spread: Spread {
+            p50_ms: number("p50Ms")?,
+            p99_ms: number("p99Ms")?,
+        },
+        refused: count("refused")?,
+        failed: count("failed")?,
+        first_failure: report["firstFailure"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        sync_ms: number("syncP50Ms")?,
+    })
+}
