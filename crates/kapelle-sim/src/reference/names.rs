@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kapelle_engine::command::Due;
-use kapelle_engine::event::{Event, JobRef, OutboxAdded, TimerEvent, TimerOwner};
+use kapelle_engine::event::{Event, InstanceCreated, JobRef, OutboxAdded, TimerEvent, TimerOwner};
 use kapelle_engine::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
     ProcessInstanceKey, ResourceKey, SubscriptionKey, TimerKey,
@@ -220,26 +220,28 @@ impl Names {
             .expect("invariant: what was deployed is a process")
     }
 
+    fn created(&mut self, created: &InstanceCreated) -> Said {
+        let (process, _) = &self.definitions[&created.definition];
+        let (process, case) = (Arc::clone(process), self.cases.len() as u64);
+        let start = process.element(created.start).id.clone();
+        self.cases.insert(created.instance, (case, process));
+        Said::Created {
+            case,
+            process: created.process_id.clone(),
+            version: created.version,
+            start,
+            awaited: created.awaited.is_some(),
+            lock: created.start_lock.clone(),
+        }
+    }
+
     fn of_instance(&mut self, event: &Event) -> Said {
         let passed = |names: &Self, key: &ElementInstanceKey, passage| Said::Passed {
             node: names.at(*key),
             passage,
         };
         match event {
-            Event::InstanceCreated(created) => {
-                let (process, _) = &self.definitions[&created.definition];
-                let (process, case) = (Arc::clone(process), self.cases.len() as u64);
-                let start = process.element(created.start).id.clone();
-                self.cases.insert(created.instance, (case, process));
-                Said::Created {
-                    case,
-                    process: created.process_id.clone(),
-                    version: created.version,
-                    start,
-                    awaited: created.awaited.is_some(),
-                    lock: created.start_lock.clone(),
-                }
-            }
+            Event::InstanceCreated(created) => self.created(created),
             Event::InstanceEnded(ended) => Said::Ended {
                 case: self.cases[&ended.instance].0,
                 completed: ended.completed,
