@@ -14,7 +14,7 @@ pub use os::OsFiles;
 
 /// A directory tree on some disk.
 pub trait Files: fmt::Debug + Send + Sync {
-    /// Creates the directory and its parents; one that exists is fine.
+    /// Creates the directory and its parents, durably; one that exists is fine.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// The names of the files (not directories) in `dir`, sorted.

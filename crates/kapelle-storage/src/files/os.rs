@@ -18,7 +18,18 @@ impl OsFiles {
 
 impl Files for OsFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let above = holder(dir);
+        if !above.is_dir() {
+            self.create_dir(above)?;
+        }
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            result => result?,
+        }
+        // Also when it was there: who made it may have died before this, and two levels, because a data directory is two
+        // deep. What is synced in a folder whose own name is lost, is lost (tried: POSIX promises no more).
+        sync_names(above)?;
+        sync_names(holder(above))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -83,6 +94,24 @@ impl Files for OsFiles {
     fn free_space(&self, dir: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(dir)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// The folder that holds the name of `path`.
+fn holder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// Makes the names in a folder durable. One above the data directory may not be ours to open; then nothing in it was made
+/// by us either.
+fn sync_names(dir: &Path) -> io::Result<()> {
+    match fs::File::open(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
     }
 }
 

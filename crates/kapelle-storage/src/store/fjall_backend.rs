@@ -102,7 +102,9 @@ impl FjallBackend {
         dir: &Path,
         options: Options,
     ) -> Result<(Self, OpenReport), Error> {
-        std::fs::create_dir_all(dir).map_err(|source| at("create directory", dir, source))?;
+        files
+            .create_dir(dir)
+            .map_err(|source| at("create directory", dir, source))?;
         let live = dir.join("live");
         let mut report = OpenReport::default();
         let way = Way {
