@@ -57,6 +57,12 @@ pub(super) async fn open(
              right, start once with data.accept-clock-jump = true"
         );
     }
+    if let Some(restored) = &open.report.store.restored {
+        tracing::warn!(
+            ?restored,
+            "the checkpoint store did not open; what it held comes from a copy and the journal"
+        );
+    }
     tracing::info!(
         dir = %config.data.dir.display(),
         last_record = open.handle.committed().0,

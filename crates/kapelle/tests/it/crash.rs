@@ -6,16 +6,19 @@
 //! under load, while it recovers, and in the middle of an orderly stop. When it has been enough, everything that still
 //! waits is let go, and the notes are compared with three witnesses (see `checker`).
 //!
-//! `KAPELLE_CRASH_ROUNDS` says how often it is killed under load (20), `KAPELLE_CRASH_SEED` repeats the choices of a run;
-//! the moments themselves are the machine's.
+//! In campaigns with loss of power the disk is cut off too, at the moment of a death: what was not synced may be gone or
+//! torn, on all files that the server writes (see `powercut`). One campaign runs on a disk that lies about its syncs, and
+//! must find that out: else the others prove nothing.
 //!
-//! **Limit**: a killed process keeps what it wrote to the page cache. That unsynced writes may vanish is the subject of
-//! `kapelle-storage`'s and `kapelle-runtime`'s tests.
+//! `KAPELLE_CRASH_ROUNDS` says how often it is killed under load (20), `KAPELLE_POWER_ROUNDS` how often power goes (10),
+//! `KAPELLE_CRASH_GLANCES` how many other moments of each life are tried (1), `KAPELLE_CRASH_SEED` repeats the choices of a
+//! run; the moments themselves are the machine's. `KAPELLE_TEST_BINARY` names another binary than the one just built.
 
 mod checker;
 mod found;
 mod notes;
-mod random;
+pub(crate) mod powercut;
+pub(crate) mod random;
 mod receiver;
 mod report;
 mod search;
@@ -28,9 +31,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::task::JoinHandle;
+
 use self::checker::Findings;
 use self::found::Found;
 use self::notes::{How, Notebook, Payment};
+use self::powercut::disk::Manner;
+use self::powercut::{Knob, Platter};
 use self::random::Random;
 use self::receiver::Inbox;
 use self::report::Lives;
@@ -48,135 +55,297 @@ const LANES: usize = 12;
 /// How long everything may take to end after the last crash.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(90);
 
+/// The same on a disk that lies, where whatever is stuck is enough to know.
+const DRAIN_PATIENCE_WITH_LIES: Duration = Duration::from_secs(10);
+
 /// Nothing here may hang: requests have no time-outs of their own.
 const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE_A_ROUND: Duration = Duration::from_secs(20);
+
+/// How long a life is given to do any work at all, on a busy machine.
+const WORK_PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_and_doubles_nothing() {
-    let rounds = std::env::var("KAPELLE_CRASH_ROUNDS")
-        .map_or(20, |text| text.parse().expect("a number of rounds"));
-    let campaign = Campaign::new(rounds, true).await;
-    tokio::time::timeout(PATIENCE + Duration::from_secs(5) * rounds, campaign.run())
-        .await
-        .expect("it ends");
+    let rounds = of_environment("KAPELLE_CRASH_ROUNDS", 20);
+    Plan::new(rounds, true, Power::Stays).prove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_and_doubles_nothing_without_history() {
-    let campaign = Campaign::new(5, false).await;
-    tokio::time::timeout(PATIENCE, campaign.run())
+    Plan::new(5, false, Power::Stays).prove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_of_power_loses_and_doubles_nothing() {
+    let rounds = of_environment("KAPELLE_POWER_ROUNDS", 10);
+    Plan::new(rounds, true, Power::Goes).prove().await;
+}
+
+/// From the first life on, where folders and files are new and nothing but what was promised is on the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fresh_server_acknowledged_survives_on_the_strictest_disk() {
+    let dir = TempDir::new();
+    let platter = Platter::new(dir.path());
+    let addresses = Addresses::find();
+    let mut victim = Victim::new(dir.path(), addresses.clone(), "", Some(platter));
+    let mut random = Random::new(1);
+    for life in 0..4 {
+        victim.begin_and_wait().await.unwrap();
+        // The first life deploys, and every other one must know it: the same again is no new version.
+        assert_eq!(deploy(&addresses).await, [1; 5], "in life {life}");
+        let mut client = Line::new(&addresses).client().await;
+        let variables = format!(r#"{{"id":"{life}"}}"#);
+        let created = client.create_process_instance(crate::grpc::create("crash-wait", &variables));
+        let version = created.await.expect("it is known").into_inner().version;
+        assert_eq!(version, 1);
+        victim.kill();
+        victim.power_cut(Manner::Promised, &mut random);
+    }
+    let found = search_waiting(&mut victim, &addresses).await;
+    assert_eq!(found, 4, "instances that were acknowledged");
+}
+
+async fn search_waiting(victim: &mut Victim, addresses: &Addresses) -> usize {
+    victim.begin_and_wait().await.unwrap();
+    let active = r#"{"state":"ACTIVE"}"#;
+    search::all(addresses, "process-instances", active)
         .await
-        .expect("it ends");
+        .len()
+}
+
+/// The test of the test: what was answered before it was safe, is lost, and that is seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_lies_about_its_syncs_is_found_out() {
+    let outcome = Plan::new(4, true, Power::GoesWithLies).carry_out().await;
+    assert!(
+        !outcome.findings.is_empty(),
+        "nothing was missed although nothing was ever synced"
+    );
+}
+
+fn of_environment(name: &str, default: u32) -> u32 {
+    std::env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number"))
+    })
+}
+
+/// What happens to the disk when the server dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    Stays,
+    Goes,
+    /// … and the disk has never synced anything.
+    GoesWithLies,
+}
+
+#[derive(Clone, Copy)]
+struct Plan {
+    rounds: u32,
+    history: bool,
+    power: Power,
+    /// Other moments of each life that are started from.
+    glances: u32,
+    seed: u64,
+}
+
+/// What a campaign came to.
+struct Outcome {
+    findings: Findings,
+    report: report::Report,
+    log: String,
+    seed: u64,
+}
+
+impl Plan {
+    fn new(rounds: u32, history: bool, power: Power) -> Self {
+        let now = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            now.as_nanos() as u64
+        };
+        let seed = std::env::var("KAPELLE_CRASH_SEED")
+            .map_or_else(|_| now(), |text| text.parse().expect("a number as seed"));
+        Self {
+            rounds,
+            history,
+            power,
+            glances: of_environment("KAPELLE_CRASH_GLANCES", 1),
+            seed,
+        }
+    }
+
+    async fn carry_out(self) -> Outcome {
+        let campaign = Campaign::new(self).await;
+        tokio::time::timeout(PATIENCE + PATIENCE_A_ROUND * self.rounds, campaign.run())
+            .await
+            .expect("it ends")
+    }
+
+    async fn prove(self) {
+        let Outcome {
+            findings,
+            report,
+            log,
+            seed,
+        } = self.carry_out().await;
+        report.print();
+        // From all over the list: findings of one kind stand together.
+        let shown = findings
+            .iter()
+            .step_by(findings.len().div_ceil(30).max(1))
+            .map(|finding| format!("  {finding}\n"))
+            .collect::<String>();
+        assert!(
+            findings.is_empty(),
+            "{} findings with seed {seed}:\n{shown}the server said:\n{log}",
+            findings.len(),
+        );
+        report.assert_enough();
+    }
 }
 
 struct Campaign {
-    rounds: u32,
-    history: bool,
-    seed: u64,
+    plan: Plan,
     random: Random,
     victim: Victim,
     addresses: Addresses,
     notes: Notebook,
     inbox: Arc<Mutex<Inbox>>,
     lives: Lives,
+    clients: Vec<JoinHandle<()>>,
+    lanes: Vec<JoinHandle<()>>,
     _dir: TempDir,
 }
 
 impl Campaign {
-    async fn new(rounds: u32, history: bool) -> Self {
-        let seed = std::env::var("KAPELLE_CRASH_SEED").map_or_else(
-            |_| {
-                SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap()
-                    .as_nanos() as u64
-            },
-            |text| text.parse().expect("a number as seed"),
-        );
-        let mut random = Random::new(seed);
+    async fn new(plan: Plan) -> Self {
+        let mut random = Random::new(plan.seed);
         let (url, inbox) = receiver::open(random.between(0, u64::MAX)).await;
         let dir = TempDir::new();
-        let addresses = Addresses::find(history);
-        // A small cache, so that instances are parked and fetched again; a short back-off, so that the end is near.
+        let addresses = Addresses::find();
+        // A small cache, so that instances are parked and fetched again; checkpoints and copies of the store all the time,
+        // so that deaths meet them; a short back-off, so that the end is near.
         let config = format!(
-            "[limits]\ninstance-cache = \"16 MiB\"\n[history]\nenabled = {history}\n[outbox]\nbackoff = \"50ms\"\n\
-             backoff-limit = \"1s\"\n[sinks.receiver]\nkind = \"webhook\"\nurl = \"{url}\"\n"
+            "[limits]\ninstance-cache = \"16 MiB\"\n[data]\nreplay-records = 2000\ncopy-interval = \"1 MiB\"\n\
+             segment-size = \"32 MiB\"\n[history]\nenabled = {}\n[outbox]\nbackoff = \"50ms\"\n\
+             backoff-limit = \"1s\"\n[sinks.receiver]\nkind = \"webhook\"\nurl = \"{url}\"\n",
+            plan.history
         );
-        let victim = Victim::new(dir.path(), addresses.clone(), &config);
-        let (notes, lives) = (Notebook::default(), Lives::default());
+        let platter = (plan.power != Power::Stays).then(|| Platter::new(dir.path()));
+        if let (Some(platter), Power::GoesWithLies) = (&platter, plan.power) {
+            platter.control.set(Knob::Lie, 1);
+        }
+        let victim = Victim::new(dir.path(), addresses.clone(), &config, platter);
         Self {
-            rounds,
-            history,
-            seed,
+            plan,
             random,
             victim,
             addresses,
-            notes,
+            notes: Notebook::default(),
             inbox,
-            lives,
+            lives: Lives::default(),
+            clients: Vec::new(),
+            lanes: Vec::new(),
             _dir: dir,
         }
     }
 
-    async fn run(mut self) {
-        self.lives.begun(self.victim.begin_and_wait().await);
+    async fn run(mut self) -> Outcome {
+        let findings = match self.live().await {
+            Ok(findings) => findings,
+            Err(finding) => vec![finding],
+        };
+        let clients = self.clients.iter().chain(&self.lanes);
+        clients.for_each(JoinHandle::abort);
+        Outcome {
+            findings,
+            report: self.report(),
+            log: self.victim.log_tail(),
+            seed: self.plan.seed,
+        }
+    }
+
+    fn report(&self) -> report::Report {
+        let (notes, inbox) = (self.notes.open(), self.inbox.lock().unwrap());
+        let cuts = self.victim.platter().map(|platter| platter.tally);
+        report::Report::new(&self.plan, &self.lives, cuts, &notes, &inbox)
+    }
+
+    /// The error is why nothing more could be done.
+    async fn live(&mut self) -> Result<Findings, String> {
+        let took = self.victim.begin_and_wait().await?;
+        self.lives.begun(took);
         assert_eq!(deploy(&self.addresses).await, [1; 5]);
         let loading = Arc::new(AtomicBool::new(true));
-        let mut clients = workers::hire(&self.addresses, &self.notes, &mut self.random);
-        if self.history {
-            clients.push(tokio::spawn(workers::resolve(
+        self.hire(&loading);
+        let mut round = 0;
+        // On a busy machine lives do less; the work to be done stays the same.
+        while round < self.plan.rounds
+            || (round < self.plan.rounds * 3 + 10 && !self.report().is_enough_so_far())
+        {
+            self.crash(round).await?;
+            round += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        loading.store(false, Ordering::Relaxed);
+        let mut findings = Findings::new();
+        for lane in std::mem::take(&mut self.lanes) {
+            if let Err(error) = lane.await {
+                findings.push(format!("a client met a broken answer: {error}"));
+            }
+        }
+        findings.extend(self.drain().await);
+        let broken = self.clients.iter().position(JoinHandle::is_finished);
+        findings.extend(broken.map(|number| format!("worker {number} met a broken answer")));
+        self.clients.iter().for_each(JoinHandle::abort);
+        findings.extend(self.check().await?);
+        Ok(findings)
+    }
+
+    fn hire(&mut self, loading: &Arc<AtomicBool>) {
+        let history = self.plan.history;
+        self.clients = workers::hire(&self.addresses, &self.notes, &mut self.random);
+        if history {
+            self.clients.push(tokio::spawn(workers::resolve(
                 self.addresses.clone(),
                 self.notes.clone(),
             )));
         }
-        let lanes: Vec<_> = (0..LANES)
-            .map(|number| {
-                let name = format!("lane{number}");
-                let lane = Lane::new(
-                    name,
-                    &self.addresses,
-                    self.notes.clone(),
-                    self.random.fork(),
-                    self.history,
-                );
-                tokio::spawn(lane.run(Arc::clone(&loading)))
-            })
-            .collect();
-        for round in 0..self.rounds {
-            self.crash(round).await;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        loading.store(false, Ordering::Relaxed);
-        for lane in lanes {
-            lane.await.expect("clients meet no broken answers");
-        }
-        let mut findings = self.drain().await;
-        if let Some(broken) = clients
-            .iter()
-            .position(tokio::task::JoinHandle::is_finished)
-        {
-            findings.push(format!("worker {broken} met a broken answer"));
-        }
-        clients.iter().for_each(tokio::task::JoinHandle::abort);
-        findings.extend(self.check().await);
-        self.tell(&findings);
+        let random = &mut self.random;
+        let lanes = (0..LANES).map(|number| {
+            let name = format!("lane{number}");
+            let notes = self.notes.clone();
+            let lane = Lane::new(name, &self.addresses, notes, random.fork(), history);
+            tokio::spawn(lane.run(Arc::clone(loading)))
+        });
+        self.lanes = lanes.collect();
     }
 
     /// One crash under load, and what comes after it: mostly a life, at times a death during recovery or an orderly stop.
-    async fn crash(&mut self, round: u32) {
+    async fn crash(&mut self, round: u32) -> Result<(), String> {
         let before = self.notes.open().starts.len();
-        tokio::time::sleep(Duration::from_millis(self.random.between(150, 1_100))).await;
+        let pause = Duration::from_millis(self.random.between(150, 1_100));
+        tokio::time::sleep(pause).await;
+        let until = Instant::now() + WORK_PATIENCE;
+        while self.notes.open().starts.len() == before && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let worked = self.notes.open().starts.len() > before;
+        let checkpoints = self.victim.counted("kapelle_checkpoints_total");
         self.victim.kill();
-        self.lives.killed(worked);
+        self.lives.killed(worked, checkpoints);
+        self.lose_power(70)?;
         if round % 3 == 1 {
             // Killed again on its way back, at a moment between its first instruction and about the end of its recovery.
             self.victim.begin();
             tokio::time::sleep(Duration::from_millis(self.random.below(120))).await;
             self.victim.kill();
             self.lives.killed_early += 1;
+            self.lose_power(50)?;
         }
-        self.lives.begun(self.victim.begin_and_wait().await);
+        let took = self.victim.begin_and_wait().await?;
+        self.lives.begun(took);
         if round % 5 == 2 {
             tokio::time::sleep(Duration::from_millis(self.random.between(50, 300))).await;
             // A stop writes a checkpoint; half of them are cut off in the middle of it.
@@ -187,16 +356,41 @@ impl Campaign {
             };
             let stopped = self.victim.stop(Duration::from_millis(patience)).await;
             self.lives.stopped(stopped);
-            self.lives.begun(self.victim.begin_and_wait().await);
+            self.lose_power(50)?;
+            let took = self.victim.begin_and_wait().await?;
+            self.lives.begun(took);
         }
+        Ok(())
+    }
+
+    /// At times the power goes with a death. Before, other moments of the life that ended are looked at.
+    fn lose_power(&mut self, percent: u64) -> Result<(), String> {
+        if self.plan.power == Power::Stays {
+            return Ok(());
+        }
+        if self.plan.power == Power::Goes {
+            for _ in 0..self.plan.glances {
+                self.victim.glance(&mut self.random)?;
+                self.lives.glances += 1;
+            }
+        }
+        if self.random.percent(percent) {
+            let manner = Manner::any(&mut self.random);
+            self.victim.power_cut(manner, &mut self.random);
+        }
+        Ok(())
     }
 
     /// Lets go whoever waits, and waits until all have ended.
     async fn drain(&mut self) -> Findings {
         self.pay_the_rest().await;
-        let deadline = Instant::now() + DRAIN_PATIENCE;
+        let patience = match self.plan.power {
+            Power::GoesWithLies => DRAIN_PATIENCE_WITH_LIES,
+            Power::Stays | Power::Goes => DRAIN_PATIENCE,
+        };
+        let deadline = Instant::now() + patience;
         loop {
-            let active = match self.history {
+            let active = match self.plan.history {
                 true => {
                     search::all(
                         &self.addresses,
@@ -266,7 +460,7 @@ impl Campaign {
         }
     }
 
-    async fn check(&mut self) -> Findings {
+    async fn check(&mut self) -> Result<Findings, String> {
         let mut findings = {
             let (notes, inbox) = (self.notes.open(), self.inbox.lock().unwrap());
             let mut findings = notes.surprises.clone();
@@ -277,8 +471,8 @@ impl Campaign {
         if deploy(&self.addresses).await != [1; 5] {
             findings.push("the same processes deployed again became a second version".to_owned());
         }
-        if self.history {
-            findings.extend(self.check_history().await);
+        if self.plan.history {
+            findings.extend(self.check_history().await?);
         }
         let (instances, jobs): (Vec<i64>, Vec<i64>) = {
             let notes = self.notes.open();
@@ -292,47 +486,20 @@ impl Campaign {
             )
         };
         findings.extend(checker::ask_engine(&self.addresses, instances, jobs).await);
-        findings
+        Ok(findings)
     }
 
     /// History agrees with the notes, and with itself after an orderly stop.
-    async fn check_history(&mut self) -> Findings {
+    async fn check_history(&mut self) -> Result<Findings, String> {
         let found = Found::all(&self.addresses).await;
         let mut findings =
             checker::check_found(&self.notes.open(), &self.inbox.lock().unwrap(), &found);
         self.victim.stop(Duration::from_secs(30)).await;
-        self.victim.begin_and_wait().await;
+        self.victim.begin_and_wait().await?;
         if Found::all(&self.addresses).await != found {
             findings.push("history is another one after a stop and a start".to_owned());
         }
-        findings
-    }
-
-    fn tell(&self, findings: &Findings) {
-        let (notes, inbox) = (self.notes.open(), self.inbox.lock().unwrap());
-        let report = report::Report::new(
-            self.seed,
-            self.rounds,
-            self.history,
-            &self.lives,
-            &notes,
-            &inbox,
-        );
-        report.print();
-        // From all over the list: findings of one kind stand together.
-        let shown = findings
-            .iter()
-            .step_by(findings.len().div_ceil(30).max(1))
-            .map(|finding| format!("  {finding}\n"))
-            .collect::<String>();
-        assert!(
-            findings.is_empty(),
-            "{} findings with seed {}:\n{shown}the server said:\n{}",
-            findings.len(),
-            self.seed,
-            self.victim.log_tail()
-        );
-        report.assert_enough();
+        Ok(findings)
     }
 }
 

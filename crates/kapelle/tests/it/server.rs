@@ -7,7 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The binary under test.
 pub(crate) fn kapelle() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
+    // Campaigns test what is shipped: a release build.
+    let binary = std::env::var_os("KAPELLE_TEST_BINARY");
+    let mut command = Command::new(
+        binary
+            .as_deref()
+            .unwrap_or(env!("CARGO_BIN_EXE_kapelle").as_ref()),
+    );
     // What the developer's machine has set must not reach the tests.
     for (name, _) in std::env::vars() {
         if name.starts_with("KAPELLE_") {

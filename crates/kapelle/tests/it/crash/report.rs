@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
+use super::Plan;
 use super::notes::{How, Notes};
+use super::powercut::Tally;
 use super::receiver::Inbox;
 use super::wire::Ending;
 
@@ -15,6 +17,10 @@ pub(crate) struct Lives {
     /// Of these, how many had done work in the life that ended.
     killed_at_work: u64,
     pub(crate) killed_early: u64,
+    /// Checkpoints completed in lives that were killed under load.
+    checkpoints: u64,
+    /// Other moments of a life that were started from.
+    pub(crate) glances: u64,
     stopped: u64,
     killed_while_stopping: u64,
     starts: Vec<Duration>,
@@ -25,8 +31,9 @@ impl Lives {
         self.starts.push(took);
     }
 
-    pub(crate) fn killed(&mut self, worked: bool) {
+    pub(crate) fn killed(&mut self, worked: bool, checkpoints: u64) {
         self.killed += 1;
+        self.checkpoints += checkpoints;
         self.killed_at_work += u64::from(worked);
     }
 
@@ -44,6 +51,8 @@ struct Row {
     what: &'static str,
     count: u64,
     least: u64,
+    /// Whether it happens after the last crash.
+    is_late: bool,
 }
 
 pub(crate) struct Report {
@@ -53,38 +62,68 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(
-        seed: u64,
-        rounds: u32,
-        history: bool,
+        plan: &Plan,
         lives: &Lives,
+        cuts: Option<Tally>,
         notes: &Notes,
         inbox: &Inbox,
     ) -> Self {
         let mut starts = lives.starts.clone();
         starts.sort();
         let head = format!(
-            "crash test: seed {seed}, history {}; ready after {:?} (median), {:?} (longest) in {} starts",
-            if history { "on" } else { "off" },
-            starts[starts.len() / 2],
-            starts[starts.len() - 1],
+            "crash test: seed {}, history {}, power {:?}; ready after {:?} (median), {:?} (longest) in {} starts",
+            plan.seed,
+            if plan.history { "on" } else { "off" },
+            plan.power,
+            starts.get(starts.len() / 2),
+            starts.last(),
             starts.len(),
         );
-        let rounds = u64::from(rounds);
+        let rounds = u64::from(plan.rounds);
         let mut report = Self {
             head,
             rows: Vec::new(),
         };
         report.lives(rounds, lives);
+        if let Some(tally) = cuts {
+            report.power(plan, lives, &tally);
+        }
         report.instances(rounds, notes);
         // Failed jobs need somebody who resolves incidents, who needs history.
-        report.jobs(rounds, if history { rounds } else { 0 }, notes);
+        report.jobs(rounds, if plan.history { rounds } else { 0 }, notes);
         report.messages(rounds, notes);
         report.deliveries(rounds, inbox);
         report
     }
 
     fn add(&mut self, what: &'static str, count: u64, least: u64) {
-        self.rows.push(Row { what, count, least });
+        self.rows.push(Row {
+            what,
+            count,
+            least,
+            is_late: false,
+        });
+    }
+
+    fn power(&mut self, plan: &Plan, lives: &Lives, tally: &Tally) {
+        let rounds = u64::from(plan.rounds);
+        self.add("changes of files traced", tally.changes, rounds * 500);
+        self.add("syncs among them", tally.syncs, rounds * 50);
+        self.add("losses of power", tally.cuts, rounds / 2);
+        self.add(
+            "unsynced writes at these moments",
+            tally.lost.writes,
+            rounds * 5,
+        );
+        self.add("… lost", tally.lost.lost_writes, rounds);
+        self.add("… torn", tally.lost.torn_writes, rounds / 2);
+        self.add("unsynced changes of names", tally.lost.names, rounds / 2);
+        self.add("… lost", tally.lost.lost_names, rounds / 4);
+        self.add(
+            "other moments started from",
+            lives.glances,
+            rounds * u64::from(plan.glances),
+        );
     }
 
     fn lives(&mut self, rounds: u64, lives: &Lives) {
@@ -94,6 +133,7 @@ impl Report {
             lives.killed_at_work,
             rounds * 3 / 4,
         );
+        self.add("checkpoints in these lives", lives.checkpoints, rounds / 2);
         self.add("kill -9 while starting", lives.killed_early, rounds / 5);
         self.add(
             "orderly stops begun",
@@ -163,6 +203,7 @@ impl Report {
             payments().filter(|payment| payment.is_last).count() as u64,
             1,
         );
+        self.rows.last_mut().expect("one was added").is_late = true;
         self.add("messages recognised as repeats", notes.already_there, 0);
         self.add(
             "CloudEvents recognised as repeats",
@@ -185,10 +226,20 @@ impl Report {
     /// Past the capture of the test harness, because what was exercised is worth a look when all is well, too.
     pub(crate) fn print(&self) {
         let mut text = format!("{}\n", self.head);
-        for Row { what, count, least } in &self.rows {
+        for Row {
+            what, count, least, ..
+        } in &self.rows
+        {
             writeln!(text, "{count:>8}  {what} (at least {least})").unwrap();
         }
         std::io::stderr().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Whether all that crashes must bring about has happened.
+    pub(crate) fn is_enough_so_far(&self) -> bool {
+        self.rows
+            .iter()
+            .all(|row| row.count >= row.least || row.is_late)
     }
 
     pub(crate) fn assert_enough(&self) {
