@@ -55,7 +55,7 @@ impl Default for Options {
             queue_max: 4_096,
             cache_bytes_max: 256 * 1024 * 1024,
             store_cache_bytes: 64 * 1024 * 1024,
-            tail_records_max: 1_000_000,
+            tail_records_max: 4_000_000,
             tail_bytes_max: 256 * 1024 * 1024,
             overlay_entries_max: 250_000,
             base_bytes_min: 256 * 1024 * 1024,

@@ -34,7 +34,7 @@ section! {
         /// New work is refused when less than this is free on the disk; what runs goes on. Since 0.1.
         disk_reserve: Bytes = Bytes::mib(512); Bytes::mib(64)..=Bytes::TIB,
         /// A start replays at most about so many records; fewer mean more frequent checkpoints. Since 0.1.
-        replay_records: u64 = 1_000_000; 1_000..=100_000_000,
+        replay_records: u64 = 4_000_000; 1_000..=100_000_000,
         /// Journal between two copies of the checkpoint store to go back to if it does not open; the journal is kept for two
         /// of them, so it takes up to three times as much disk. Since 0.1.
         copy_interval: Bytes = Bytes::mib(256); Bytes::mib(1)..=Bytes::TIB,

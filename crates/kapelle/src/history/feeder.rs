@@ -34,12 +34,10 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Records that are read at once.
 const POLL_RECORDS: usize = 2_048;
 
-/// Under load a batch is left to fill for this long, unless somebody waits for it: rows that change often are then
-/// written once. Most instances of a loaded system live for less.
+/// A batch is left to fill for this long, unless somebody waits for it: rows that change often are then written once, and
+/// at a low rate a hundred small transactions do not get between the journal's syncs. Most instances of a loaded system
+/// live for less.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// With fewer records than this there is no load, and nothing to gain.
-const GATHER_RECORDS_MIN: usize = 1_024;
 
 /// How often the WAL is copied into the database and synced, and the journal let go behind it.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -174,7 +172,7 @@ impl Feeder {
             if records > 0 {
                 flush::write(&mut self.connection, &batch, &mut self.known)?;
                 self.progress.advance(batch.position);
-                if (GATHER_RECORDS_MIN..BATCH_RECORDS_MAX).contains(&records) {
+                if records < BATCH_RECORDS_MAX {
                     self.progress.wait_for_waiters(GATHER);
                 }
             } else {
