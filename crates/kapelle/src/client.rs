@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** a request that may have reached the server is never sent twice; only one that hyper gave back unsent,
 //! because the kept connection had just gone, is tried again on a new one.
-//! Deliberately absent: TLS, redirects, proxies. Until the server has TLS there is nothing to talk it to.
+//! Deliberately absent: redirects, proxies, certificates of our own.
 
+mod access;
 mod address;
 mod document;
 
@@ -16,8 +17,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::ServerName;
 
+pub(crate) use access::Access;
 pub(crate) use address::Address;
 pub(crate) use document::{Document, Object};
 
@@ -34,6 +40,10 @@ pub(crate) enum Error {
         address: String,
         source: std::io::Error,
     },
+    #[error("cannot use the certificate of {address}: {why}")]
+    Certificate { address: String, why: String },
+    #[error(transparent)]
+    Trust(#[from] kapelle_connectors::tls::Error),
     #[error("no answer from {address} within {} s", limit.as_secs_f32())]
     Timeout { address: String, limit: Duration },
     #[error("{address} answered something that is not JSON: {reason}")]
@@ -101,6 +111,9 @@ type Connection = SendRequest<Full<Bytes>>;
 #[derive(Clone)]
 pub(crate) struct Client {
     address: Arc<Address>,
+    access: Access,
+    /// Where the address wants TLS.
+    tls: Option<TlsConnector>,
     idle: Arc<Mutex<Vec<Connection>>>,
     limit: Duration,
 }
@@ -121,11 +134,28 @@ const LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 impl Client {
+    /// A client without credentials.
+    ///
     /// # Errors
     /// When the address is none.
     pub(crate) fn new(address: &str) -> Result<Self, Error> {
+        Self::with(address, Access::default())
+    }
+
+    /// # Errors
+    /// When the address is none, or the certificates to trust cannot be read.
+    pub(crate) fn with(address: &str, access: Access) -> Result<Self, Error> {
+        let address: Address = address.parse()?;
+        let tls = if address.is_secure() {
+            let config = kapelle_connectors::tls::client_config(access.ca_file())?;
+            Some(TlsConnector::from(Arc::new(config)))
+        } else {
+            None
+        };
         Ok(Self {
-            address: Arc::new(address.parse()?),
+            address: Arc::new(address),
+            access,
+            tls,
             idle: Arc::default(),
             limit: LIMIT,
         })
@@ -205,6 +235,10 @@ impl Client {
                 header::USER_AGENT,
                 concat!("kapelle/", env!("CARGO_PKG_VERSION")),
             );
+        let request = match self.access.authorization() {
+            Some(value) => request.header(header::AUTHORIZATION, value),
+            None => request,
+        };
         let request = match body {
             Some(body) => request
                 .header(header::CONTENT_TYPE, body.content_type)
@@ -262,12 +296,42 @@ impl Client {
                 .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
                 .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
+        let Some(tls) = &self.tls else {
+            return self.handshake(stream).await;
+        };
+        let name = ServerName::try_from(self.address.host().to_owned())
+            .map_err(|error| self.certificate(&error))?;
+        let meeting = tokio::time::timeout(CONNECT_LIMIT, tls.connect(name, stream));
+        let stream = meeting
+            .await
+            .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
+            .map_err(|error| {
+                let inner = error.get_ref();
+                match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    Some(rustls::Error::InvalidCertificate(why)) => self.certificate(why),
+                    _ => failed(error),
+                }
+            })?;
+        self.handshake(stream).await
+    }
+
+    async fn handshake(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Connection, Error> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.unreachable(error))?;
         // It ends with the last sender; what it says on the way is said to the sender too.
         tokio::spawn(async move { _ = connection.await });
         Ok(sender)
+    }
+
+    fn certificate(&self, why: &impl fmt::Display) -> Error {
+        Error::Certificate {
+            address: self.address.to_string(),
+            why: why.to_string(),
+        }
     }
 
     fn keep(&self, connection: Connection) {

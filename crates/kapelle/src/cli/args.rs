@@ -127,6 +127,28 @@ pub(crate) struct Remote {
     /// The server's REST address; else KAPELLE_ADDRESS, CAMUNDA_REST_ADDRESS, ZEEBE_REST_ADDRESS, http://localhost:8080
     #[arg(long, value_name = "URL", help_heading = "Server")]
     pub(crate) address: Option<String>,
+    /// Certificates of a private authority to trust (PEM); else KAPELLE_CA_FILE
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The file that holds a bearer token; else KAPELLE_TOKEN, KAPELLE_TOKEN_FILE
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Sign in by name, with the password in KAPELLE_PASSWORD; else KAPELLE_USER, CAMUNDA_BASIC_AUTH_USERNAME
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Server",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) user: Option<String>,
+    /// The file that holds the password; else KAPELLE_PASSWORD_FILE
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Server",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

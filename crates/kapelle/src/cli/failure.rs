@@ -151,6 +151,12 @@ impl From<client::Error> for Failure {
                     .why(why)
                     .hint("start a server with `kapelle serve`, or name another one with --address or KAPELLE_ADDRESS")
             }
+            client::Error::Certificate { .. } => {
+                Self::new("KAP-2108", Exit::Unreachable, error.to_string()).hint(
+                    "name the certificate of the authority that signed it with --ca-file or KAPELLE_CA_FILE",
+                )
+            }
+            client::Error::Trust(why) => Self::new("KAP-2002", Exit::Usage, why.to_string()),
             client::Error::Timeout { .. } => Self::timeout(error.to_string()),
             client::Error::NotJson { .. } => Self::failed("KAP-2104", error.to_string())
                 .hint("is it a Kapelle or Camunda 8 server that listens there?"),
@@ -166,7 +172,9 @@ fn problem(status: u16, title: &str, detail: String) -> Failure {
         detail
     };
     match status {
-        401 | 403 => Failure::new("KAP-2106", Exit::Auth, what),
+        401 => Failure::new("KAP-2106", Exit::Auth, what)
+            .hint("sign in: a token in KAPELLE_TOKEN, or KAPELLE_USER and KAPELLE_PASSWORD"),
+        403 => Failure::new("KAP-2106", Exit::Auth, what),
         404 => Failure::not_found(what),
         502 | 503 => Failure::new("KAP-2107", Exit::Unreachable, what)
             .why(format!("{status} {title}"))

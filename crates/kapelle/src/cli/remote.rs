@@ -1,34 +1,98 @@
-//! Commands that talk to a server: which one, and how Ctrl-C ends them.
+//! Commands that talk to a server: which one, who asks, and how Ctrl-C ends them.
 
 use std::future::Future;
+use std::path::Path;
 
 use super::args::Remote;
 use super::exit::Exit;
 use super::failure::Failure;
-use crate::client::Client;
+use crate::client::{Access, Client};
 
 /// The usual names, ours first; the others are what Camunda's clients read.
-const VARIABLES: [&str; 3] = [
+const ADDRESS: [&str; 3] = [
     "KAPELLE_ADDRESS",
     "CAMUNDA_REST_ADDRESS",
     "ZEEBE_REST_ADDRESS",
 ];
+const USER: [&str; 2] = ["KAPELLE_USER", "CAMUNDA_BASIC_AUTH_USERNAME"];
+const PASSWORD: [&str; 2] = ["KAPELLE_PASSWORD", "CAMUNDA_BASIC_AUTH_PASSWORD"];
 const DEFAULT: &str = "http://localhost:8080";
 
 impl Remote {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let from_environment = || {
-            VARIABLES
-                .iter()
-                .find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))
-        };
-        let address = self
-            .address
-            .clone()
-            .or_else(from_environment)
-            .unwrap_or_else(|| DEFAULT.to_owned());
-        Ok(Client::new(&address)?)
+        let address = self.address.clone().or_else(|| variable(&ADDRESS));
+        let address = address.unwrap_or_else(|| DEFAULT.to_owned());
+        Ok(Client::with(&address, self.access()?)?)
     }
+
+    /// What was asked for on the command line goes before the environment, and a token before a password.
+    fn access(&self) -> Result<Access, Failure> {
+        let ca_file = self.ca_file.clone();
+        let access =
+            Access::trusting(ca_file.or_else(|| variable(&["KAPELLE_CA_FILE"]).map(Into::into)));
+        if self.user.is_none()
+            && let Some(token) = self.token()?
+        {
+            return access
+                .bearer(&token)
+                .ok_or_else(|| unusable("the token holds characters that no header can"));
+        }
+        let Some(user) = self.user.clone().or_else(|| variable(&USER)) else {
+            return Ok(access);
+        };
+        let password = self.password()?.ok_or_else(|| {
+            Failure::usage(format!("there is no password for {user:?}"))
+                .hint("set KAPELLE_PASSWORD, or name a file with --password-file")
+        })?;
+        access.basic(&user, &password).ok_or_else(|| {
+            unusable("the name holds a colon, or name or password what no header can")
+        })
+    }
+
+    fn token(&self) -> Result<Option<String>, Failure> {
+        if let Some(file) = &self.token_file {
+            return secret(file).map(Some);
+        }
+        if let Some(token) = variable(&["KAPELLE_TOKEN"]) {
+            return Ok(Some(token));
+        }
+        variable(&["KAPELLE_TOKEN_FILE"])
+            .map(|file| secret(Path::new(&file)))
+            .transpose()
+    }
+
+    fn password(&self) -> Result<Option<String>, Failure> {
+        if let Some(file) = &self.password_file {
+            return secret(file).map(Some);
+        }
+        if let Some(password) = variable(&PASSWORD) {
+            return Ok(Some(password));
+        }
+        variable(&["KAPELLE_PASSWORD_FILE"])
+            .map(|file| secret(Path::new(&file)))
+            .transpose()
+    }
+}
+
+/// The first of these that is set and not empty.
+fn variable(names: &[&str]) -> Option<String> {
+    names
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// What a file holds, without the white space around it.
+fn secret(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", file.display())));
+    }
+    Ok(text.to_owned())
+}
+
+fn unusable(what: &str) -> Failure {
+    Failure::usage(what)
 }
 
 /// Runs a command to its end, or to Ctrl-C.

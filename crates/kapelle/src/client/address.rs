@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use super::Error;
 
-/// `http://host:port/prefix`, also accepted as `host:port` and with the `/v2` that Camunda's clients put behind it.
+/// `http://host:port/prefix` or `https://…`, also accepted as `host:port` and with the `/v2` that Camunda's clients put behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
+    is_secure: bool,
     host: String,
     port: u16,
     prefix: String,
@@ -15,11 +16,23 @@ pub(crate) struct Address {
 
 /// Of the REST API.
 const DEFAULT_PORT: u16 = 8080;
+/// A server with TLS stands behind something that listens where everybody does.
+const DEFAULT_SECURE_PORT: u16 = 443;
 
 impl Address {
     /// As the socket and the `Host` header want it.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether it wants TLS.
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Name or address alone, as a certificate has it.
+    pub(crate) fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// What stands before every path; without a slash at its end.
@@ -30,7 +43,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
     }
 }
 
@@ -42,11 +56,16 @@ impl FromStr for Address {
             address: text.to_owned(),
             reason,
         };
-        let rest = match text.trim().split_once("://") {
-            Some(("http", rest)) => rest,
-            Some(("https", _)) => return Err(wrong("TLS is not supported yet, only http")),
-            Some(_) => return Err(wrong("it must begin with http://")),
-            None => text.trim(),
+        let (is_secure, rest) = match text.trim().split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some(_) => return Err(wrong("it must begin with http:// or https://")),
+            None => (false, text.trim()),
+        };
+        let default_port = if is_secure {
+            DEFAULT_SECURE_PORT
+        } else {
+            DEFAULT_PORT
         };
         let (authority, path) = rest
             .find('/')
@@ -60,7 +79,7 @@ impl FromStr for Address {
                 port.parse()
                     .map_err(|_| wrong("its port is no number up to 65535"))?,
             ),
-            None => (authority, DEFAULT_PORT),
+            None => (authority, default_port),
         };
         let fits = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
         if host.is_empty() || !host.chars().all(fits) {
@@ -75,6 +94,7 @@ impl FromStr for Address {
         let path = path.trim_end_matches('/');
         let prefix = path.strip_suffix("/v2").unwrap_or(path).to_owned();
         Ok(Self {
+            is_secure,
             host: host.to_owned(),
             port,
             prefix,
@@ -101,17 +121,15 @@ mod tests {
         check("http://gate/engine/v2", "http://gate:8080/engine");
         check("localhost:9000", "http://localhost:9000");
         check("http://[::1]:8080", "http://[::1]:8080");
+        check("https://gate/v2", "https://gate:443");
+        check("https://localhost:8443", "https://localhost:8443");
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
         check(
-            "https://x",
-            "\"https://x\" is no address of a server: TLS is not supported yet, only http",
-        );
-        check(
             "amqp://x",
-            "\"amqp://x\" is no address of a server: it must begin with http://",
+            "\"amqp://x\" is no address of a server: it must begin with http:// or https://",
         );
         check(
             "http://x:port",

@@ -57,32 +57,39 @@ fn the_help_of_a_command_is_short_and_complete() {
     check(
         &["complete", "--help"],
         expect![[r#"
-        Examples:
-          kapelle complete 2251799813685270 --variables '{"paid":true}'
+            Examples:
+              kapelle complete 2251799813685270 --variables '{"paid":true}'
 
-        Complete a job
+            Complete a job
 
-        Usage: kapelle complete [OPTIONS] <KEY>...
+            Usage: kapelle complete [OPTIONS] <KEY>...
 
-        Arguments:
-          <KEY>...  Key of the job; the word `job` before it is allowed
+            Arguments:
+              <KEY>...  Key of the job; the word `job` before it is allowed
 
-        Options:
-          -v, --variables <JSON|@FILE>  JSON object, or @FILE (@- is standard input)
-          -h, --help                    Print help
+            Options:
+              -v, --variables <JSON|@FILE>  JSON object, or @FILE (@- is standard input)
+              -h, --help                    Print help
 
-        Server:
-              --address <URL>  The server's REST address; else KAPELLE_ADDRESS, CAMUNDA_REST_ADDRESS,
-                               ZEEBE_REST_ADDRESS, http://localhost:8080
+            Server:
+                  --address <URL>         The server's REST address; else KAPELLE_ADDRESS, CAMUNDA_REST_ADDRESS,
+                                          ZEEBE_REST_ADDRESS, http://localhost:8080
+                  --ca-file <FILE>        Certificates of a private authority to trust (PEM); else
+                                          KAPELLE_CA_FILE
+                  --token-file <FILE>     The file that holds a bearer token; else KAPELLE_TOKEN,
+                                          KAPELLE_TOKEN_FILE
+                  --user <NAME>           Sign in by name, with the password in KAPELLE_PASSWORD; else
+                                          KAPELLE_USER, CAMUNDA_BASIC_AUTH_USERNAME
+                  --password-file <FILE>  The file that holds the password; else KAPELLE_PASSWORD_FILE
 
-        Everywhere:
-              --color <WHEN>     When to colour; auto: on a terminal, unless NO_COLOR is set [default: auto]
-                                 [possible values: auto, always, never]
-          -o, --output <FORMAT>  How to print data: table for people, json for programs, name for keys alone
-                                 [default: table] [possible values: table, json, name]
-        --- stderr
-        --- exit 0
-    "#]],
+            Everywhere:
+                  --color <WHEN>     When to colour; auto: on a terminal, unless NO_COLOR is set [default: auto]
+                                     [possible values: auto, always, never]
+              -o, --output <FORMAT>  How to print data: table for people, json for programs, name for keys alone
+                                     [default: table] [possible values: table, json, name]
+            --- stderr
+            --- exit 0
+        "#]],
     );
 }
 
@@ -184,9 +191,10 @@ fn an_address_that_is_none_is_a_usage_error() {
         &["status", "--address", "https://example.org"],
         expect![[r#"
             --- stderr
-            error[KAP-2001]: "https://example.org" is no address of a server: TLS is not supported yet, only http
-            hint: an address looks like http://localhost:8080; set it with --address or KAPELLE_ADDRESS
-            --- exit 2
+            error[KAP-2101]: cannot reach https://example.org:443
+              failed to lookup address information: Name or service not known
+            hint: start a server with `kapelle serve`, or name another one with --address or KAPELLE_ADDRESS
+            --- exit 3
         "#]],
     );
 }

@@ -22,6 +22,7 @@ mod payloads;
 mod program;
 mod rabbitmq;
 mod rest;
+mod secure;
 mod server;
 mod start;
 mod subscribers;
