@@ -380,7 +380,7 @@ pub(crate) struct Worker {
     /// End after so many jobs
     #[arg(long, value_name = "N")]
     pub(crate) max: Option<u64>,
-    /// The program and its arguments; exit code 0 completes the job, any other fails it
+    /// The program and its arguments; exit code 0 completes the job, 100 throws the BPMN error that it printed, any other fails it
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) program: Vec<String>,
     #[command(flatten)]

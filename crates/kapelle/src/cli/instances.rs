@@ -66,7 +66,10 @@ pub(crate) async fn cancel(args: Keys, output: Output) -> Result<(), Failure> {
                 Object::new(),
             )
             .await?;
-        output.message(&format!("instance {key} is cancelled"));
+        let what = Object::new()
+            .text("processInstanceKey", &key)
+            .text("state", "TERMINATED");
+        output.done(&key, what, &format!("instance {key} is cancelled"))?;
     }
     Ok(())
 }

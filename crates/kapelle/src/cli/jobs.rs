@@ -18,7 +18,10 @@ pub(crate) async fn complete(args: Complete, output: Output) -> Result<(), Failu
         client
             .post(&format!("/v2/jobs/{key}/completion"), request)
             .await?;
-        output.message(&format!("job {key} is completed"));
+        let what = Object::new()
+            .text("jobKey", &key)
+            .text("state", "COMPLETED");
+        output.done(&key, what, &format!("job {key} is completed"))?;
     }
     Ok(())
 }
@@ -37,10 +40,15 @@ pub(crate) async fn fail(args: Fail, output: Output) -> Result<(), Failure> {
         client
             .post(&format!("/v2/jobs/{key}/failure"), request)
             .await?;
-        output.message(&match args.retries {
+        let what = Object::new()
+            .text("jobKey", &key)
+            .text("state", "FAILED")
+            .number("retries", i64::from(args.retries));
+        let message = match args.retries {
             0 => format!("job {key} has failed and raised an incident"),
             left => format!("job {key} has failed, {left} retries are left"),
-        });
+        };
+        output.done(&key, what, &message)?;
     }
     Ok(())
 }
@@ -54,7 +62,10 @@ pub(crate) async fn resolve(args: Resolve, output: Output) -> Result<(), Failure
         client
             .post(&format!("/v2/incidents/{key}/resolution"), Object::new())
             .await?;
-        output.message(&format!("incident {key} is resolved"));
+        let what = Object::new()
+            .text("incidentKey", &key)
+            .text("state", "RESOLVED");
+        output.done(&key, what, &format!("incident {key} is resolved"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use kapelle_feel::msgpack::{self, Kind};
 
 use super::args::{Color, Format};
 use super::failure::Failure;
-use crate::client::Document;
+use crate::client::{Document, Object};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,19 @@ impl Output {
     pub(crate) fn message(self, text: &str) {
         // Nobody can be told that standard error is gone.
         _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Something was done to a resource: a word for a person, an object on a line of its own for a program, so that what was
+    /// done before a failure is known.
+    pub(crate) fn done(self, name: &str, what: Object, message: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => {
+                self.message(message);
+                Ok(())
+            }
+            Format::Json => self.data(&what.into_text()),
+            Format::Name => self.data(name),
+        }
     }
 
     /// Many of a kind.

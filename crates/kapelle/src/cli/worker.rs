@@ -1,8 +1,13 @@
 //! `kapelle worker`: any program as a job worker.
 //!
-//! Variables as JSON on its standard input; what it prints, a JSON object or nothing, completes the job; another exit
-//! code than 0 fails it, with the last line of its standard error as the message. What else there is to know about the
-//! job is in its environment (`KAPELLE_JOB_KEY`, …).
+//! Variables as JSON on its standard input; what else there is to know about the job is in its environment
+//! (`KAPELLE_JOB_KEY`, …). What it ends with and prints decides (`docs/reference/exit-codes.md`):
+//!
+//! | exit code | job | standard output |
+//! |---|---|---|
+//! | 0 | is completed | variables, a JSON object; or nothing |
+//! | 100 | throws a BPMN error | `{"errorCode": …, "errorMessage": …, "variables": …}` |
+//! | any other | has failed | nothing, or `{"retries": …, "retryBackOff": …, "errorMessage": …, "variables": …}` |
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -22,6 +27,9 @@ use crate::client::{Client, Document, Object};
 /// Long enough to spare the server idle polls, short enough for proxies that cut silent requests.
 const POLL: Duration = Duration::from_secs(20);
 const MARGIN: Duration = Duration::from_secs(10);
+/// The exit code by which a program says that what it prints is a BPMN error. Not one of those that shells, `timeout` or
+/// sysexits.h give.
+const BPMN_ERROR: i32 = 100;
 /// A server that is away or busy is asked again after this time.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -121,28 +129,43 @@ impl Work {
             .map_err(|error| {
                 Failure::failed("KAP-2005", "the worker stopped").why(error.to_string())
             })?;
-        let answer = match ended {
-            Ok(variables) => {
-                self.output.message(&format!("job {key} completed"));
+        let (said, operation, request) = match ended {
+            Ended::Completed { variables } => {
                 let request = Object::new().raw("variables", &variables.to_json());
-                self.client
-                    .post(&format!("/v2/jobs/{key}/completion"), request)
-                    .await
+                ("completed".to_owned(), "completion", request)
             }
-            Err(why) => {
-                self.output.message(&format!("job {key} failed: {why}"));
+            Ended::Error {
+                code,
+                message,
+                variables,
+            } => {
                 let request = Object::new()
-                    .number("retries", (retries - 1).max(0))
+                    .text("errorCode", &code)
+                    .text("errorMessage", &message)
+                    .raw("variables", &variables.to_json());
+                (format!("threw the error {code}"), "error", request)
+            }
+            Ended::Failed {
+                why,
+                retries: asked,
+                backoff_ms,
+                variables,
+            } => {
+                let backoff_ms = backoff_ms
+                    .unwrap_or_else(|| i64::try_from(self.backoff.as_millis()).unwrap_or(i64::MAX));
+                let request = Object::new()
+                    .number("retries", asked.unwrap_or(retries - 1).max(0))
                     .text("errorMessage", &why)
-                    .number(
-                        "retryBackOff",
-                        i64::try_from(self.backoff.as_millis()).unwrap_or(i64::MAX),
-                    );
-                self.client
-                    .post(&format!("/v2/jobs/{key}/failure"), request)
-                    .await
+                    .number("retryBackOff", backoff_ms)
+                    .raw("variables", &variables.to_json());
+                (format!("failed: {why}"), "failure", request)
             }
         };
+        self.output.message(&format!("job {key} {said}"));
+        let answer = self
+            .client
+            .post(&format!("/v2/jobs/{key}/{operation}"), request)
+            .await;
         // The job may have been cancelled or given to another worker meanwhile; that is no reason to stop.
         if let Err(error) = answer {
             self.output.message(&format!("job {key}: {error}"));
@@ -151,8 +174,99 @@ impl Work {
     }
 }
 
-/// Runs the program on a job: its result, or why it failed.
-fn run(program: &[String], job: &Document) -> Result<Document, String> {
+/// What a program made of a job.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Completed {
+        variables: Document,
+    },
+    /// The model is to know it.
+    Error {
+        code: String,
+        message: String,
+        variables: Document,
+    },
+    Failed {
+        why: String,
+        /// What it said itself; else one less than before.
+        retries: Option<i64>,
+        backoff_ms: Option<i64>,
+        variables: Document,
+    },
+}
+
+impl Ended {
+    fn failed(why: String) -> Self {
+        Self::Failed {
+            why,
+            retries: None,
+            backoff_ms: None,
+            variables: Document::empty_object(),
+        }
+    }
+}
+
+/// Runs the program on a job.
+fn run(program: &[String], job: &Document) -> Ended {
+    let ended = match execute(program, job) {
+        Ok(ended) => ended,
+        Err(why) => return Ended::failed(why),
+    };
+    let name = program.first().map_or("", String::as_str);
+    let printed = ended.stdout.trim_ascii();
+    if ended.status.success() {
+        let printed = if printed.is_empty() { b"{}" } else { printed };
+        return match object(printed) {
+            Ok(variables) => Ended::Completed { variables },
+            Err(what) => Ended::failed(format!("{name} printed {what}")),
+        };
+    }
+    if ended.status.code() == Some(BPMN_ERROR) {
+        return match object(printed).and_then(bpmn_error) {
+            Ok(error) => error,
+            Err(what) => Ended::failed(format!(
+                "{name} ended with {BPMN_ERROR}, a BPMN error, but printed {what}"
+            )),
+        };
+    }
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let why = last.map_or_else(
+        || format!("{name} ended with {}", ended.status),
+        |line| line.trim().to_owned(),
+    );
+    // What it printed may be half a result; only what it says about the failure counts.
+    let told = object(printed).unwrap_or_else(|_| Document::empty_object());
+    Ended::Failed {
+        why: told.text("errorMessage").map_or(why, str::to_owned),
+        retries: told.number("retries"),
+        backoff_ms: told.number("retryBackOff"),
+        variables: told
+            .object("variables")
+            .unwrap_or_else(Document::empty_object),
+    }
+}
+
+fn object(printed: &[u8]) -> Result<Document, String> {
+    let document = Document::parse(printed).map_err(|error| format!("no JSON: {error}"))?;
+    match msgpack::kind(document.stored()) {
+        Some(msgpack::Kind::Map) => Ok(document),
+        _ => Err("JSON that is no object".to_owned()),
+    }
+}
+
+fn bpmn_error(told: Document) -> Result<Ended, String> {
+    let code = told.text("errorCode").filter(|code| !code.is_empty());
+    Ok(Ended::Error {
+        code: code.ok_or("no errorCode")?.to_owned(),
+        message: told.text("errorMessage").unwrap_or_default().to_owned(),
+        variables: told
+            .object("variables")
+            .unwrap_or_else(Document::empty_object),
+    })
+}
+
+fn execute(program: &[String], job: &Document) -> Result<std::process::Output, String> {
     let (name, arguments) = program.split_first().ok_or("no program is given")?;
     let variables = job
         .child("variables")
@@ -176,22 +290,7 @@ fn run(program: &[String], job: &Document) -> Result<Document, String> {
         .map_err(|error| error.to_string())?;
     _ = writer.join();
     _ = std::io::stderr().write_all(&ended.stderr);
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        return Err(last.map_or_else(
-            || format!("{name} ended with {}", ended.status),
-            |line| line.trim().to_owned(),
-        ));
-    }
-    let printed = ended.stdout.trim_ascii();
-    let printed = if printed.is_empty() { b"{}" } else { printed };
-    let result =
-        Document::parse(printed).map_err(|error| format!("{name} printed no JSON: {error}"))?;
-    match msgpack::kind(result.stored()) {
-        Some(msgpack::Kind::Map) => Ok(result),
-        _ => Err(format!("{name} printed JSON that is no object")),
-    }
+    Ok(ended)
 }
 
 fn surroundings(job: &Document) -> Vec<(&'static str, String)> {
@@ -211,37 +310,105 @@ fn surroundings(job: &Document) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::{Expect, expect};
+
     use super::*;
 
-    fn check(script: &str, expected: Result<&str, &str>) {
+    fn check(scripts: &[&str], expected: Expect) {
         let job = Document::parse(br#"{"jobKey":"7","variables":{"n":1}}"#).unwrap();
-        let program = ["sh", "-c", script].map(str::to_owned);
-        let shown = run(&program, &job).map(|document| document.to_json());
-        assert_eq!(shown.as_deref().map_err(String::as_str), expected);
+        let mut seen = String::new();
+        for script in scripts {
+            let program = ["sh", "-c", script].map(str::to_owned);
+            let shown = match run(&program, &job) {
+                Ended::Completed { variables } => format!("completed {}", variables.to_json()),
+                Ended::Error {
+                    code,
+                    message,
+                    variables,
+                } => format!("error {code} {message:?} {}", variables.to_json()),
+                Ended::Failed {
+                    why,
+                    retries,
+                    backoff_ms,
+                    variables,
+                } => format!(
+                    "failed {why:?} retries {retries:?} backoff {backoff_ms:?} {}",
+                    variables.to_json()
+                ),
+            };
+            seen.push_str(&format!("{script}\n  {shown}\n"));
+        }
+        expected.assert_eq(&seen);
     }
 
     #[test]
     fn variables_go_in_and_the_printed_object_comes_out() {
-        check("cat", Ok(r#"{"n":1}"#));
         check(
-            "printf '{\"key\":\"%s\"}' $KAPELLE_JOB_KEY",
-            Ok(r#"{"key":"7"}"#),
+            &["cat", "printf '{\"key\":\"%s\"}' $KAPELLE_JOB_KEY", "true"],
+            expect![[r#"
+                cat
+                  completed {"n":1}
+                printf '{"key":"%s"}' $KAPELLE_JOB_KEY
+                  completed {"key":"7"}
+                true
+                  completed {}
+            "#]],
         );
     }
 
     #[test]
-    fn a_program_that_prints_nothing_completes_with_nothing() {
-        check("true", Ok("{}"));
+    fn another_exit_code_fails_as_the_program_says() {
+        check(
+            &[
+                "echo one >&2; echo two >&2; exit 3",
+                "exit 3",
+                "kill -9 $$",
+                r#"echo '{"retries": 5, "retryBackOff": 60000, "variables": {"tried": true}}'; echo busy >&2; exit 1"#,
+                r#"echo '{"retries": "many", "errorMessage": "no paper"}'; exit 1"#,
+                r#"echo '{"half": "a resu'; exit 1"#,
+                "echo 1",
+                "echo {",
+            ],
+            expect![[r#"
+                echo one >&2; echo two >&2; exit 3
+                  failed "two" retries None backoff None {}
+                exit 3
+                  failed "sh ended with exit status: 3" retries None backoff None {}
+                kill -9 $$
+                  failed "sh ended with signal: 9 (SIGKILL)" retries None backoff None {}
+                echo '{"retries": 5, "retryBackOff": 60000, "variables": {"tried": true}}'; echo busy >&2; exit 1
+                  failed "busy" retries Some(5) backoff Some(60000) {"tried":true}
+                echo '{"retries": "many", "errorMessage": "no paper"}'; exit 1
+                  failed "no paper" retries None backoff None {}
+                echo '{"half": "a resu'; exit 1
+                  failed "sh ended with exit status: 1" retries None backoff None {}
+                echo 1
+                  failed "sh printed JSON that is no object" retries None backoff None {}
+                echo {
+                  failed "sh printed no JSON: expected a name in quotes at line 1 column 2" retries None backoff None {}
+            "#]],
+        );
     }
 
     #[test]
-    fn another_exit_code_fails_with_the_last_line_of_standard_error() {
-        check("echo one >&2; echo two >&2; exit 3", Err("two"));
-        check("exit 3", Err("sh ended with exit status: 3"));
-    }
-
-    #[test]
-    fn what_is_no_object_fails() {
-        check("echo 1", Err("sh printed JSON that is no object"));
+    fn one_exit_code_throws_the_printed_error() {
+        check(
+            &[
+                r#"echo '{"errorCode": "DECLINED", "errorMessage": "card expired", "variables": {"card": "4711"}}'; exit 100"#,
+                r#"echo '{"errorCode": "DECLINED"}'; exit 100"#,
+                r#"echo '{"errorMessage": "card expired"}'; exit 100"#,
+                "exit 100",
+            ],
+            expect![[r#"
+                echo '{"errorCode": "DECLINED", "errorMessage": "card expired", "variables": {"card": "4711"}}'; exit 100
+                  error DECLINED "card expired" {"card":"4711"}
+                echo '{"errorCode": "DECLINED"}'; exit 100
+                  error DECLINED "" {}
+                echo '{"errorMessage": "card expired"}'; exit 100
+                  failed "sh ended with 100, a BPMN error, but printed no errorCode" retries None backoff None {}
+                exit 100
+                  failed "sh ended with 100, a BPMN error, but printed no JSON: expected a value, found the end at line 1 column 1" retries None backoff None {}
+            "#]],
+        );
     }
 }

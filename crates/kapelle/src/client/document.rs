@@ -19,6 +19,10 @@ impl Document {
         json::to_msgpack(text).map(Self)
     }
 
+    pub(crate) fn empty_object() -> Self {
+        Self(msgpack::map_from([]))
+    }
+
     /// A list of documents.
     pub(crate) fn of(items: &[Self]) -> Self {
         let mut bytes = Vec::new();
@@ -53,6 +57,13 @@ impl Document {
     /// A member that is a document of its own.
     pub(crate) fn child(&self, member: &str) -> Option<Self> {
         self.get(member).map(|bytes| Self(bytes.to_vec()))
+    }
+
+    /// A member that is an object.
+    pub(crate) fn object(&self, member: &str) -> Option<Self> {
+        let bytes = self.get(member)?;
+        let is_object = msgpack::kind(bytes) == Some(msgpack::Kind::Map);
+        is_object.then(|| Self(bytes.to_vec()))
     }
 
     /// The entries of a member that is a list.

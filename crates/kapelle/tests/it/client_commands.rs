@@ -209,6 +209,85 @@ fn a_refused_deployment_fails_and_says_why() {
 }
 
 #[test]
+fn what_was_done_is_an_object_a_line_for_programs() {
+    let setup = Setup::new();
+    setup.data(&["deploy", "one.bpmn"]);
+    let start = || setup.data(&["run", "one", "--output", "name"]);
+    start();
+    start();
+    let listed = setup.data(&["list", "jobs", "--state", "CREATED", "--output", "name"]);
+    let two: Vec<&str> = listed.lines().collect();
+    let check = |arguments: &[&str], expected: Expect| {
+        setup.check(&[arguments, &["--output", "json"]].concat(), expected);
+    };
+    check(
+        &["complete", two[0]],
+        expect![[r#"
+        {"jobKey":"<-----key------>","state":"COMPLETED"}
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    check(
+        &["fail", two[1], "--retries", "0", "--message", "no"],
+        expect![[r#"
+            {"jobKey":"<-----key------>","state":"FAILED","retries":0}
+            --- stderr
+            --- exit 0
+        "#]],
+    );
+    let incident = setup.first(&["list", "inc", "--output", "name"]);
+    check(
+        &["resolve", &incident, "--retries", "1"],
+        expect![[r#"
+        {"incidentKey":"<-----key------>","state":"RESOLVED"}
+        --- stderr
+        --- exit 0
+    "#]],
+    );
+    // What was done before a failure is known.
+    let more = start();
+    check(
+        &["cancel", &more, "2251799813685999"],
+        expect![[r#"
+            {"processInstanceKey":"<-----key------>","state":"TERMINATED"}
+            --- stderr
+            error[KAP-2105]: Command 'CANCEL' rejected with code 'NOT_FOUND': Expected to cancel a process instance with key '<-----key------>', but no such process was found
+            --- exit 5
+        "#]],
+    );
+    let third = start();
+    assert_eq!(setup.data(&["cancel", &third, "--output", "name"]), third);
+}
+
+#[test]
+fn a_worker_throws_errors_and_sets_retries() {
+    let setup = Setup::new();
+    setup.place.write(
+        "caught.bpmn",
+        &models::task_with_error("caught", "charge", "DECLINED"),
+    );
+    setup.data(&["deploy", "caught.bpmn"]);
+    let key = setup.data(&["run", "caught", "--output", "name"]);
+    let work = |script: &str| {
+        let ended = setup.run(&[
+            "worker", "--type", "charge", "--max", "1", "--", "sh", "-c", script,
+        ]);
+        assert_eq!(ended.code, 0, "{}", ended.text());
+    };
+    work(r#"echo '{"retries": 7}'; echo busy >&2; exit 1"#);
+    let job = setup.first(&["list", "jobs", "--output", "name"]);
+    let shown = setup.data(&["get", "job", &job, "--output", "json"]);
+    assert!(shown.contains("\"retries\": 7"), "{shown}");
+    assert!(shown.contains("\"errorMessage\": \"busy\""), "{shown}");
+    work(r#"echo '{"errorCode": "DECLINED", "variables": {"card": "4711"}}'; exit 100"#);
+    let shown = setup.data(&["get", "pi", &key, "--output", "json"]);
+    assert!(shown.contains("\"state\": \"COMPLETED\""), "{shown}");
+    let elements = setup.data(&["list", "elements", "--instance", &key, "--output", "json"]);
+    assert!(elements.contains("\"declined\""), "{elements}");
+}
+
+#[test]
 fn jobs_are_completed_and_failed_and_incidents_resolved_by_hand() {
     let setup = Setup::new();
     setup.data(&["deploy", "one.bpmn"]);

@@ -88,3 +88,20 @@ pub(crate) fn event_start(process_id: &str, event_type: &str, variables: &str) -
 </bpmn:process>"#
     ))
 }
+
+/// One service task whose error goes to an end event of its own, `declined`.
+pub(crate) fn task_with_error(process_id: &str, job_type: &str, code: &str) -> String {
+    definitions(&format!(
+        r#"<bpmn:error id="e1" errorCode="{code}"/>
+<bpmn:process id="{process_id}" isExecutable="true">
+  <bpmn:startEvent id="start"/>
+  <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="work"/>
+  <bpmn:serviceTask id="work"><bpmn:extensionElements><zeebe:taskDefinition type="{job_type}"/></bpmn:extensionElements></bpmn:serviceTask>
+  <bpmn:boundaryEvent id="error" attachedToRef="work"><bpmn:errorEventDefinition id="d1" errorRef="e1"/></bpmn:boundaryEvent>
+  <bpmn:sequenceFlow id="f2" sourceRef="work" targetRef="end"/>
+  <bpmn:sequenceFlow id="f3" sourceRef="error" targetRef="declined"/>
+  <bpmn:endEvent id="end"/>
+  <bpmn:endEvent id="declined"/>
+</bpmn:process>"#
+    ))
+}
