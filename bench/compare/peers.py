@@ -1,9 +1,11 @@
 """The engines: how each is had, started, and loaded. Everything fetched is pinned and goes to build/compare.
 
 Durable in all of them: Kapelle syncs its journal before it answers, Zeebe flushes each Raft commit, Restate and Temporal
-sync the logs of their databases. Every server listens on loopback, on ports that are not its usual ones.
+sync the logs of their databases. Every server listens on loopback, on ports that are not its usual ones, and below those that
+the kernel hands out: a client that asks again and again for a port of that range ends up connected to itself.
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -49,7 +51,7 @@ def answers(url):
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -148,15 +150,15 @@ class Gateway(Peer):
 class Kapelle(Gateway):
     name = "kapelle"
     title = "Kapelle"
-    grpc = "127.0.0.1:36500"
-    management = "127.0.0.1:39600"
+    grpc = "127.0.0.1:27500"
+    management = "127.0.0.1:19600"
 
     def fetch(self):
         super().fetch()
         cargo_build(ROOT, "kapelle")
 
     def start(self):
-        addresses = ["--grpc-address", self.grpc, "--rest-address", "127.0.0.1:38080"]
+        addresses = ["--grpc-address", self.grpc, "--rest-address", "127.0.0.1:18080"]
         addresses += ["--management-address", self.management]
         self.spawn([PROGRAMS / "kapelle", "serve", "--data", self.data, *addresses], "server")
         ready = f"http://{self.management}/readyz"
@@ -174,7 +176,7 @@ class Camunda(Gateway):
     name = "zeebe"
     title = "Camunda 8.6.0"
     version = "8.6.0"
-    grpc = "127.0.0.1:36500"
+    grpc = "127.0.0.1:27500"
     # The just-in-time compiler doubles the rate within the first minute.
     warm_up = 30
     warm_up_each = 3
@@ -201,10 +203,10 @@ class Camunda(Gateway):
         environment = dict(
             os.environ,
             SPRING_PROFILES_ACTIVE="broker",
-            SERVER_PORT="38080",
-            MANAGEMENT_SERVER_PORT="39600",
+            SERVER_PORT="18080",
+            MANAGEMENT_SERVER_PORT="19600",
             ZEEBE_BROKER_NETWORK_HOST="127.0.0.1",
-            ZEEBE_BROKER_NETWORK_PORTOFFSET="1000",
+            ZEEBE_BROKER_NETWORK_PORTOFFSET="100",
             ZEEBE_BROKER_GATEWAY_ENABLE="true",
             ZEEBE_BROKER_DATA_DIRECTORY=str(self.data),
             ZEEBE_BROKER_DATA_DISK_FREESPACE_PROCESSING="1GB",
@@ -216,7 +218,7 @@ class Camunda(Gateway):
         flags = ["--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED"]
         main = ["-cp", "config:lib/*", "io.camunda.application.StandaloneBroker"]
         self.spawn([newest_java(21), *flags, *main], "server", cwd=self.home, env=environment)
-        ready = "http://127.0.0.1:39600/actuator/health/readiness"
+        ready = "http://127.0.0.1:19600/actuator/health/readiness"
         until("readiness", lambda: answers(ready), 180, self.processes)
         self.wait_for_leaders()
 
@@ -237,9 +239,9 @@ class Restate(Peer):
     name = "restate"
     title = "Restate 1.7.12"
     version = "1.7.12"
-    ingress = "127.0.0.1:38080"
-    admin = "127.0.0.1:39070"
-    services = "127.0.0.1:39080"
+    ingress = "127.0.0.1:18080"
+    admin = "127.0.0.1:19070"
+    services = "127.0.0.1:19080"
     warm_up = 8
     more = {}
 
@@ -263,9 +265,9 @@ class Restate(Peer):
             RESTATE_LISTEN_MODE="tcp",
             RESTATE_LOG_FILTER="warn",
             RESTATE_BIND_IP="127.0.0.1",
-            RESTATE_BIND_PORT="35122",
-            RESTATE_INGRESS__BIND_PORT="38080",
-            RESTATE_ADMIN__BIND_PORT="39070",
+            RESTATE_BIND_PORT="15122",
+            RESTATE_INGRESS__BIND_PORT="18080",
+            RESTATE_ADMIN__BIND_PORT="19070",
             RESTATE_ADVERTISED_HOST="127.0.0.1",
             RESTATE_NODE_NAME="one",
             RESTATE_BASE_DIR=str(self.data),
@@ -297,7 +299,7 @@ class Temporal(Peer):
 
     name = "temporal"
     title = "Temporal 1.32.0 + SQLite"
-    address = "127.0.0.1:37233"
+    address = "127.0.0.1:17233"
     folder = ROOT / "bench" / "compare" / "temporal"
     warm_up = 10
     warm_up_each = 3
@@ -326,7 +328,7 @@ def succeeds(request):
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status in (200, 201)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
