@@ -201,7 +201,7 @@ pub const fn kind_of(command: &Command) -> u16 {
         Command::BuryOutbox { .. } => 17,
         Command::DeferOutbox { .. } => 21,
         Command::AnnounceLeader { .. } => 18,
-        Command::QuarantineInstance { .. } => 19,
+        Command::SetAside(_) => 19,
         Command::Continue(_) => 20,
         Command::PutSubscriber(_) => 22,
         Command::DeleteSubscriber { .. } => 23,

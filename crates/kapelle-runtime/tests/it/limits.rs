@@ -1,9 +1,5 @@
 //! Reaching a limit is an ordinary answer.
 
-use std::sync::Arc;
-
-use kapelle_engine::command::{Command, CreateInstance};
-use kapelle_engine::document::Document;
 use kapelle_engine::event::Event;
 use kapelle_engine::rejection::RejectionCode;
 use kapelle_runtime::{Options, Refusal};
@@ -107,21 +103,6 @@ fn intake_waits_while_memory_is_full_of_what_is_not_stored() {
         world.finish().expect("nothing fails here");
     }
     assert_eq!(requests.len(), 0, "write-back makes room");
-}
-
-/// A new instance with a variable of so many bytes.
-fn create_large(bytes: u16) -> Command {
-    // A map of one: the text `x` to a text with its length in two bytes.
-    let mut document = vec![0x81, 0xa1, b'x', 0xda];
-    document.extend_from_slice(&bytes.to_be_bytes());
-    document.resize(document.len() + usize::from(bytes), b'y');
-    match create("order-1") {
-        Command::CreateInstance(create) => Command::CreateInstance(CreateInstance {
-            variables: Document(Arc::from(document)),
-            ..create
-        }),
-        other => other,
-    }
 }
 
 #[test]
