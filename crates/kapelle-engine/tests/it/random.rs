@@ -386,7 +386,7 @@ const OF_THE_LIVING: [u8; 15] = [10, 11, 20, 21, 30, 31, 32, 33, 34, 36, 40, 41,
 #[test]
 fn a_replica_is_equal_and_nothing_is_left_behind() {
     let mut seen: BTreeMap<&'static str, u32> = BTreeMap::new();
-    for seed in 0..120 {
+    for seed in 0..200 {
         let mut world = play(seed, 60, true, &mut |_| {});
         world.leftovers_put_off = 0;
         world.wait(0);

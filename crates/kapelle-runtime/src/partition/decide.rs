@@ -30,7 +30,11 @@ const LEFTOVERS_PER_STEP_MAX: usize = 64;
 const REQUESTS_PER_STEP_MAX: usize = 64;
 
 /// What is kept of a panic's message.
-const PANIC_TEXT_BYTES_MAX: usize = 500;
+const PANIC_TEXT_CHARS_MAX: usize = 500;
+
+/// Room in a batch for what nobody may refuse. A follow-up that fitted into a batch without it fits into one with it
+/// together with the reason, twice, why it is set aside.
+const VITAL_BYTES_MAX: usize = 8 * 1024;
 
 impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     pub(super) fn decide(
@@ -245,7 +249,11 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         events: &[kapelle_engine::event::Event],
         leftover: Vec<Command>,
     ) -> Result<(), (Header, usize)> {
-        let bytes_max = self.journal.capabilities().batch_bytes_max;
+        let bytes_max = if is_vital(header.kind) {
+            self.journal.capabilities().batch_bytes_max
+        } else {
+            self.command_bytes_max()
+        };
         let journal = &mut self.journal;
         let batch = self.open.get_or_insert_with(|| journal.batch());
         let before = (batch.len(), batch.bytes());
@@ -353,14 +361,18 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     fn too_large(&self, bytes: usize) -> Fault {
         // A batch may hold other commands already, up to where it is closed; that is no fault of this one.
         let room = self
-            .journal
-            .capabilities()
-            .batch_bytes_max
+            .command_bytes_max()
             .saturating_sub(self.options.batch_bytes_max);
         Fault::TooLarge {
             bytes,
             bytes_max: room,
         }
+    }
+
+    /// How large the open batch may be with what a command adds.
+    fn command_bytes_max(&self) -> usize {
+        let capabilities = self.journal.capabilities();
+        capabilities.batch_bytes_max.saturating_sub(VITAL_BYTES_MAX)
     }
 
     /// The last record that was given a number.
@@ -433,19 +445,8 @@ pub(super) fn settings(options: &crate::Options) -> Settings {
 }
 
 /// Whether the partition cannot go on where a command of that kind fails.
-fn is_vital(kind: u16) -> bool {
-    let vital = [
-        Command::SetAside(SetAside {
-            reason: Arc::from(""),
-            reached: None,
-            interrupted: None,
-        }),
-        Command::AnnounceLeader {
-            epoch: 0,
-            incarnation: 0,
-        },
-    ];
-    vital.iter().any(|command| record::kind_of(command) == kind)
+const fn is_vital(kind: u16) -> bool {
+    matches!(kind, record::ANNOUNCE_LEADER | record::SET_ASIDE)
 }
 
 /// Whether a command makes state grow for good; the others are how it shrinks, and go on when the disk is filling up.
@@ -471,5 +472,5 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
-    text.chars().take(PANIC_TEXT_BYTES_MAX).collect()
+    text.chars().take(PANIC_TEXT_CHARS_MAX).collect()
 }

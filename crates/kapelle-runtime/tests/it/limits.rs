@@ -109,7 +109,7 @@ fn intake_waits_while_memory_is_full_of_what_is_not_stored() {
 fn a_decision_larger_than_a_batch_is_refused_and_leaves_no_trace() {
     let mut world = World::new(small());
     world.deploy();
-    world.journal_options.batch_bytes_max = 16 * 1024;
+    world.journal_options.batch_bytes_max = 24 * 1024;
     world.options.batch_bytes_max = 4 * 1024;
     world.start().expect("it starts again");
     let ((before, before_slot), (large, large_slot), (after, after_slot)) = (
@@ -173,7 +173,7 @@ fn an_instance_whose_timer_leads_to_too_much_is_set_aside() {
     world.deploy_xml(&timer_then_many());
     let instance = world.create("order-1");
     // Enough to set something aside, too little for what the timer does.
-    world.journal_options.batch_bytes_max = 600;
+    world.journal_options.batch_bytes_max = 8 * 1024 + 300;
     world.options.batch_bytes_max = 64;
     world.start().expect("it starts again");
     world.clock.advance(120_000);
