@@ -68,7 +68,8 @@ fn to_instance(target: &mut Instance, event: &Event) {
         Event::VariableSet { .. }
         | Event::IncidentRaised(_)
         | Event::IncidentResolved { .. }
-        | Event::InstanceQuarantined { .. } => {
+        | Event::InstanceQuarantined { .. }
+        | Event::StepInterrupted(_) => {
             instance::to_instance(target, event);
         }
         Event::JobCreated(_)

@@ -13,6 +13,7 @@ mod job;
 pub(crate) mod leader;
 pub(crate) mod message;
 mod outbox;
+mod set_aside;
 mod subscriber;
 mod variable;
 
@@ -114,11 +115,8 @@ pub enum Command {
         epoch: u64,
         incarnation: u64,
     },
-    /// Deciding on this instance panicked: set it aside, visible and resumable.
-    QuarantineInstance {
-        instance: ProcessInstanceKey,
-        reason: Arc<str>,
-    },
+    /// Deciding something failed: set its instance aside, visible and resumable.
+    SetAside(SetAside),
     /// What an earlier command left to do when it reached its limit of follow-ups.
     Continue(Step),
 }
@@ -293,6 +291,25 @@ pub enum DueKind {
     DedupBucket = 5,
     /// A kept answer to an idempotent request.
     IdempotencyExpiry = 6,
+    /// A follow-up that failed and that no instance could keep; its key is the record that says so.
+    PostponedStep = 7,
+}
+
+/// What the runtime took back, because deciding it panicked or came to more than the journal takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAside {
+    pub reason: Arc<str>,
+    /// The instance that was reached for last.
+    pub reached: Option<ProcessInstanceKey>,
+    /// What nobody would ask again otherwise.
+    pub interrupted: Option<Interrupted>,
+}
+
+/// A command of the engine's own that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interrupted {
+    Step(Step),
+    Due(Due),
 }
 
 impl Command {
@@ -307,7 +324,7 @@ impl Command {
                 | Self::DeferOutbox { .. }
                 | Self::BuryOutbox { .. }
                 | Self::AnnounceLeader { .. }
-                | Self::QuarantineInstance { .. }
+                | Self::SetAside(_)
                 | Self::Continue(_)
         )
     }
@@ -320,9 +337,6 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
 
         Command::CreateInstance(create) => instance::create(ctx, create),
         Command::CancelInstance { instance } => instance::cancel(ctx, instance),
-        Command::QuarantineInstance { instance, reason } => {
-            instance::quarantine(ctx, instance, reason)
-        }
         Command::SetVariables(set) => variable::set(ctx, &set),
         Command::ResolveIncident { incident } => incident::resolve(ctx, incident),
 
@@ -359,6 +373,7 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
             error,
         } => outbox::bury(ctx, entry, attempts, &error),
         Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
+        Command::SetAside(command) => set_aside::set_aside(ctx, command),
         Command::Continue(step) => {
             ctx.push(step);
             Ok(Response::Done)

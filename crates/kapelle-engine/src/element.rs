@@ -292,12 +292,7 @@ fn resolve_incidents(ctx: &mut Ctx<'_>, at: &At) {
         .filter(|incident| incident.element == at.key);
     let open: Vec<_> = of_this.copied().collect();
     for incident in open {
-        ctx.emit(Event::IncidentResolved {
-            incident: incident.key,
-            instance: at.instance,
-            element: at.key,
-            job: incident.job,
-        });
+        problem::resolve(ctx, at.instance, incident);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::ids::{
     ProcessInstanceKey, ResourceKey, Sequence, SubscriptionKey, TimerKey, Timestamp, VariableKey,
 };
 use crate::response::{Match, Outcome};
+use crate::step::Step;
 
 /// A record of what was decided, by family.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,10 +195,14 @@ pub enum Event {
         element: ElementInstanceKey,
         job: Option<JobKey>,
     },
+    /// The engine failed on it: it is left alone until that incident is resolved.
     InstanceQuarantined {
         instance: ProcessInstanceKey,
         reason: Arc<str>,
+        incident: IncidentKey,
     },
+    /// A follow-up waits with the instance until that incident is resolved.
+    StepInterrupted(Box<StepInterrupted>),
 
     // CloudEvents
     /// Stored; its position is this record's sequence.
@@ -606,6 +611,10 @@ pub enum DueOwner {
         tenant: Arc<str>,
         request: Arc<str>,
     },
+    /// A follow-up that failed and that no instance could keep.
+    Step {
+        step: Box<Step>,
+    },
 }
 
 /// Whose timer it is.
@@ -678,6 +687,14 @@ pub struct IncidentRaised {
     pub job: Option<JobKey>,
     pub kind: IncidentKind,
     pub message: Arc<str>,
+}
+
+/// A follow-up that could not be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepInterrupted {
+    pub instance: ProcessInstanceKey,
+    pub incident: IncidentKey,
+    pub step: Step,
 }
 
 /// A CloudEvent leaves.

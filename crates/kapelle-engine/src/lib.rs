@@ -251,7 +251,7 @@ impl Engine {
         let window = &keep.partition().dedup;
         if window.swept < window.lower {
             return Some(Due {
-                at: now,
+                at: Timestamp(i64::MIN),
                 what: DueKind::DedupBucket,
                 key: window.swept,
             });
@@ -261,7 +261,7 @@ impl Engine {
             .first()
             .filter(|oldest| self.bucket_over(oldest.started) <= now)?;
         Some(Due {
-            at: now,
+            at: self.bucket_over(oldest.started),
             what: DueKind::DedupBucket,
             key: oldest.number,
         })

@@ -52,6 +52,9 @@ pub struct Limits {
     pub subscribers_max: usize,
     /// Bytes of a subscriber's document.
     pub subscriber_bytes_max: usize,
+    /// How long work that failed and that no instance can keep waits before it is tried again. Each try that fails costs
+    /// a recovery.
+    pub failed_work_pause_ms: i64,
     /// Files in one deployment; Zeebe has no limit but the size of the message.
     pub resources_per_deployment_max: usize,
 }
@@ -84,6 +87,7 @@ impl Limits {
         quarantine_pause_ms: 60_000,
         subscribers_max: 10_000,
         subscriber_bytes_max: 64 * 1024,
+        failed_work_pause_ms: HOUR_MS,
         resources_per_deployment_max: 1_000,
     };
 }

@@ -3,7 +3,9 @@
 use crate::ctx::Ctx;
 use crate::element::At;
 use crate::event::{Event, IncidentKind, IncidentRaised};
-use crate::ids::{IncidentKey, JobKey};
+use crate::ids::{IncidentKey, JobKey, ProcessInstanceKey};
+use crate::state::instance::Incident;
+use crate::step::Step;
 
 /// Why an element can't go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +37,20 @@ impl Problem {
 
 /// Makes an incident of it.
 pub(crate) fn raise(ctx: &mut Ctx<'_>, at: &At, job: Option<JobKey>, problem: Problem) {
+    let incident = IncidentKey(ctx.new_key());
+    raise_as(ctx, incident, at, job, problem);
+}
+
+/// Makes an incident of it, under a key that is known already.
+pub(crate) fn raise_as(
+    ctx: &mut Ctx<'_>,
+    incident: IncidentKey,
+    at: &At,
+    job: Option<JobKey>,
+    problem: Problem,
+) {
     let mut message = problem.message;
     truncate(&mut message, ctx.limits().incident_text_bytes_max);
-    let incident = IncidentKey(ctx.new_key());
     ctx.emit(Event::IncidentRaised(Box::new(IncidentRaised {
         incident,
         instance: at.instance,
@@ -48,6 +61,24 @@ pub(crate) fn raise(ctx: &mut Ctx<'_>, at: &At, job: Option<JobKey>, problem: Pr
         kind: problem.kind,
         message: message.into(),
     })));
+}
+
+/// The incident is over: what it held up goes on.
+pub(crate) fn resolve(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, incident: Incident) {
+    let held = ctx.instance(instance).held_steps.iter();
+    let held: Vec<Step> = held
+        .filter(|held| held.incident == incident.key)
+        .map(|held| held.step.clone())
+        .collect();
+    ctx.emit(Event::IncidentResolved {
+        incident: incident.key,
+        instance,
+        element: incident.element,
+        job: incident.job,
+    });
+    for step in held {
+        ctx.push(step);
+    }
 }
 
 /// Cuts a text to at most that many bytes, between two characters.

@@ -12,8 +12,10 @@ use crate::correlation;
 use crate::ctx::Ctx;
 use crate::element::lifecycle::ElementState;
 use crate::element::{self, At, token};
-use crate::event::Cause;
-use crate::ids::{ElementInstanceKey, JobKey, ProcessInstanceKey, SubscriptionKey, Timestamp};
+use crate::event::{Cause, Event, StepInterrupted};
+use crate::ids::{
+    ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey, Timestamp,
+};
 use crate::state::instance::Trigger;
 
 /// One follow-up. Discriminants are on disk.
@@ -61,6 +63,44 @@ pub enum Step {
     ReleasePushed { at: Timestamp, job: JobKey },
 }
 
+impl Step {
+    /// Whose step it is. What no instance does by itself is nobody's.
+    #[must_use]
+    pub const fn instance(&self) -> Option<ProcessInstanceKey> {
+        match self {
+            Self::Activate { instance, .. }
+            | Self::Complete { instance, .. }
+            | Self::Terminate { instance, .. }
+            | Self::Retry { instance, .. }
+            | Self::MeetBuffered { instance, .. } => Some(*instance),
+            Self::StartBuffered { .. } | Self::Publish { .. } | Self::ReleasePushed { .. } => None,
+        }
+    }
+
+    /// Whether an instance on which it failed may hold it up until its incident is resolved. A new leader's jobs belong
+    /// to many others.
+    pub(crate) const fn may_wait_with_an_instance(&self) -> bool {
+        !matches!(self, Self::ReleasePushed { .. })
+    }
+
+    /// Whether it has to wait while its instance is set aside: what moves tokens. Ending goes on; subscriptions are looked
+    /// at again by whoever resolves the incident.
+    const fn moves_tokens(&self) -> bool {
+        matches!(
+            self,
+            Self::Activate { .. } | Self::Complete { .. } | Self::Retry { .. }
+        )
+    }
+
+    /// Bytes of payload it carries.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Publish { message, .. } => message.variables.0.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Takes steps until there are none, or this command has had its share.
 pub(crate) fn drain(ctx: &mut Ctx<'_>) {
     while ctx.has_room()
@@ -72,6 +112,14 @@ pub(crate) fn drain(ctx: &mut Ctx<'_>) {
 
 /// Takes one step.
 fn run(ctx: &mut Ctx<'_>, step: Step) {
+    if let Some((instance, incident)) = held_up(ctx, &step) {
+        ctx.emit(Event::StepInterrupted(Box::new(StepInterrupted {
+            instance,
+            incident,
+            step,
+        })));
+        return;
+    }
     match step {
         Step::Activate {
             instance,
@@ -102,6 +150,16 @@ fn run(ctx: &mut Ctx<'_>, step: Step) {
         }
         Step::ReleasePushed { at, job } => command::leader::release_pushed(ctx, at, job),
     }
+}
+
+/// The incident that holds up the step, as its instance is set aside.
+fn held_up(ctx: &mut Ctx<'_>, step: &Step) -> Option<(ProcessInstanceKey, IncidentKey)> {
+    let instance = step.instance().filter(|_| step.moves_tokens())?;
+    if !ctx.pin(instance) {
+        return None;
+    }
+    let quarantine = ctx.instance(instance).quarantined.as_ref()?;
+    Some((instance, quarantine.incident))
 }
 
 fn find(

@@ -391,9 +391,17 @@ impl Trace {
             Event::IncidentResolved { incident, .. } => {
                 write!(out, "incident #{} resolved", short(incident.0))
             }
-            Event::InstanceQuarantined { instance, reason } => {
+            Event::InstanceQuarantined {
+                instance, reason, ..
+            } => {
                 write!(out, "instance #{} set aside: {reason}", short(instance.0))
             }
+            Event::StepInterrupted(interrupted) => write!(
+                out,
+                "incident #{} holds up {}",
+                short(interrupted.incident.0),
+                interrupted.step.name()
+            ),
 
             Event::CloudEventReceived {
                 source_name, event, ..
@@ -519,6 +527,7 @@ impl Trace {
                         format!(" of definition #{}", short(definition.0))
                     }
                     DueOwner::Request { request, .. } => format!(" of request '{request}'"),
+                    DueOwner::Step { step } => format!(" {}", step.name()),
                 };
                 match to {
                     Some(to) => write!(

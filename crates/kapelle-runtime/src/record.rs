@@ -37,6 +37,11 @@ const SOURCE_LEFTOVER: u8 = 3;
 
 const FIELD_TRACEPARENT: u8 = 1;
 
+/// Kinds of commands that the partition cannot go on without.
+pub const ANNOUNCE_LEADER: u16 = 18;
+/// See [`ANNOUNCE_LEADER`].
+pub const SET_ASIDE: u16 = 19;
+
 /// Where a command came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -200,8 +205,8 @@ pub const fn kind_of(command: &Command) -> u16 {
         Command::AckOutbox { .. } => 16,
         Command::BuryOutbox { .. } => 17,
         Command::DeferOutbox { .. } => 21,
-        Command::AnnounceLeader { .. } => 18,
-        Command::QuarantineInstance { .. } => 19,
+        Command::AnnounceLeader { .. } => ANNOUNCE_LEADER,
+        Command::SetAside(_) => SET_ASIDE,
         Command::Continue(_) => 20,
         Command::PutSubscriber(_) => 22,
         Command::DeleteSubscriber { .. } => 23,

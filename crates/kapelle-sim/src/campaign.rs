@@ -110,7 +110,11 @@ fn play_told(
         let result = play_all(&mut world, seed, script);
         *log.borrow_mut() = std::mem::take(&mut world.log);
         result.map(|()| {
-            world.exercised.events = world.history.facts.seen.clone();
+            let seen = &world.history.facts.seen;
+            let count = |name| seen.get(name).copied().unwrap_or(0);
+            world.exercised.set_aside = count("InstanceQuarantined");
+            world.exercised.interrupted = count("StepInterrupted");
+            world.exercised.events = seen.clone();
             world.exercised
         })
     }));

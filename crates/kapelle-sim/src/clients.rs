@@ -244,17 +244,16 @@ impl Clients {
         Ok(())
     }
 
-    /// What was cancelled has ended.
+    /// What was cancelled has ended, unless it was set aside on the way.
     pub(crate) fn check_ended(&mut self, facts: &crate::facts::Facts) -> Result<(), String> {
+        self.canceled
+            .retain(|instance| !facts.ended.contains_key(instance));
         match self
             .canceled
             .iter()
-            .find(|instance| !facts.ended.contains_key(instance))
+            .find(|instance| !facts.is_aside(**instance))
         {
-            None => {
-                self.canceled.clear();
-                Ok(())
-            }
+            None => Ok(()),
             Some(instance) => Err(format!("instance {instance} was cancelled and lives")),
         }
     }

@@ -86,6 +86,10 @@ pub(crate) struct Facts {
     received: BTreeMap<Box<str>, (u64, Timestamp)>,
     /// … and how often it had which effect.
     effects: BTreeMap<(Box<str>, String), u64>,
+    /// Instances that are set aside, by the incident that ends it.
+    aside: BTreeMap<IncidentKey, ProcessInstanceKey>,
+    /// Instances may be set aside: what follows from a command does not always fit into a batch.
+    sets_aside: bool,
     /// How long an id must not have a second effect; `None`: the window is bounded by count, too.
     window_ms: Option<i64>,
     /// Ids of messages that are in the buffer.
@@ -95,9 +99,10 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Nothing has happened. `window_ms`: how long a CloudEvent's id must not have a second effect, if time alone says so.
-    pub(crate) fn new(window_ms: Option<i64>) -> Self {
+    pub(crate) fn new(window_ms: Option<i64>, sets_aside: bool) -> Self {
         Self {
             window_ms,
+            sets_aside,
             ..Self::default()
         }
     }
@@ -114,14 +119,44 @@ impl Facts {
     ) -> Result<(), String> {
         *self.seen.entry(event.name()).or_default() += 1;
         self.note_marks(event, sequence)?;
-        if let Event::InstanceQuarantined { instance, reason } = event {
-            // Nothing here panics on purpose, and every outcome fits into a batch.
-            return Err(format!("instance {instance} was set aside: {reason}"));
+        if let Event::InstanceQuarantined {
+            instance,
+            reason,
+            incident,
+        } = event
+        {
+            if !self.sets_aside {
+                // Nothing here panics on purpose, and every outcome fits into a batch.
+                return Err(format!("instance {instance} was set aside: {reason}"));
+            }
+            self.aside.insert(*incident, *instance);
         }
+        self.check_left_alone(event)?;
         self.note_instances(event);
         self.note_jobs(event)?;
         self.note_waiting(event);
         self.note_outside(event, at)
+    }
+
+    /// No token of an instance that is set aside moves, and nobody gets its jobs.
+    fn check_left_alone(&self, event: &Event) -> Result<(), String> {
+        let instance = match event {
+            Event::ElementActivating {
+                instance,
+                flow: Some(_),
+                ..
+            } => *instance,
+            Event::JobActivated(activated) => activated.job.instance,
+            Event::MessageCorrelated(correlated) => correlated.instance,
+            _ => return Ok(()),
+        };
+        if self.is_aside(instance) {
+            return Err(format!(
+                "instance {instance} is set aside, and there is {}",
+                event.name()
+            ));
+        }
+        Ok(())
     }
 
     /// Where it happened, if it did.
@@ -320,6 +355,7 @@ impl Facts {
             }
             Event::IncidentResolved { incident, .. } => {
                 self.incidents.remove(incident);
+                self.aside.remove(incident);
             }
             _ => {}
         }
@@ -429,7 +465,8 @@ impl Facts {
         Ok(())
     }
 
-    /// The first element that nothing can move: it has no job, no timer, no subscription, no incident and nothing inside.
+    /// The first element that nothing can move: it has no job, no timer, no subscription, no incident and nothing inside,
+    /// and its instance is not set aside.
     pub(crate) fn stuck(&self) -> Option<(ProcessInstanceKey, ElementInstanceKey)> {
         let mut moved: BTreeSet<ElementInstanceKey> = BTreeSet::new();
         moved.extend(self.jobs.values().map(|job| job.element));
@@ -441,10 +478,16 @@ impl Facts {
             .iter()
             .filter(|(key, (_, scope))| *key != scope);
         moved.extend(inner.map(|(_, (_, scope))| *scope));
+        let aside: BTreeSet<ProcessInstanceKey> = self.aside.values().copied().collect();
         self.elements
             .iter()
-            .find(|(key, _)| !moved.contains(key))
+            .find(|(key, (instance, _))| !moved.contains(key) && !aside.contains(instance))
             .map(|(key, (instance, _))| (*instance, *key))
+    }
+
+    /// Whether it is set aside.
+    pub(crate) fn is_aside(&self, instance: ProcessInstanceKey) -> bool {
+        self.aside.values().any(|aside| *aside == instance)
     }
 
     /// Whether timers will still start instances.

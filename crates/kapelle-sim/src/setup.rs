@@ -12,6 +12,9 @@ use kapelle_storage::journal;
 
 use crate::random::Random;
 
+/// Takes that something is set aside, and hardly more than an element's first step.
+const BATCH_BYTES_TINY: usize = 8 * 1024 + 240;
+
 /// How one run is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -26,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) look_back: usize,
     /// How many digits the length of a variable has at most: what one command comes to has to fit into a batch.
     pub(crate) variable_digits: u64,
+    /// Now and then batches are so small that what follows from a command may not fit into one: then its instance is set aside.
+    pub(crate) sets_aside: bool,
     /// For tests of the simulator: what goes wrong although it must not.
     pub(crate) sabotage: Option<Sabotage>,
 }
@@ -42,15 +47,27 @@ pub enum Sabotage {
 impl Setup {
     pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
         let mut random = Random::stream(seed, "setup");
+        let sets_aside = Random::stream(seed, "set aside").one_in(4);
         let is_roomy = random.one_in(4);
         let segment_bytes = if is_roomy {
             1 << 21
         } else {
             1 << (17 + random.below(2))
         };
+        let mut options = options(&mut random);
+        if sets_aside {
+            // A follow-up of its own is what can fail without anybody being told.
+            options.limits.steps_per_command_max = 1 + random.index(2);
+            // No command is in the way of the next.
+            options.batch_bytes_max = 64;
+            // What nobody can mend has to fit, and what waits has to come back while the run lasts.
+            options.limits.sweep_max = 1 + random.index(3);
+            options.limits.quarantine_pause_ms = 2_000;
+            options.limits.failed_work_pause_ms = 5_000;
+        }
         Self {
             seed,
-            options: options(&mut random),
+            options,
             journal: journal::Options {
                 segment_bytes,
                 first_segment_bytes: 1 << 15,
@@ -77,8 +94,23 @@ impl Setup {
             // Often so little that the reader never holds what only the store still needs.
             look_back: [3, 3, 30, 300][random.index(4)],
             variable_digits: if is_roomy { 4 } else { 3 },
+            sets_aside,
             sabotage,
         }
+    }
+
+    /// Whether the process that is started as that one has tiny batches: what fitted into one before no longer does.
+    pub(crate) fn is_tight(&self, start: u128) -> bool {
+        self.sets_aside && start.is_multiple_of(2)
+    }
+
+    /// The journal of the process that is started as that one.
+    pub(crate) fn journal_at(&self, start: u128) -> journal::Options {
+        let mut options = self.journal;
+        if self.is_tight(start) {
+            options.batch_bytes_max = BATCH_BYTES_TINY;
+        }
+        options
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -88,7 +88,7 @@ impl World {
     pub(crate) fn new(setup: Setup) -> Result<Self, String> {
         let disks = Disks::new();
         let clock = SimClock::at(1_700_000_000_000);
-        let facts = Facts::new(setup.window_ms());
+        let facts = Facts::new(setup.window_ms(), setup.sets_aside);
         let mut history = History::new(setup.settings(), facts, setup.look_back);
         let reference = Reference::new(setup.options.limits);
         let mut running = start(&setup, &disks, &clock, 1, &mut history)?;
@@ -458,7 +458,7 @@ pub(crate) fn start(
     let opened = journal::open(
         disks.files.shared(),
         Path::new(JOURNAL),
-        setup.journal,
+        setup.journal_at(incarnation),
         room,
     )
     .map_err(text)?;

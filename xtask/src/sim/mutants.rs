@@ -20,7 +20,7 @@ struct Mutant {
 }
 
 /// Beside each name: what goes wrong. Paths are below `crates/`.
-const MUTANTS: [Mutant; 25] = [
+const MUTANTS: [Mutant; 27] = [
     // The journal says that it is durable and is not.
     Mutant {
         name: "no-sync",
@@ -146,6 +146,20 @@ const MUTANTS: [Mutant; 25] = [
         file: "crates/kapelle-storage/src/journal/recover.rs",
         from: "if point.sequence == Sequence::START {",
         to: "if point.sequence >= Sequence::START {",
+    },
+    // What was interrupted is not taken up when its incident is resolved: a token is lost.
+    Mutant {
+        name: "interrupted-step-lost",
+        file: "crates/kapelle-engine/src/problem.rs",
+        from: ".filter(|held| held.incident == incident.key)",
+        to: ".filter(|_| false)",
+    },
+    // An instance that is set aside goes on with what was left over.
+    Mutant {
+        name: "goes-on-aside",
+        file: "crates/kapelle-engine/src/step.rs",
+        from: "if let Some((instance, incident)) = held_up(ctx, &step) {",
+        to: "if let Some((instance, incident)) = held_up(ctx, &step).filter(|_| false) {",
     },
     // What a process publishes never leaves.
     Mutant {

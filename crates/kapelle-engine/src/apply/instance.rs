@@ -1,9 +1,9 @@
 //! Instances begin; variables, incidents and quarantine change them.
 
-use crate::event::{Event, IncidentKind, InstanceCreated};
+use crate::event::{Event, InstanceCreated};
 use crate::ids::Timestamp;
 use crate::keep::Keep;
-use crate::state::instance::{Incident, Instance, Variable};
+use crate::state::instance::{HeldStep, Incident, Instance, Quarantine, Variable};
 use crate::state::tables;
 
 pub(super) fn create(created: &InstanceCreated, at: Timestamp) -> Instance {
@@ -29,6 +29,7 @@ pub(super) fn create(created: &InstanceCreated, at: Timestamp) -> Instance {
         subscriptions: Vec::new(),
         timers: Vec::new(),
         triggers: Vec::new(),
+        held_steps: Vec::new(),
         payload_bytes: 0,
     }
 }
@@ -80,15 +81,26 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             }
         }
         Event::IncidentResolved { incident, .. } => {
-            let quarantine =
-                |open: &Incident| open.key == *incident && open.kind == IncidentKind::Quarantined;
-            if target.incidents.iter().any(quarantine) {
-                target.quarantined = None;
-            }
+            target
+                .quarantined
+                .take_if(|quarantine| quarantine.incident == *incident);
             target.incidents.retain(|open| open.key != *incident);
+            // Whoever resolves it has taken them up.
+            target.held_steps.retain(|held| held.incident != *incident);
             target.run_length = 0;
         }
-        Event::InstanceQuarantined { reason, .. } => target.quarantined = Some(reason.clone()),
+        Event::InstanceQuarantined {
+            reason, incident, ..
+        } => {
+            target.quarantined = Some(Quarantine {
+                reason: reason.clone(),
+                incident: *incident,
+            });
+        }
+        Event::StepInterrupted(interrupted) => target.held_steps.push(HeldStep {
+            incident: interrupted.incident,
+            step: interrupted.step.clone(),
+        }),
         _ => unreachable!("dispatched by family"),
     }
 }

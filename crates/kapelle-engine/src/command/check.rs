@@ -61,7 +61,8 @@ pub(super) fn not_quarantined(
 ) -> Result<(), Rejection> {
     match &ctx.instance(instance).quarantined {
         None => Ok(()),
-        Some(why) => {
+        Some(quarantine) => {
+            let why = &quarantine.reason;
             let reason = format!(
                 "The process instance with key '{instance}' was set aside: {why}; resolve its incident first"
             );

@@ -23,7 +23,7 @@ use crate::problem;
 use crate::rejection::Rejection;
 use crate::response::Response;
 use crate::state::instance::{Job, JobState, Timer};
-use crate::state::{self, dedup, messages, scan_prefix, tables};
+use crate::state::{self, dedup, messages, requests, scan_prefix, tables};
 
 pub(super) fn due(ctx: &mut Ctx<'_>, due: Due) -> Result<Response, Rejection> {
     if due.what == DueKind::DedupBucket {
@@ -39,45 +39,31 @@ pub(super) fn due(ctx: &mut Ctx<'_>, due: Due) -> Result<Response, Rejection> {
             ),
         )
     })?;
-    let was_due = match (due.what, &owner) {
+    match (due.what, &owner) {
         (_, DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. }) => {
-            of_instance(ctx, due, *instance, &owner)
+            of_instance(ctx, due, *instance, &owner);
         }
         (DueKind::Timer, DueOwner::Definition { definition }) => {
-            start_timer(ctx, TimerKey(due.key), *definition)
+            start_timer(ctx, TimerKey(due.key), *definition);
         }
         (DueKind::MessageExpiry, _) => message_expiry(ctx, MessageKey(due.key)),
         (DueKind::IdempotencyExpiry, DueOwner::Request { tenant, request }) => {
-            let (tenant, request, instance) =
-                (tenant.clone(), request.clone(), ProcessInstanceKey(due.key));
-            ctx.emit(Event::RequestForgotten {
-                tenant,
-                request,
-                instance,
-                until: due.at,
-            });
-            true
+            request_expiry(ctx, ProcessInstanceKey(due.key), tenant, request);
         }
-        _ => false,
-    };
-    if !was_due {
-        ctx.emit(Event::DueMoved {
-            due,
-            owner,
-            to: None,
-        });
+        (DueKind::PostponedStep, DueOwner::Step { step }) => ctx.push((**step).clone()),
+        _ => {}
+    }
+    // Nothing was due any more, or it stood elsewhere than its owner says, as it had been moved.
+    if state::due::owner(ctx.keep(), due).is_some() {
+        let to = None;
+        ctx.emit(Event::DueMoved { due, owner, to });
     }
     Ok(Response::Done)
 }
 
-fn of_instance(
-    ctx: &mut Ctx<'_>,
-    due: Due,
-    instance: ProcessInstanceKey,
-    owner: &DueOwner,
-) -> bool {
+fn of_instance(ctx: &mut Ctx<'_>, due: Due, instance: ProcessInstanceKey, owner: &DueOwner) {
     if !ctx.pin(instance) {
-        return false;
+        return;
     }
     if ctx.instance(instance).quarantined.is_some() {
         // It is set aside, not forgotten: looked at again later.
@@ -87,33 +73,34 @@ fn of_instance(
             owner: owner.clone(),
             to,
         });
-        return true;
+        return;
     }
     match due.what {
-        DueKind::Timer => timer(ctx, instance, TimerKey(due.key), due),
+        DueKind::Timer => timer(ctx, instance, TimerKey(due.key)),
         DueKind::JobDeadline | DueKind::JobBackoff => job(ctx, instance, JobKey(due.key), due),
-        DueKind::MessageExpiry | DueKind::DedupBucket | DueKind::IdempotencyExpiry => false,
+        DueKind::MessageExpiry
+        | DueKind::DedupBucket
+        | DueKind::IdempotencyExpiry
+        | DueKind::PostponedStep => {}
     }
 }
 
-fn timer(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: TimerKey, due: Due) -> bool {
+fn timer(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: TimerKey) {
     let found = ctx
         .instance(instance)
         .timers
         .iter()
         .find(|timer| timer.key == key)
         .copied();
-    let Some(timer) = found else { return false };
+    let Some(timer) = found else { return };
     let Some(at) = At::find(ctx, instance, timer.waiting).filter(|at| at.is_live(ctx)) else {
-        return false;
+        return;
     };
-    forget_moved(ctx, due, timer.due, instance);
     ctx.emit(Event::TimerTriggered(timer_event(&at, timer)));
     if let Err(problem) = waiting::reschedule(ctx, &at, timer) {
         problem::raise(ctx, &at, None, problem);
     }
     element::trigger(ctx, &at, timer.element, Document::empty(), Cause::default());
-    true
 }
 
 fn timer_event(at: &At, timer: Timer) -> TimerEvent {
@@ -130,41 +117,27 @@ fn timer_event(at: &At, timer: Timer) -> TimerEvent {
     }
 }
 
-fn job(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: JobKey, due: Due) -> bool {
+fn job(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: JobKey, due: Due) {
     let Some(job) = ctx.instance(instance).job(key).cloned() else {
-        return false;
+        return;
     };
-    let (was_due, cause) = match due.what {
+    let (until, cause) = match due.what {
         DueKind::JobDeadline => (job.deadline, AvailableCause::TimedOut),
         _ => (job.backoff_until, AvailableCause::BackoffOver),
     };
-    let Some(was_due) = was_due.filter(|at| *at <= ctx.now() && is_waiting(&job)) else {
-        return false;
-    };
-    forget_moved(ctx, due, was_due, instance);
-    jobs::make_available(ctx, instance, key, cause);
-    true
+    if until.is_some_and(|until| until <= ctx.now()) && is_waiting(&job) {
+        jobs::make_available(ctx, instance, key, cause);
+    }
 }
 
 fn is_waiting(job: &Job) -> bool {
     matches!(job.state, JobState::Activated | JobState::Failed)
 }
 
-/// An entry that was moved while its instance was set aside is not where its timer or job says.
-fn forget_moved(ctx: &mut Ctx<'_>, due: Due, original: Timestamp, instance: ProcessInstanceKey) {
-    if due.at != original {
-        ctx.emit(Event::DueMoved {
-            due,
-            owner: DueOwner::Instance { instance },
-            to: None,
-        });
-    }
-}
-
 /// A timer start event starts an instance, and waits for its next time.
-fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) -> bool {
+fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) {
     let Some(entry) = state::definitions::timer(ctx.keep(), definition, timer) else {
-        return false;
+        return;
     };
     let definition = ctx.definition(definition);
     let owner = TimerOwner::Definition {
@@ -188,7 +161,6 @@ fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) ->
     }
     let start = Start::at(entry.element, ctx.cause_of_command());
     process::activate(ctx, &definition, start);
-    true
 }
 
 fn next_start(
@@ -213,12 +185,28 @@ fn next_start(
     Some((Timestamp(due), fired.repetitions.map(|times| times - 1)))
 }
 
-fn message_expiry(ctx: &mut Ctx<'_>, message: MessageKey) -> bool {
-    let Some(entry) = messages::by_key(ctx.keep(), message) else {
-        return false;
-    };
-    correlation::expire(ctx, message, &entry);
-    true
+fn message_expiry(ctx: &mut Ctx<'_>, message: MessageKey) {
+    if let Some(entry) = messages::by_key(ctx.keep(), message) {
+        correlation::expire(ctx, message, &entry);
+    }
+}
+
+/// The answer to a request is no longer kept, unless it is a newer one.
+fn request_expiry(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    tenant: &Arc<str>,
+    request: &Arc<str>,
+) {
+    let kept = requests::find(ctx.keep(), tenant, request);
+    if let Some(kept) = kept.filter(|kept| kept.instance == instance) {
+        ctx.emit(Event::RequestForgotten {
+            tenant: tenant.clone(),
+            request: request.clone(),
+            instance,
+            until: kept.until,
+        });
+    }
 }
 
 /// A bucket of the dedup window is too old, or what dropped buckets left in the index is removed, some at a time.

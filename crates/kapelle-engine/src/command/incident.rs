@@ -2,9 +2,10 @@
 
 use crate::command::check;
 use crate::ctx::Ctx;
-use crate::event::{AvailableCause, Event, IncidentKind};
+use crate::event::AvailableCause;
 use crate::ids::{IncidentKey, JobKey, ProcessInstanceKey};
 use crate::jobs as job_work;
+use crate::problem;
 use crate::rejection::Rejection;
 use crate::response::Response;
 use crate::state::instance::{Incident, JobState};
@@ -20,21 +21,20 @@ pub(super) fn resolve(ctx: &mut Ctx<'_>, key: IncidentKey) -> Result<Response, R
         );
         Rejection::not_found(RESOLVE, reason)
     })?;
-    if incident.kind != IncidentKind::Quarantined {
+    let quarantine = &ctx.instance(instance).quarantined;
+    let ends_quarantine = quarantine
+        .as_ref()
+        .is_some_and(|quarantine| quarantine.incident == key);
+    if !ends_quarantine {
         check::not_quarantined(ctx, RESOLVE, instance)?;
     }
     if let Some(job) = incident.job {
         check_retries(ctx, instance, key, job)?;
     }
-    ctx.emit(Event::IncidentResolved {
-        incident: key,
-        instance,
-        element: incident.element,
-        job: incident.job,
-    });
+    problem::resolve(ctx, instance, incident);
     match incident.job {
         Some(job) => job_work::make_available(ctx, instance, job, AvailableCause::IncidentResolved),
-        None if incident.kind == IncidentKind::Quarantined => take_up(ctx, instance),
+        None if ends_quarantine => take_up(ctx, instance),
         None => ctx.push(Step::Retry {
             instance,
             element: incident.element,
@@ -56,7 +56,8 @@ fn find(ctx: &mut Ctx<'_>, key: IncidentKey) -> Option<(ProcessInstanceKey, Inci
     Some((instance, *incident))
 }
 
-/// What the instance missed while it was set aside: messages in the buffer, workers. Timers are looked at again by themselves.
+/// What the instance missed while it was set aside: messages in the buffer, workers. Timers are looked at again by
+/// themselves, and the steps that were interrupted are on their way already.
 fn take_up(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) {
     let aggregate = ctx.instance(instance);
     let subscriptions: Vec<_> = aggregate

@@ -1,4 +1,4 @@
-//! Instances: create, cancel, set aside.
+//! Instances: create, cancel.
 
 use std::sync::Arc;
 
@@ -7,9 +7,8 @@ use crate::ctx::Ctx;
 use crate::definitions::Definition;
 use crate::element::process::{self, Start};
 use crate::element::{self, At};
-use crate::event::{Event, IncidentKind};
+use crate::event::Event;
 use crate::ids::{DefinitionKey, ElementInstanceKey, ProcessInstanceKey};
-use crate::problem::{self, Problem};
 use crate::rejection::Rejection;
 use crate::response::{CreatedInstance, Response};
 use crate::state::{definitions, requests};
@@ -132,34 +131,7 @@ pub(super) fn cancel(
     Ok(Response::Done)
 }
 
-pub(super) fn quarantine(
-    ctx: &mut Ctx<'_>,
-    instance: ProcessInstanceKey,
-    reason: Arc<str>,
-) -> Result<Response, Rejection> {
-    let Some(root) = find_root(ctx, instance) else {
-        return Err(Rejection::not_found(
-            "QUARANTINE",
-            format!(
-                "Expected to set aside the process instance with key '{instance}', but no such process was found"
-            ),
-        ));
-    };
-    if ctx.instance(instance).quarantined.is_none() {
-        ctx.emit(Event::InstanceQuarantined {
-            instance,
-            reason: reason.clone(),
-        });
-        let problem = Problem::new(
-            IncidentKind::Quarantined,
-            format!("The engine failed on this process instance and has set it aside: {reason}"),
-        );
-        problem::raise(ctx, &root, None, problem);
-    }
-    Ok(Response::Done)
-}
-
-fn find_root(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) -> Option<At> {
+pub(super) fn find_root(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey) -> Option<At> {
     if !ctx.pin(instance) {
         return None;
     }

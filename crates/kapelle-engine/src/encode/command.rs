@@ -2,7 +2,7 @@
 
 use crate::command::{Command, PublishMessage};
 use crate::encode::DecodeError;
-use crate::encode::wire::{Record, record, variants};
+use crate::encode::wire::{Record, nested, record, variants};
 use crate::step::Step;
 
 variants! { Step
@@ -18,6 +18,7 @@ variants! { Step
     }
     records {}
 }
+nested!(Step);
 
 record! { PublishMessage { 1 tenant, 2 name, 3 correlation_key, 4 message_id, 5 ttl_ms, 6 variables } }
 

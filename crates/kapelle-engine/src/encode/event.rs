@@ -7,7 +7,7 @@ use crate::event::{
     FromBinding, Header, IncidentKind, IncidentRaised, InstanceCreated, InstanceEnded,
     JobActivated, JobCreated, JobFailed, JobRef, KeyKind, MessageCorrelated, MessageExpired,
     MessagePublished, MessageStarted, OutboxAdded, ProcessDeployed, StartSubscription,
-    SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner,
+    StepInterrupted, SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner,
 };
 use crate::response::{Match, Outcome};
 
@@ -41,7 +41,7 @@ variants! { Event
         78 StartLockReleased { 1 tenant, 2 process_id, 3 correlation_key, 4 instance },
 
         101 IncidentResolved { 1 incident, 2 instance, 3 element, 4 job },
-        102 InstanceQuarantined { 1 instance, 2 reason },
+        102 InstanceQuarantined { 1 instance, 2 reason, 3 incident },
 
         110 CloudEventReceived { 1 tenant, 2 source_name, 3 identity, 4 content, 5 event },
         111 CloudEventRouted { 1 position, 2 outcome, 3 matches, 4 reason, 5 identity, 6 content, 7 bucket },
@@ -89,6 +89,7 @@ variants! { Event
         92 TimerCanceled,
 
         100 IncidentRaised,
+        103 StepInterrupted,
 
         120 OutboxAdded,
     }
@@ -115,6 +116,7 @@ record! { StartSubscription { 1 subscription, 2 definition, 3 tenant, 4 process_
 record! { EventBindingOpened { 1 tenant, 2 event_type, 3 process_id, 4 message, 5 definition, 6 index } }
 record! { TimerEvent { 1 timer, 2 owner, 3 due, 4 repetitions } }
 record! { IncidentRaised { 1 incident, 2 instance, 3 definition, 4 element_instance, 5 element, 6 job, 7 kind, 8 message } }
+record! { StepInterrupted { 1 instance, 2 incident, 3 step } }
 record! { OutboxAdded { 1 entry, 2 instance, 3 tenant, 4 to, 5 event } }
 record! { Match { 1 message, 2 process_id, 3 correlation_key, 4 outcome, 5 instance, 6 reason } }
 record! { Due { 1 at, 2 what, 3 key } }
@@ -135,6 +137,7 @@ variants! { DueOwner
         3 Definition { 1 definition },
         4 Request { 1 tenant, 2 request },
         5 PushedJob { 1 instance, 2 incarnation },
+        6 Step { 1 step },
     }
     records {}
 }
@@ -149,4 +152,4 @@ discriminants! { KeyKind [Text, Number] }
 discriminants! { Outcome [
     Started, Correlated, Buffered, Expired, Filtered, KeyError, NoMatch, Duplicate, SchemaInvalid, Rejected,
 ] }
-discriminants! { DueKind [Timer, JobDeadline, JobBackoff, MessageExpiry, DedupBucket, IdempotencyExpiry] }
+discriminants! { DueKind [Timer, JobDeadline, JobBackoff, MessageExpiry, DedupBucket, IdempotencyExpiry, PostponedStep] }

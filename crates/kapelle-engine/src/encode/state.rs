@@ -3,15 +3,15 @@
 use crate::element::lifecycle::ElementState;
 use crate::encode::wire::{discriminants, record};
 use crate::state::instance::{
-    ElementInstance, Incident, Instance, Job, JobState, Subscription, Timer, Token, Trigger,
-    Variable,
+    ElementInstance, HeldStep, Incident, Instance, Job, JobState, Quarantine, Subscription, Timer,
+    Token, Trigger, Variable,
 };
 use crate::state::partition::{DedupBucket, DedupWindow, Partition};
 
 record! { Instance {
     1 key, 2 definition, 3 tenant, 4 process_id, 5 version, 6 created, 7 awaited, 8 tags, 9 business_id, 10 start_lock,
     11 cause, 12 quarantined, 13 run_length, 14 elements, 15 tokens, 16 variables, 17 jobs, 18 incidents, 19 subscriptions,
-    20 timers, 21 triggers, 22 payload_bytes,
+    20 timers, 21 triggers, 22 payload_bytes, 23 held_steps,
 } }
 record! { ElementInstance { 1 key, 2 element, 3 scope, 4 state, 5 indexed, 6 children } }
 record! { Token { 1 scope, 2 flow, 3 target, 4 count } }
@@ -20,6 +20,8 @@ record! { Job {
     1 key, 2 element, 3 job_type, 4 retries, 5 state, 6 worker, 7 deadline, 8 backoff_until, 9 pushed_by, 10 activated_before, 11 headers,
 } }
 record! { Incident { 1 key, 2 element, 3 job, 4 kind } }
+record! { Quarantine { 1 reason, 2 incident } }
+record! { HeldStep { 1 incident, 2 step } }
 record! { Subscription { 1 key, 2 waiting, 3 element, 4 name, 5 correlation_key, 6 key_kind, 7 once } }
 record! { Timer { 1 key, 2 waiting, 3 element, 4 due, 5 repetitions } }
 record! { Trigger { 1 waiting, 2 element, 3 scope, 4 variables } }

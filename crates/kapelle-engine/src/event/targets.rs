@@ -72,6 +72,7 @@ impl Event {
             | Self::TokensDiscarded { instance, .. }
             | Self::InstanceQuarantined { instance, .. } => Targets::instance(*instance),
             Self::BpmnEventTriggered(triggered) => Targets::instance(triggered.instance),
+            Self::StepInterrupted(interrupted) => Targets::instance(interrupted.instance),
             Self::JobRetriesUpdated { job, .. } => Targets::instance(job.instance),
 
             Self::ElementActivated {

@@ -16,6 +16,7 @@ use crate::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey,
     TimerKey, Timestamp, VariableKey,
 };
+use crate::step::Step;
 
 /// A process instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub struct Instance {
     pub(crate) start_lock: Option<Arc<str>>,
     /// What moved it last.
     pub(crate) cause: Cause,
-    /// Why it was set aside.
-    pub(crate) quarantined: Option<Arc<str>>,
+    /// It is set aside.
+    pub(crate) quarantined: Option<Quarantine>,
     /// Elements entered since something from outside happened.
     pub(crate) run_length: u32,
     pub(crate) elements: Vec<ElementInstance>,
@@ -45,6 +46,8 @@ pub struct Instance {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) timers: Vec<Timer>,
     pub(crate) triggers: Vec<Trigger>,
+    /// Follow-ups that wait for an incident to be resolved, in the order in which they were interrupted.
+    pub(crate) held_steps: Vec<HeldStep>,
     /// Sum over variables and triggers, kept up to date so that the budget costs nothing to ask.
     pub(crate) payload_bytes: usize,
 }
@@ -118,6 +121,20 @@ pub(crate) struct Incident {
     pub(crate) kind: IncidentKind,
 }
 
+/// Why an instance is left alone, and whose resolution ends that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Quarantine {
+    pub(crate) reason: Arc<str>,
+    pub(crate) incident: IncidentKey,
+}
+
+/// A follow-up that an incident holds up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldStep {
+    pub(crate) incident: IncidentKey,
+    pub(crate) step: Step,
+}
+
 /// An open message subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
@@ -178,7 +195,11 @@ impl Instance {
             + self.timers.capacity()
             + self.triggers.capacity()
             + self.tags.len();
-        size_of::<Self>() + entries * LIST_ENTRY + self.payload_bytes
+        let held = self.held_steps.iter();
+        let held: usize = held
+            .map(|held| LIST_ENTRY + held.step.payload_bytes())
+            .sum();
+        size_of::<Self>() + entries * LIST_ENTRY + held + self.payload_bytes
     }
 
     /// Whether it lives although nothing could ever move it: no job, message, timer or incident, no token at a join. Between

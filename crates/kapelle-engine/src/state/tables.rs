@@ -373,6 +373,7 @@ pub(crate) fn parse_due(key: &[u8]) -> Due {
         Some(4) => DueKind::MessageExpiry,
         Some(5) => DueKind::DedupBucket,
         Some(6) => DueKind::IdempotencyExpiry,
+        Some(7) => DueKind::PostponedStep,
         other => panic!("unknown kind of due entry {other:?}: a newer release wrote it"),
     };
     let at = Timestamp((u64::from_be_bytes(*at) ^ 1 << 63).cast_signed());

@@ -1,8 +1,10 @@
 //! Incidents that are resolved and go on, and instances that are set aside.
 
-use expect_test::expect;
+use expect_test::{Expect, expect};
+use kapelle_engine::Settings;
+use kapelle_engine::limits::Limits;
 
-use crate::world::check;
+use crate::world::{World, check};
 
 #[test]
 fn an_incident_that_is_not_there_cannot_be_resolved() {
@@ -96,10 +98,10 @@ fn an_instance_that_is_set_aside_is_left_alone_until_it_is_resolved() {
             > resolve
             incident #13 resolved
             > wait 60000
-            Timer #10 of instance #4 dropped
             c is due
             c triggered
             c completed
+            Timer #10 of instance #4 dropped
             endc completed
             > publish m k
             message m 'k' published until 1061000 ms
@@ -169,6 +171,222 @@ fn other_incidents_wait_while_an_instance_is_set_aside() {
             variable x = 1 in #4
             > resolve
             REFUSED Command 'RESOLVE' rejected with code 'INVALID_STATE': The process instance with key '2251799813685252' was set aside: test; resolve its incident first
+        "#]],
+    );
+}
+
+/// Plays a script with one step a command, so that a follow-up can fail.
+fn check_step_by_step(process: &str, script: &str, expected: Expect) {
+    let mut world = World::new(Settings {
+        limits: Limits {
+            steps_per_command_max: 1,
+            ..Limits::DEFAULT
+        },
+        ..Settings::default()
+    });
+    world.deploy(process);
+    world.log.clear();
+    world.run(script);
+    expected.assert_eq(&world.log);
+}
+
+#[test]
+fn an_interrupted_step_is_taken_when_the_incident_is_resolved() {
+    check_step_by_step(
+        "start -> t:task -> u:task -> end",
+        "put off 9\ncreate\ninterrupt\nput off 0\nresolve",
+        expect![[r#"
+            > put off 9
+            > create
+            instance created #4 process version 1
+            start completed
+            > interrupt
+            instance #4 set aside: test
+            incident #6 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            incident #6 holds up Activate
+            > put off 0
+            > resolve
+            incident #6 resolved
+            t completed
+            u completed
+            end completed
+            process completed
+            instance completed #4
+        "#]],
+    );
+}
+
+#[test]
+fn other_steps_of_an_instance_that_is_set_aside_wait_with_it() {
+    check_step_by_step(
+        "start -> fork -> a:task -> end1 ; fork -> b:task -> end2",
+        "put off 9\ncreate\ntake\ninterrupt\nput off 0\nresolve",
+        expect![[r#"
+            > put off 9
+            > create
+            instance created #4 process version 1
+            start completed
+            > take
+            fork completed
+            > interrupt
+            instance #4 set aside: test
+            incident #7 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            incident #7 holds up Activate
+            > put off 0
+            incident #7 holds up Activate
+            > resolve
+            incident #7 resolved
+            a completed
+            b completed
+            end1 completed
+            end2 completed
+            process completed
+            instance completed #4
+        "#]],
+    );
+}
+
+#[test]
+fn a_step_of_nobody_that_fails_is_taken_later() {
+    check_step_by_step(
+        "start -> s:send(message m, key =\"k\") -> end",
+        "put off 9\ncreate\ntake\ninterrupt\nput off 0\nwait 3600000",
+        expect![[r#"
+            > put off 9
+            > create
+            instance created #4 process version 1
+            start completed
+            > take
+            s completed
+            > interrupt
+            PostponedStep #23 Publish put off until 4600000 ms
+            > put off 0
+            end completed
+            process completed
+            instance completed #4
+            > wait 3600000
+            PostponedStep #23 Publish dropped
+            message m 'k' published until 4600000 ms
+            message m 'k' expired
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_due_and_fails_is_due_again_later() {
+    check(
+        "start -> c:catch(duration PT1S) -> end",
+        "create\ninterrupt due\nwait 1000\nresolve\nwait 60000",
+        expect![[r#"
+            > create
+            instance created #4 process version 1
+            start completed
+            c waits until 1001000 ms
+            > interrupt due
+            instance #4 set aside: test
+            incident #8 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            Timer #7 of instance #4 put off until 1060000 ms
+            > wait 1000
+            > resolve
+            incident #8 resolved
+            > wait 60000
+            c is due
+            c triggered
+            c completed
+            Timer #7 of instance #4 dropped
+            end completed
+            process completed
+            instance completed #4
+        "#]],
+    );
+    check(
+        "s:start(cycle R2/PT1S) -> end",
+        "interrupt due\nwait 1000\nwait 3600000",
+        expect![[r#"
+            > interrupt due
+            Timer #4 of definition #3 put off until 4600000 ms
+            > wait 1000
+            > wait 3600000
+            s is due
+            s waits until 1002000 ms
+            instance created #6 process version 1
+            Timer #4 of definition #3 dropped
+            s completed
+            end completed
+            process completed
+            instance completed #6
+            s is due
+            instance created #9 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #9
+        "#]],
+    );
+    check(
+        "start -> end",
+        "publish m k ttl 1000\ninterrupt due\nwait 3600000\ncreate request r\ninterrupt due\nwait 90000000",
+        expect![[r#"
+            > publish m k ttl 1000
+            message m 'k' published until 1001000 ms
+            > interrupt due
+            MessageExpiry #4 put off until 4600000 ms
+            > wait 3600000
+            message m 'k' expired
+            MessageExpiry #4 dropped
+            > create request r
+            instance created #5 process version 1
+            request 'r' made instance #5
+            start completed
+            end completed
+            process completed
+            instance completed #5
+            > interrupt due
+            IdempotencyExpiry #5 of request 'r' put off until 8200000 ms
+            > wait 90000000
+            request 'r' forgotten
+            IdempotencyExpiry #5 of request 'r' dropped
+        "#]],
+    );
+}
+
+#[test]
+fn cancelling_an_instance_that_is_set_aside_takes_up_its_endings() {
+    check_step_by_step(
+        "start -> sub[start2 -> fork -> a -> end2 ; fork -> b -> end3] -> end ; late(duration PT1S) on sub -> end4",
+        "create\nput off 9\nwait 1000\ninterrupt\nput off 0\ncancel",
+        expect![[r#"
+            > create
+            instance created #4 process version 1
+            start completed
+            late waits until 1001000 ms
+            start2 completed
+            fork completed
+            job #11 a created, retries 3
+            job #13 b created, retries 3
+            > put off 9
+            > wait 1000
+            late is due
+            late triggered
+            sub terminating
+            a terminating
+            job #11 a canceled
+            a terminated
+            > interrupt
+            instance #4 set aside: test
+            incident #14 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            incident #14 holds up Terminate
+            > put off 0
+            > cancel
+            process terminating
+            incident #14 resolved
+            tokens discarded
+            b terminating
+            job #13 b canceled
+            b terminated
+            sub terminated
+            process terminated
+            instance terminated #4
         "#]],
     );
 }

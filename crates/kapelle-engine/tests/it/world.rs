@@ -17,6 +17,8 @@
 //! | `redrive NAME POSITION` · `discard …` | what becomes of a dead letter |
 //! | `ack` · `defer ATTEMPTS` · `bury` | how the oldest CloudEvent in the outbox fares |
 //! | `leader N` | another incarnation leads |
+//! | `quarantine` · `interrupt` · `interrupt due` | deciding failed: on the newest instance, on the oldest left-over, on what is due first |
+//! | `put off N` · `take` | so many left-overs wait while other commands come in between; the oldest is decided |
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -163,13 +165,17 @@ impl World {
     /// Decides a command and what was left over, as far as that is not put off; logs and replays.
     pub(crate) fn submit(&mut self, command: Command) -> Result<Response, Rejection> {
         let answer = self.decide(command);
+        self.drain_leftovers();
+        self.assert_replica_is_equal();
+        answer
+    }
+
+    fn drain_leftovers(&mut self) {
         while self.leftovers.len() > self.leftovers_put_off {
             let command = self.leftovers.pop_front().unwrap();
             self.decide(command).unwrap();
             assert!(self.sequence < 5_000_000, "a command never ends");
         }
-        self.assert_replica_is_equal();
-        answer
     }
 
     fn decide(&mut self, command: Command) -> Result<Response, Rejection> {
@@ -446,10 +452,28 @@ impl World {
                 epoch: number(0) as u64,
                 incarnation: number(0) as u64,
             },
-            "quarantine" => Command::QuarantineInstance {
-                instance: *self.instances.last().unwrap(),
+            "quarantine" => Command::SetAside(SetAside {
                 reason: "test".into(),
+                reached: self.instances.last().copied(),
+                interrupted: None,
+            }),
+            "interrupt" => match self.interrupted(words.first() == Some(&"due")) {
+                Some(interrupted) => Command::SetAside(SetAside {
+                    reason: "test".into(),
+                    reached: None,
+                    interrupted: Some(interrupted),
+                }),
+                None => return,
             },
+            "put" => {
+                self.leftovers_put_off = number(1) as usize;
+                return self.drain_leftovers();
+            }
+            "take" => {
+                let command = self.leftovers.pop_front().unwrap();
+                self.decide(command).unwrap();
+                return;
+            }
             "ack" => Command::AckOutbox {
                 entry: self.outbox.first().copied().unwrap_or(OutboxKey(1)),
             },
@@ -557,6 +581,21 @@ impl World {
             source_name: "http".into(),
             arrivals,
         })
+    }
+
+    /// What deciding fails on: the oldest left-over, which is then done with, or what is due first.
+    fn interrupted(&mut self, due: bool) -> Option<Interrupted> {
+        if due {
+            let due = self.engine.due(&self.state, Timestamp(i64::MAX), 1).pop()?;
+            let Command::Due(due) = due else {
+                panic!("{due:?} is due");
+            };
+            return Some(Interrupted::Due(due));
+        }
+        match self.leftovers.pop_front()? {
+            Command::Continue(step) => Some(Interrupted::Step(step)),
+            other => panic!("left over: {other:?}"),
+        }
     }
 
     fn job(&self, job_type: &str) -> JobKey {

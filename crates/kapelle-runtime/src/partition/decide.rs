@@ -10,9 +10,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use kapelle_engine::command::{Command, CommandMeta};
-use kapelle_engine::ids::{ProcessInstanceKey, Sequence};
+use kapelle_engine::command::{Command, CommandMeta, Due, Interrupted, SetAside};
+use kapelle_engine::ids::Sequence;
 use kapelle_engine::rejection::{Rejection, RejectionCode};
+use kapelle_engine::step::Step as EngineStep;
 use kapelle_engine::{Decision, Settings, encode};
 use kapelle_storage::journal::{Batch, Journal};
 use kapelle_storage::store::Store;
@@ -29,7 +30,11 @@ const LEFTOVERS_PER_STEP_MAX: usize = 64;
 const REQUESTS_PER_STEP_MAX: usize = 64;
 
 /// What is kept of a panic's message.
-const PANIC_TEXT_BYTES_MAX: usize = 500;
+const PANIC_TEXT_CHARS_MAX: usize = 500;
+
+/// Room in a batch for what nobody may refuse. A follow-up that fitted into a batch without it fits into one with it
+/// together with the reason, twice, why it is set aside.
+const VITAL_BYTES_MAX: usize = 8 * 1024;
 
 impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     pub(super) fn decide(
@@ -178,15 +183,11 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                         header,
                         reply,
                         bytes,
-                    }) => {
-                        self.spoiled.extend(due);
-                        self.undo(&self.too_large(bytes), header, reply)
-                    }
+                    }) => self.undo(&self.too_large(bytes), header, due, reply),
                 }
             }
             Err(panic) => {
                 self.metrics.panics.add(1);
-                self.spoiled.extend(due);
                 let header = Header {
                     at: meta.now,
                     kind,
@@ -195,7 +196,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                     leftovers: 0,
                     traceparent: meta.traceparent,
                 };
-                self.undo(&Fault::Panic(panic_text(&*panic)), header, reply)
+                self.undo(&Fault::Panic(panic_text(&*panic)), header, due, reply)
             }
         }
     }
@@ -248,7 +249,11 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         events: &[kapelle_engine::event::Event],
         leftover: Vec<Command>,
     ) -> Result<(), (Header, usize)> {
-        let bytes_max = self.journal.capabilities().batch_bytes_max;
+        let bytes_max = if is_vital(header.kind) {
+            self.journal.capabilities().batch_bytes_max
+        } else {
+            self.command_bytes_max()
+        };
         let journal = &mut self.journal;
         let batch = self.open.get_or_insert_with(|| journal.batch());
         let before = (batch.len(), batch.bytes());
@@ -293,66 +298,81 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     }
 
     /// Nothing in memory is trusted any more, or it has what the journal will not: read everything again and refuse the
-    /// command. An instance that nobody would hear of otherwise is set aside.
+    /// command. What nobody would hear of or ask again otherwise is set aside.
     fn undo(
         &mut self,
         fault: &Fault,
         header: Header,
+        due: Option<Due>,
         reply: Option<ReplyTo>,
     ) -> Result<(), String> {
-        let instance = self.keep.reached();
-        self.reload()?;
-        let leftover = header.source;
-        if let Source::Leftover(sequence) = leftover {
-            self.leftovers.retain(|other| other.sequence != sequence);
-        }
-        let refused = Decision {
-            answer: Err(fault.rejection()),
-            events: Vec::new(),
-            effects: Vec::new(),
-            leftover: Vec::new(),
-        };
-        // A panic while setting an instance aside would go round for ever; nobody may lead without having said so.
-        let vital = [
-            quarantine(ProcessInstanceKey(0), ""),
-            Command::AnnounceLeader {
-                epoch: 0,
-                incarnation: 0,
-            },
-        ];
-        let was_vital = vital
-            .iter()
-            .any(|command| record::kind_of(command) == header.kind);
-        // Who asked for too much is told and can do something about it; what is asked again by itself can not.
-        let is_told = matches!(fault, Fault::TooLarge { .. }) && reply.is_some();
-        let header = Header {
-            events: 0,
-            leftovers: 0,
-            ..header
-        };
-        self.record(header, refused, reply)
-            .map_err(|_| "a header alone is too large for the journal".to_owned())?;
-        match instance {
-            _ if was_vital => Err(format!(
+        // A panic while setting something aside would go round for ever; nobody may lead without having said so.
+        if is_vital(header.kind) {
+            return Err(format!(
                 "a command of the partition's own failed: {}",
                 fault.text()
+            ));
+        }
+        let reached = self.keep.reached();
+        self.reload()?;
+        self.spoiled.extend(due);
+        let source = header.source;
+        let interrupted = match source {
+            Source::Leftover(sequence) => Some(Interrupted::Step(self.take_leftover(sequence)?)),
+            Source::External | Source::Internal => due.map(Interrupted::Due),
+        };
+        // Who asked for too much is told and can do something about it; what is asked again by itself can not.
+        let is_told = matches!(fault, Fault::TooLarge { .. }) && reply.is_some();
+        if let Some(reply) = reply {
+            self.waiting.push_back((
+                self.position(),
+                Outgoing::Reply(reply, Err(Refusal::Rejected(fault.rejection()))),
+            ));
+        }
+        self.metrics.rejections.add(1);
+        if is_told || (reached.is_none() && interrupted.is_none()) {
+            return Ok(());
+        }
+        let set_aside = Command::SetAside(SetAside {
+            reason: Arc::from(fault.text()),
+            reached,
+            interrupted,
+        });
+        // Of a follow-up, one and the same command says that it is done and where it is kept instead.
+        self.process(set_aside, header.traceparent, source, None)
+    }
+
+    /// The follow-up that failed, as the journal has it.
+    fn take_leftover(&mut self, sequence: Sequence) -> Result<EngineStep, String> {
+        let at = self
+            .leftovers
+            .iter()
+            .position(|leftover| leftover.sequence == sequence);
+        let leftover = at.and_then(|at| self.leftovers.remove(at));
+        match leftover.map(|leftover| leftover.command) {
+            Some(Command::Continue(step)) => Ok(step),
+            _ => Err(format!(
+                "the journal has lost the follow-up in record {}",
+                sequence.0
             )),
-            Some(instance) if !is_told => self.decide_own(quarantine(instance, &fault.text())),
-            _ => Ok(()),
         }
     }
 
     fn too_large(&self, bytes: usize) -> Fault {
         // A batch may hold other commands already, up to where it is closed; that is no fault of this one.
         let room = self
-            .journal
-            .capabilities()
-            .batch_bytes_max
+            .command_bytes_max()
             .saturating_sub(self.options.batch_bytes_max);
         Fault::TooLarge {
             bytes,
             bytes_max: room,
         }
+    }
+
+    /// How large the open batch may be with what a command adds.
+    fn command_bytes_max(&self) -> usize {
+        let capabilities = self.journal.capabilities();
+        capabilities.batch_bytes_max.saturating_sub(VITAL_BYTES_MAX)
     }
 
     /// The last record that was given a number.
@@ -424,11 +444,9 @@ pub(super) fn settings(options: &crate::Options) -> Settings {
     }
 }
 
-fn quarantine(instance: ProcessInstanceKey, reason: &str) -> Command {
-    Command::QuarantineInstance {
-        instance,
-        reason: Arc::from(reason),
-    }
+/// Whether the partition cannot go on where a command of that kind fails.
+const fn is_vital(kind: u16) -> bool {
+    matches!(kind, record::ANNOUNCE_LEADER | record::SET_ASIDE)
 }
 
 /// Whether a command makes state grow for good; the others are how it shrinks, and go on when the disk is filling up.
@@ -454,5 +472,5 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
-    text.chars().take(PANIC_TEXT_BYTES_MAX).collect()
+    text.chars().take(PANIC_TEXT_CHARS_MAX).collect()
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
+use kapelle_engine::command::{Command, SetVariables};
+use kapelle_engine::document::Document;
 use kapelle_engine::event::Event;
+use kapelle_engine::ids::{IncidentKey, ProcessInstanceKey};
 use kapelle_runtime::Options;
 use kapelle_runtime::record::{self, Record, Source};
 use kapelle_storage::files::Crash;
@@ -133,4 +137,125 @@ fn assert_each_done_once(world: &mut World) {
         }
     }
     assert_eq!(left, done);
+}
+
+/// One step a command, and batches in which three texts of [`LARGE`] bytes are too many.
+fn narrow() -> World {
+    let mut options = small();
+    options.limits.steps_per_command_max = 1;
+    options.batch_bytes_max = 4 * 1024;
+    // What is the same in several records counts as often as it is there.
+    options.repeat_bytes_min = usize::MAX;
+    let mut world = World::new(options);
+    world.journal_options.batch_bytes_max = 72 * 1024;
+    world
+}
+
+const LARGE: u16 = 24_000;
+
+/// A fork into `branch`, whose element `tell` sees the variable twice, and a catch event.
+fn fork_with(branch: &str) -> String {
+    format!(
+        r#"<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL"
+    xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" xmlns:kapelle="urn:kapelle:bpmn:1" id="d" targetNamespace="t">
+  <bpmn:message id="told" name="told">
+    <bpmn:extensionElements><zeebe:subscription correlationKey="=&quot;key&quot;" /></bpmn:extensionElements>
+  </bpmn:message>
+  <bpmn:process id="order" isExecutable="true">
+    <bpmn:startEvent id="start" />
+    <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="fork" />
+    <bpmn:parallelGateway id="fork" />
+    <bpmn:sequenceFlow id="f2" sourceRef="fork" targetRef="heard" />
+    <bpmn:intermediateCatchEvent id="heard"><bpmn:messageEventDefinition id="m" messageRef="told" /></bpmn:intermediateCatchEvent>
+    <bpmn:sequenceFlow id="f3" sourceRef="heard" targetRef="done1" />
+    <bpmn:endEvent id="done1" />
+    <bpmn:sequenceFlow id="f4" sourceRef="fork" targetRef="tell" />
+    {branch}
+    <bpmn:sequenceFlow id="f5" sourceRef="tell" targetRef="done2" />
+    <bpmn:endEvent id="done2" />
+  </bpmn:process>
+</bpmn:definitions>"#
+    )
+}
+
+/// The instance, and the incident with which it was set aside.
+fn set_aside(world: &mut World) -> (ProcessInstanceKey, IncidentKey) {
+    let set_aside = world
+        .events()
+        .into_iter()
+        .find_map(|(_, _, event)| match event {
+            Event::InstanceQuarantined {
+                instance, incident, ..
+            } => Some((instance, incident)),
+            _ => None,
+        });
+    set_aside.expect("an instance was set aside")
+}
+
+#[test]
+fn a_follow_up_that_was_too_large_is_taken_when_its_incident_is_resolved() {
+    let mut world = narrow();
+    world.deploy_xml(&fork_with(
+        r#"<bpmn:intermediateThrowEvent id="tell">
+      <bpmn:extensionElements>
+        <kapelle:publish type="told" />
+        <zeebe:ioMapping><zeebe:input source="=x" target="y" /></zeebe:ioMapping>
+      </bpmn:extensionElements>
+      <bpmn:messageEventDefinition id="m2" />
+    </bpmn:intermediateThrowEvent>"#,
+    ));
+    world.start().expect("it starts again");
+    world.ask(create_large(LARGE)).expect("once it fits");
+    let (instance, incident) = set_aside(&mut world);
+    world.assert_equals_model();
+    world.start().expect("it starts again");
+    world.assert_equals_model();
+
+    // A map of one: `x` is 1.
+    let variables = Document(Arc::from([0x81, 0xa1, b'x', 1]));
+    world
+        .ask(Command::SetVariables(SetVariables {
+            scope: instance.root(),
+            variables,
+            local: false,
+        }))
+        .expect("an operator may mend it");
+    world
+        .ask(Command::ResolveIncident { incident })
+        .expect("it is mended");
+    let told = count(&mut world, |event| matches!(event, Event::OutboxAdded(_)));
+    assert_eq!(told, 1, "the token is not lost, and not doubled");
+    assert_each_done_once(&mut world);
+    world.assert_equals_model();
+}
+
+#[test]
+fn a_message_that_could_not_be_published_is_published_when_the_incident_is_resolved() {
+    let mut world = narrow();
+    world.deploy_xml(&fork_with(
+        r#"<bpmn:sendTask id="tell" messageRef="told">
+      <bpmn:extensionElements>
+        <zeebe:publishMessage correlationKey="=&quot;key&quot;" />
+        <zeebe:ioMapping><zeebe:input source="=x" target="y" /></zeebe:ioMapping>
+      </bpmn:extensionElements>
+    </bpmn:sendTask>"#,
+    ));
+    world.start().expect("it starts again");
+    world.ask(create_large(LARGE)).expect("once it fits");
+    let (_, incident) = set_aside(&mut world);
+    let refused = world.ask(Command::ResolveIncident { incident });
+    let published = |event: &Event| matches!(event, Event::MessagePublished(_));
+    assert_eq!(count(&mut world, published), 0, "{refused:?}");
+    world.assert_equals_model();
+
+    world.journal_options.batch_bytes_max = 256 * 1024;
+    world.start().expect("it starts again");
+    world
+        .ask(Command::ResolveIncident { incident })
+        .expect("now there is room");
+    assert_eq!(count(&mut world, published), 1);
+    let ended = |event: &Event| matches!(event, Event::InstanceEnded(_));
+    assert_eq!(count(&mut world, ended), 1, "it met whoever waited");
+    assert_each_done_once(&mut world);
+    world.assert_equals_model();
 }

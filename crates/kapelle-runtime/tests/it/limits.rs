@@ -1,9 +1,5 @@
 //! Reaching a limit is an ordinary answer.
 
-use std::sync::Arc;
-
-use kapelle_engine::command::{Command, CreateInstance};
-use kapelle_engine::document::Document;
 use kapelle_engine::event::Event;
 use kapelle_engine::rejection::RejectionCode;
 use kapelle_runtime::{Options, Refusal};
@@ -109,26 +105,11 @@ fn intake_waits_while_memory_is_full_of_what_is_not_stored() {
     assert_eq!(requests.len(), 0, "write-back makes room");
 }
 
-/// A new instance with a variable of so many bytes.
-fn create_large(bytes: u16) -> Command {
-    // A map of one: the text `x` to a text with its length in two bytes.
-    let mut document = vec![0x81, 0xa1, b'x', 0xda];
-    document.extend_from_slice(&bytes.to_be_bytes());
-    document.resize(document.len() + usize::from(bytes), b'y');
-    match create("order-1") {
-        Command::CreateInstance(create) => Command::CreateInstance(CreateInstance {
-            variables: Document(Arc::from(document)),
-            ..create
-        }),
-        other => other,
-    }
-}
-
 #[test]
 fn a_decision_larger_than_a_batch_is_refused_and_leaves_no_trace() {
     let mut world = World::new(small());
     world.deploy();
-    world.journal_options.batch_bytes_max = 16 * 1024;
+    world.journal_options.batch_bytes_max = 24 * 1024;
     world.options.batch_bytes_max = 4 * 1024;
     world.start().expect("it starts again");
     let ((before, before_slot), (large, large_slot), (after, after_slot)) = (
@@ -192,7 +173,7 @@ fn an_instance_whose_timer_leads_to_too_much_is_set_aside() {
     world.deploy_xml(&timer_then_many());
     let instance = world.create("order-1");
     // Enough to set something aside, too little for what the timer does.
-    world.journal_options.batch_bytes_max = 600;
+    world.journal_options.batch_bytes_max = 8 * 1024 + 300;
     world.options.batch_bytes_max = 64;
     world.start().expect("it starts again");
     world.clock.advance(120_000);

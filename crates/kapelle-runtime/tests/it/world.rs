@@ -355,6 +355,21 @@ pub(crate) fn create(id: &str) -> Command {
     })
 }
 
+/// A new instance with a variable of so many bytes.
+pub(crate) fn create_large(bytes: u16) -> Command {
+    // A map of one: the text `x` to a text with its length in two bytes.
+    let mut document = vec![0x81, 0xa1, b'x', 0xda];
+    document.extend_from_slice(&bytes.to_be_bytes());
+    document.resize(document.len() + usize::from(bytes), b'y');
+    match create("order-1") {
+        Command::CreateInstance(create) => Command::CreateInstance(CreateInstance {
+            variables: Document(Arc::from(document)),
+            ..create
+        }),
+        other => other,
+    }
+}
+
 /// `{"id": id}`.
 fn variables(id: &str) -> Document {
     let length = u8::try_from(id.len()).expect("short");

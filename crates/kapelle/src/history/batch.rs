@@ -357,6 +357,7 @@ impl Batch {
             | Event::TimerTriggered(_)
             | Event::TimerCanceled(_)
             | Event::InstanceQuarantined { .. }
+            | Event::StepInterrupted(_)
             | Event::DedupBucketDropped { .. }
             | Event::DedupForgotten { .. }
             | Event::RequestRemembered { .. }
