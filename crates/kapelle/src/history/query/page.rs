@@ -77,9 +77,9 @@ pub(super) fn read(entity: &Entity, request: &mut Object<'_>) -> Result<Page, Pr
     let limit = page.i64("limit")?.unwrap_or(LIMIT_DEFAULT);
     let (from, after, before) = (page.i64("from")?, page.text("after")?, page.text("before")?);
     page.finish()?;
-    if !(0..=LIMIT_MAX).contains(&limit) {
+    if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::invalid(format!(
-            "The value for page.limit is '{limit}' but must be between 0 and {LIMIT_MAX}."
+            "The value for page.limit is '{limit}' but must be between 1 and {LIMIT_MAX}."
         )));
     }
     let begin = match (from, after, before) {

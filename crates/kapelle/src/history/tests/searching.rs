@@ -261,6 +261,7 @@ fn what_cannot_be_asked_is_refused_by_name() {
         r#"{"sort":[{"field":"state","direction":"ASC"}]}"#,
         r#"{"sort":{"field":"state"}}"#,
         r#"{"page":{"limit":0,"size":1}}"#,
+        r#"{"page":{"limit":0}}"#,
         r#"{"page":{"limit":10001}}"#,
         r#"{"page":{"limit":-1}}"#,
         r#"{"page":{"from":-1}}"#,
@@ -333,10 +334,12 @@ fn what_cannot_be_asked_is_refused_by_name() {
             Request property [sort] cannot be parsed: expected an array, found an object.
         {"page":{"limit":0,"size":1}}
             Request property [page.size] cannot be parsed: there is no such property.
+        {"page":{"limit":0}}
+            The value for page.limit is '0' but must be between 1 and 10000.
         {"page":{"limit":10001}}
-            The value for page.limit is '10001' but must be between 0 and 10000.
+            The value for page.limit is '10001' but must be between 1 and 10000.
         {"page":{"limit":-1}}
-            The value for page.limit is '-1' but must be between 0 and 10000.
+            The value for page.limit is '-1' but must be between 1 and 10000.
         {"page":{"from":-1}}
             The value for page.from is '-1' but must be a non-negative numeric value.
         {"page":{"from":1,"after":"5b5d"}}
