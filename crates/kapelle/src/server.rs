@@ -8,6 +8,7 @@
 //! run exactly this.
 
 mod bind;
+mod cluster_id;
 mod connections;
 mod error;
 mod outlet;

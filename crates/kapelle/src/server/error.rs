@@ -1,6 +1,7 @@
 //! Why a server does not start, or stops unasked. Codes are stable; each variant knows the next thing to do.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use kapelle_runtime::open::OpenError;
 
@@ -34,6 +35,11 @@ pub(crate) enum ServeError {
     },
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("cannot use {}, which says which installation this is: {source}", path.display())]
+    ClusterId {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the system gives no thread: {0}")]
     Thread(#[source] std::io::Error),
     #[error("recovery from the data directory failed by a fault of the program: {why}")]
@@ -63,6 +69,7 @@ impl ServeError {
             Self::Backbone(_) => "KAP-3008",
             Self::PartitionStopped { .. } => "KAP-3005",
             Self::Thread(_) => "KAP-3007",
+            Self::ClusterId { .. } => "KAP-3009",
         }
     }
 
@@ -81,6 +88,10 @@ impl ServeError {
             // Their texts say what to do.
             Self::Open(_) | Self::Thread(_) | Self::History(_) | Self::Backbone(_) => None,
             Self::Recovery { .. } => Some("please report it; the data is as it was".to_owned()),
+            Self::ClusterId { .. } => Some(
+                "restore the file from a copy; without it the installation gets a new id, and so do the CloudEvents that it publishes"
+                    .to_owned(),
+            ),
             Self::PartitionStopped { .. } => Some(
                 "nothing that was acknowledged is lost; look after the disk and start again"
                     .to_owned(),

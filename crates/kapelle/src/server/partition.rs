@@ -6,6 +6,7 @@ use kapelle_runtime::open::{self, Open};
 use kapelle_runtime::{Options, PartitionHandle};
 
 use super::ServeError;
+use super::cluster_id::ClusterId;
 use crate::config::Config;
 
 /// An open partition.
@@ -42,14 +43,18 @@ pub(super) async fn open(
     config: &Config,
     effects: impl EffectSink + 'static,
 ) -> Result<Opened, ServeError> {
-    let options = options(config);
-    let cluster_id = options.cluster.clone();
+    let mut options = options(config);
     let dir = config.data.dir.clone();
-    let open = tokio::task::spawn_blocking(move || open::open(&dir, options, effects))
-        .await
-        .map_err(|panic| ServeError::Recovery {
-            why: panic.to_string(),
-        })??;
+    let opening = tokio::task::spawn_blocking(move || {
+        let cluster = ClusterId::of(&dir)?;
+        options.cluster = cluster.id.clone();
+        let open = open::open(&dir, options, effects)?;
+        cluster.keep()?;
+        Ok::<_, ServeError>((open, cluster.id))
+    });
+    let (open, cluster_id) = opening.await.map_err(|panic| ServeError::Recovery {
+        why: panic.to_string(),
+    })??;
     if let Some(jump) = &open.report.clock_jump {
         tracing::error!(
             ?jump,

@@ -221,9 +221,11 @@ fn the_cluster_is_described_with_every_key() {
     .map(|path| format!("{path}\n  {}\n", http::get(&server.rest, path).line()))
     .concat();
     let port = server.grpc.rsplit(':').next().unwrap();
+    let cluster = http::get(&server.rest, "/v2/topology").member("clusterId");
+    let answers = answers.replace(&cluster, "CLUSTER");
     expect![[r#"
         /v2/topology
-          200 application/json {"brokers":[{"nodeId":0,"brokerId":"0","host":"127.0.0.1","port":PORT,"partitions":[{"partitionId":1,"role":"leader","health":"healthy","state":"active"}],"version":"8.9.0"}],"clusterId":"default","clusterSize":1,"partitionsCount":1,"replicationFactor":1,"gatewayVersion":"8.9.0","lastCompletedChangeId":"-1"}
+          200 application/json {"brokers":[{"nodeId":0,"brokerId":"0","host":"127.0.0.1","port":PORT,"partitions":[{"partitionId":1,"role":"leader","health":"healthy","state":"active"}],"version":"8.9.0"}],"clusterId":"CLUSTER","clusterSize":1,"partitionsCount":1,"replicationFactor":1,"gatewayVersion":"8.9.0","lastCompletedChangeId":"-1"}
         /v2/status
           204 - 
         /status

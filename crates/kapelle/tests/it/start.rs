@@ -219,3 +219,56 @@ fn a_broker_that_is_away_keeps_nobody_from_working() {
     );
     assert!(server.stop().success());
 }
+
+#[test]
+fn an_installation_is_known_by_an_id_of_its_data_directory() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    let (url, received) = crate::events::receiver(&[]);
+    let sink = format!("[sinks.partner]\nkind = \"webhook\"\nurl = \"{url}\"\n");
+    let cluster = |server: &Server| http::get(&server.rest, "/v2/topology").member("clusterId");
+    let server = Server::start_in(dir.path(), &sink);
+    let id = cluster(&server);
+    assert_eq!(id.len(), 36, "{id}");
+    // Nobody else's CloudEvents have this source.
+    let model = models::event_to_event("p", "partner");
+    http::must_deploy(&server.rest, "p.bpmn", &model);
+    let event = r#"{"specversion":"1.0","id":"1","source":"/shop","type":"order.placed","data":{"order":"A-1"}}"#;
+    let json = [("content-type", "application/cloudevents+json")];
+    http::send(&server.rest, "POST", "/events", &json, event.as_bytes());
+    let request = received
+        .recv_timeout(std::time::Duration::from_secs(20))
+        .unwrap();
+    assert!(
+        request
+            .to_lowercase()
+            .contains(&format!("ce-source: /kapelle/{id}/p")),
+        "{request}"
+    );
+    server.kill();
+    let server = Server::start_in(dir.path(), &sink);
+    assert_eq!(cluster(&server), id);
+    let stranger = Server::start_in(other.path(), "");
+    assert_ne!(cluster(&stranger), id);
+    assert!(server.stop().success() && stranger.stop().success());
+
+    let file = dir.path().join("data/cluster-id");
+    std::fs::write(&file, "nonsense\n").unwrap();
+    let refused = kapelle()
+        .args(["serve", "--port", "auto", "--data"])
+        .arg(dir.path().join("data"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    let told = told.replace(&dir.path().display().to_string(), "DIR");
+    expect![[r#"
+        error[KAP-3009]: cannot use DIR/data/cluster-id, which says which installation this is: it does not hold a UUID
+        hint: restore the file from a copy; without it the installation gets a new id, and so do the CloudEvents that it publishes"#]].assert_eq(
+        told.lines()
+            .skip_while(|line| !line.starts_with("error"))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .as_str(),
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "nonsense\n");
+}
