@@ -141,6 +141,8 @@ impl Instance {
     /// Why it was set aside, if it was.
     #[must_use]
     pub fn set_aside(&self) -> Option<&str> {
-        self.quarantined.as_deref()
+        self.quarantined
+            .as_ref()
+            .map(|quarantine| &*quarantine.reason)
     }
 }

@@ -300,19 +300,15 @@ fn line(random: &mut Random, world: &World) -> String {
             format!("setkey {} n={n}", random.pick(&keys))
         }
         29 if !world.instances.is_empty() => format!("set process n={n} kind=\"t1\""),
-        _ => match random.below(14) {
+        _ => match random.below(11) {
             0 => format!("leader {}", 2 + id),
             1 if !world.instances.is_empty() => "quarantine".to_owned(),
-            11 | 12 => "interrupt".to_owned(),
-            13 => "interrupt due".to_owned(),
+            7 => (*random.pick(&["interrupt", "interrupt", "interrupt due"])).to_owned(),
             2 if !world.outbox.is_empty() => "bury".to_owned(),
             3 if !world.outbox.is_empty() => format!("defer {}", 1 + random.below(4)),
-            4 => format!(
-                "subscriber s{} {{\"target\":{{\"pull\":{{}}}}}}",
-                random.below(3)
-            ),
-            5 => format!("unsubscribe s{}", random.below(3)),
-            6 => format!("redrive s{} {id}", random.below(3)),
+            4 => "subscriber s {\"target\":{\"pull\":{}}}".to_owned(),
+            5 => "unsubscribe s".to_owned(),
+            6 => format!("redrive s {id}"),
             _ => "resolve".to_owned(),
         },
     }
@@ -386,7 +382,7 @@ const OF_THE_LIVING: [u8; 15] = [10, 11, 20, 21, 30, 31, 32, 33, 34, 36, 40, 41,
 #[test]
 fn a_replica_is_equal_and_nothing_is_left_behind() {
     let mut seen: BTreeMap<&'static str, u32> = BTreeMap::new();
-    for seed in 0..200 {
+    for seed in 0..160 {
         let mut world = play(seed, 60, true, &mut |_| {});
         world.leftovers_put_off = 0;
         world.wait(0);
