@@ -27,16 +27,17 @@ mod linear;
 mod messages;
 mod names;
 mod said;
+mod set_aside;
 mod state;
 mod tokens;
 mod variables;
 mod view;
 mod waits;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kapelle_engine::command::Command;
+use kapelle_engine::command::{Command, DueKind};
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::Sequence;
 use kapelle_engine::limits::Limits;
@@ -110,6 +111,12 @@ pub(crate) struct Reference {
     steps: VecDeque<Step>,
     steps_taken: usize,
     said: Vec<Said>,
+    /// Follow-ups that failed and that no instance could keep, by their key among what is due.
+    postponed: BTreeMap<u64, Step>,
+    /// What is due is not where it was, because it failed or its instance is set aside.
+    put_off: BTreeSet<(DueKind, u64)>,
+    /// What follows from a command may not fit into the journal.
+    may_be_too_large: bool,
     /// Follow-ups that are commands of their own, by where they are in the journal.
     leftovers: BTreeMap<Sequence, Step>,
     /// What operations should be answered.
@@ -141,9 +148,11 @@ fn count(counter: &mut u64) -> u64 {
 }
 
 impl Reference {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// `may_be_too_large`: what follows from a command may not fit into the journal.
+    pub(crate) fn new(limits: Limits, may_be_too_large: bool) -> Self {
         Self {
             limits,
+            may_be_too_large,
             ..Self::default()
         }
     }
@@ -237,6 +246,9 @@ impl Reference {
     }
 
     fn step(&mut self, step: Step) {
+        let Some(step) = self.unless_held(step) else {
+            return;
+        };
         match step {
             Step::Arrive {
                 scope,

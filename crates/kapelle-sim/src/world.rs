@@ -90,7 +90,7 @@ impl World {
         let clock = SimClock::at(1_700_000_000_000);
         let facts = Facts::new(setup.window_ms(), setup.sets_aside);
         let mut history = History::new(setup.settings(), facts, setup.look_back);
-        let reference = Reference::new(setup.options.limits);
+        let reference = Reference::new(setup.options.limits, setup.sets_aside);
         let mut running = start(&setup, &disks, &clock, 1, &mut history)?;
         let commands = running.commands(&reference)?;
         Ok(Self {

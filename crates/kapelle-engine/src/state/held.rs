@@ -12,6 +12,7 @@ use crate::event::{IncidentKind, KeyKind};
 use crate::ids::{ElementInstanceKey, IncidentKey, JobKey, SubscriptionKey, TimerKey, Timestamp};
 use crate::jobs::state_name;
 use crate::state::instance::Instance;
+use crate::step::Step;
 
 /// One thing of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,11 @@ pub enum Held<'a> {
         element: ElementIndex,
         due: Timestamp,
         repetitions: Option<u32>,
+    },
+    /// A follow-up that an incident holds up.
+    Step {
+        incident: IncidentKey,
+        step: &'a Step,
     },
     /// What met a catching element, until that has gone on.
     Trigger {
@@ -132,10 +138,15 @@ impl Instance {
             element: trigger.element,
             variables: &trigger.variables,
         });
+        let steps = self.held_steps.iter().map(|held| Held::Step {
+            incident: held.incident,
+            step: &held.step,
+        });
         jobs.chain(incidents)
             .chain(subscriptions)
             .chain(timers)
             .chain(triggers)
+            .chain(steps)
     }
 
     /// Why it was set aside, if it was.

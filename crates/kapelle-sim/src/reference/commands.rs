@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use kapelle_engine::command::{Command, CreateInstance, Deploy, ProcessSelector, SetVariables};
-use kapelle_engine::event::{AvailableCause, Event, IncidentKind};
+use kapelle_engine::event::{AvailableCause, Event};
 use kapelle_engine::ids::{ElementInstanceKey, IncidentKey};
-use kapelle_runtime::record::Source;
+use kapelle_runtime::record::{self, Source};
 
 use super::answers::Answer;
 use super::cases::Beginning;
 use super::cloud_events;
-use super::elements::Problem;
 use super::journal::Decided;
 use super::said::{Name, Said, TimerOf};
 use super::state::{At, Bound, Incident, Request, Version};
@@ -20,19 +19,24 @@ use crate::clients;
 use crate::process::{COMMAND_START, Wait};
 use crate::value::read_values;
 
-/// Numbers of kinds of commands that nobody asks for: see `kapelle_runtime::record::kind_of`.
+/// The number of due commands: see `kapelle_runtime::record::kind_of`.
 const DUE: u16 = 15;
-const ANNOUNCE_LEADER: u16 = 18;
-const QUARANTINE: u16 = 19;
 
 impl Reference {
     /// Does the command that was decided.
     pub(super) fn decide(&mut self, decided: &Decided) -> Result<(), String> {
         let header = &decided.header;
+        let mut left = None;
         if let Source::Leftover(sequence) = header.source {
-            let step = self.leftovers.remove(&sequence);
-            let step =
-                step.ok_or_else(|| format!("nothing was left over in record {}", sequence.0))?;
+            left = self.leftovers.remove(&sequence);
+            if left.is_none() {
+                return Err(format!("nothing was left over in record {}", sequence.0));
+            }
+        }
+        if header.kind == record::SET_ASIDE {
+            return self.set_aside(decided, left);
+        }
+        if let Some(step) = left {
             self.push_step(step);
             return Ok(());
         }
@@ -52,8 +56,7 @@ impl Reference {
         }
         match header.kind {
             DUE => self.due(decided),
-            ANNOUNCE_LEADER => self.announce(decided),
-            QUARANTINE => self.set_aside_by_itself(decided),
+            record::ANNOUNCE_LEADER => self.announce(decided),
             _ => self.settle_delivery(decided),
         }
     }
@@ -104,11 +107,6 @@ impl Reference {
             Command::IngestEvents(ingest) => {
                 self.ingest(ingest, cloud_events::told(&decided.events))
             }
-            Command::QuarantineInstance { instance, .. } => {
-                let at = self.element(instance.root())?;
-                self.set_aside(at);
-                Ok(Answer::Done)
-            }
             Command::Due(_)
             | Command::AckOutbox { .. }
             | Command::DeferOutbox { .. }
@@ -117,6 +115,7 @@ impl Reference {
             | Command::DeleteSubscriber { .. }
             | Command::SettleDeadLetters(_)
             | Command::AnnounceLeader { .. }
+            | Command::SetAside(_)
             | Command::Continue(_) => Err("nobody asks for that".to_owned()),
         }
     }
@@ -286,19 +285,18 @@ impl Reference {
             .open_incident(number)
             .ok_or("the incident is resolved")?;
         let case = at.case;
-        let is_quarantine = incident.kind == IncidentKind::Quarantined;
-        if self.is_left_alone(case, &incident) {
+        let ends_quarantine = self.case(case).set_aside == Some(number);
+        if self.is_left_alone(case, number) {
             return Err("its instance is set aside".to_owned());
         }
         if incident.of_job && self.job(at)?.retries <= 0 {
             return Err("its job has no retries left".to_owned());
         }
-        self.case_mut(case).incidents.remove(&number);
-        self.say(Said::Resolved { incident: number });
+        self.resolve_one(case, number);
         if incident.of_job {
             self.free_job(at, AvailableCause::IncidentResolved);
-        } else if is_quarantine {
-            self.take_up(case);
+        } else if ends_quarantine {
+            self.look_again(case);
         } else {
             self.push_step(Step::Retry(at));
         }
@@ -315,50 +313,6 @@ impl Reference {
             };
             Some((at, incident))
         })
-    }
-
-    /// Its instance is set aside, and it is not what ends that.
-    pub(super) fn is_left_alone(&self, case: u64, incident: &Incident) -> bool {
-        self.case(case).set_aside && incident.kind != IncidentKind::Quarantined
-    }
-
-    fn set_aside(&mut self, root: At) {
-        if !self.case(root.case).set_aside {
-            self.case_mut(root.case).set_aside = true;
-            self.say(Said::SetAside { case: root.case });
-            self.raise(root, Problem(IncidentKind::Quarantined), false);
-        }
-    }
-
-    /// The partition sets an instance aside when deciding on it fails.
-    fn set_aside_by_itself(&mut self, decided: &Decided) -> Result<(), String> {
-        for (_, event) in &decided.events {
-            if let Event::InstanceQuarantined { instance, .. } = event {
-                let at = self.element(instance.root())?;
-                self.set_aside(at);
-            }
-        }
-        Ok(())
-    }
-
-    /// What the instance missed while it was set aside.
-    fn take_up(&mut self, case: u64) {
-        let living = self.case_mut(case);
-        living.set_aside = false;
-        let mut waits = Vec::new();
-        for (node, standing) in &living.nodes {
-            let at = At { case, node: *node };
-            waits.extend(
-                standing
-                    .waits
-                    .iter()
-                    .map(|open| (open.made, at, open.element.clone())),
-            );
-        }
-        waits.sort_unstable();
-        for (_, at, element) in waits {
-            self.push_step(Step::MeetBuffered { at, element });
-        }
     }
 
     fn announce(&mut self, decided: &Decided) -> Result<(), String> {

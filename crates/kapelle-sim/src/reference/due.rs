@@ -1,6 +1,8 @@
 //! What was due is done. Which of all that is due comes first is the engine's to say; that it was due is checked.
 
+use kapelle_engine::command::{Due, DueKind};
 use kapelle_engine::event::{AvailableCause, Event};
+use kapelle_engine::ids::JobKey;
 
 use super::Reference;
 use super::journal::Decided;
@@ -11,50 +13,96 @@ use crate::value::Values;
 
 impl Reference {
     pub(super) fn due(&mut self, decided: &Decided) -> Result<(), String> {
+        let mut was_done = false;
         for (_, event) in &decided.events {
-            match event {
-                Event::TimerTriggered(timer) => {
-                    let of = self.names.timer(timer.timer).cloned();
-                    return self.timer_fires(of.ok_or("a timer that never was fires")?);
-                }
-                Event::JobMadeAvailable { job, cause, .. } => {
-                    let at = self.job_at(job.job)?;
-                    return self.job_is_due(at, *cause);
-                }
-                Event::MessageExpired(expired) => {
-                    let message = self.names.message(expired.message);
-                    return self.message_is_due(message.ok_or("a message that never was expires")?);
-                }
-                Event::RequestForgotten { request, .. } => {
-                    let kept = self.requests.remove(request).ok_or("no such request")?;
-                    let case = kept.case;
-                    if kept.until > self.now {
-                        return Err(format!(
-                            "request {request} is forgotten too early: {kept:?}"
-                        ));
-                    }
-                    self.say(Said::Forgotten {
-                        request: request.clone(),
-                        case,
-                    });
-                    return Ok(());
-                }
-                Event::DedupBucketDropped { bucket } => return self.bucket_is_over(*bucket),
-                Event::DueMoved {
-                    due, to: Some(_), ..
-                } => {
-                    let of = self.names.due(due).ok_or("what is put off never was")?;
-                    return self.put_off(&of);
-                }
-                Event::DueMoved { due, to: None, .. } if decided.events.len() == 1 => {
-                    let of = self.names.due(due).ok_or("what is dropped never was")?;
-                    return self.dropped(&of);
-                }
-                _ => {}
+            if !was_done && self.due_is_done(event)? {
+                was_done = true;
+            } else if let Event::DueMoved { due, to, .. } = event {
+                self.due_moves(due, to.is_some(), was_done)?;
+                was_done = true;
             }
         }
-        // Housework of the window.
         Ok(())
+    }
+
+    /// What is due is done; `false` if that event says nothing of it.
+    fn due_is_done(&mut self, event: &Event) -> Result<bool, String> {
+        match event {
+            Event::TimerTriggered(timer) => {
+                let of = self.names.timer(timer.timer).cloned();
+                self.timer_fires(of.ok_or("a timer that never was fires")?)?;
+            }
+            Event::JobMadeAvailable { job, cause, .. } => {
+                let at = self.job_at(job.job)?;
+                self.job_is_due(at, *cause)?;
+            }
+            Event::MessageExpired(expired) => {
+                let message = self.names.message(expired.message);
+                self.message_is_due(message.ok_or("a message that never was expires")?)?;
+            }
+            Event::RequestForgotten { request, .. } => {
+                let kept = self.requests.remove(request).ok_or("no such request")?;
+                if kept.until > self.now {
+                    return Err(format!(
+                        "request {request} is forgotten too early: {kept:?}"
+                    ));
+                }
+                self.say(Said::Forgotten {
+                    request: request.clone(),
+                    case: kept.case,
+                });
+            }
+            Event::DedupBucketDropped { bucket } => self.bucket_is_over(*bucket)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// An entry among what is due is put off, or dropped: because it was put off before and is done now or needless, or
+    /// because nobody could go on with it.
+    fn due_moves(&mut self, due: &Due, is_put_off: bool, was_done: bool) -> Result<(), String> {
+        let entry = (due.what, due.key);
+        if is_put_off {
+            self.put_off.insert(entry);
+            self.say(Said::DuePutOff);
+            return self.check_put_off(due);
+        }
+        if due.what == DueKind::PostponedStep {
+            let step = self.postponed.remove(&due.key);
+            let step = step.ok_or("a follow-up is due that was not put off")?;
+            self.push_step(step);
+        } else if !self.put_off.remove(&entry) {
+            if was_done {
+                return Err(format!("{due:?} is done and was elsewhere"));
+            }
+            let of = self.names.due(due).ok_or("what is dropped is no timer")?;
+            self.drop_timer(&of)?;
+        }
+        self.say(Said::DueDropped);
+        Ok(())
+    }
+
+    /// By itself only what belongs to an instance that is set aside is put off.
+    fn check_put_off(&self, due: &Due) -> Result<(), String> {
+        let node = match due.what {
+            DueKind::Timer => match self.names.due(due) {
+                Some(TimerOf::Node(node, _)) => Some(node.number),
+                _ => None,
+            },
+            DueKind::JobDeadline | DueKind::JobBackoff => {
+                self.names.job(JobKey(due.key)).map(|node| node.number)
+            }
+            _ => None,
+        };
+        let at = node.and_then(|node| self.find_node(node));
+        // What waited there may be gone, while its entry is only found to be needless when it is due.
+        let is_aside = at.is_none_or(|at| self.case(at.case).set_aside.is_some());
+        match node {
+            Some(_) if is_aside => Ok(()),
+            _ => Err(format!(
+                "{due:?} is put off, and its instance is not set aside"
+            )),
+        }
     }
 
     fn timer_of(&mut self, of: &TimerOf) -> Result<(At, &mut Timer), String> {
@@ -81,11 +129,8 @@ impl Reference {
             .timers
             .retain(|other| other.element != timer.element);
         let case = self.case(at.case);
-        if timer.due > now || timer.dropped || case.set_aside || !case.is_live(at.node) {
+        if timer.due > now || timer.dropped || case.set_aside.is_some() || !case.is_live(at.node) {
             return Err(format!("{of:?} fires and must not: {timer:?}"));
-        }
-        if timer.put_off {
-            self.say(Said::DueDropped);
         }
         self.say(Said::TimerFired { of });
         let interval = self.interval(at, &timer);
@@ -154,13 +199,10 @@ impl Reference {
             AvailableCause::BackoffOver => job.backoff_until,
             _ => None,
         };
-        if due.is_none_or(|due| due > now) || self.case(at.case).set_aside {
+        if due.is_none_or(|due| due > now) || self.case(at.case).set_aside.is_some() {
             return Err(format!(
                 "the job at {at:?} is made available before its time: {job:?}"
             ));
-        }
-        if job.put_off {
-            self.say(Said::DueDropped);
         }
         self.free_job(at, cause);
         Ok(())
@@ -179,7 +221,7 @@ impl Reference {
     }
 
     /// Nobody could go on with it.
-    fn dropped(&mut self, of: &TimerOf) -> Result<(), String> {
+    fn drop_timer(&mut self, of: &TimerOf) -> Result<(), String> {
         let now = self.now;
         let (at, timer) = self.timer_of(of)?;
         let (is_due, was_dropped) = (timer.due <= now, timer.dropped);
@@ -187,34 +229,16 @@ impl Reference {
         if !is_due || was_dropped || self.case(at.case).is_live(at.node) {
             return Err(format!("{of:?} is dropped and must not be"));
         }
-        self.say(Said::DueDropped);
-        Ok(())
-    }
-
-    /// Its instance is set aside.
-    fn put_off(&mut self, of: &TimerOf) -> Result<(), String> {
-        let TimerOf::Node(node, _) = of else {
-            return Err(format!("{of:?} is put off and is no instance's"));
-        };
-        let at = self
-            .find_node(node.number)
-            .ok_or("what is put off is gone")?;
-        if !self.case(at.case).set_aside {
-            return Err(format!(
-                "{of:?} is put off and its instance is not set aside"
-            ));
-        }
-        match self.timer_of(of) {
-            Ok((_, timer)) => timer.put_off = true,
-            Err(_) => self.job_mut(at).put_off = true,
-        }
-        self.say(Said::DuePutOff);
         Ok(())
     }
 
     /// What is due by now and was not done, when all is done.
     pub(crate) fn overdue(&self, now: i64) -> Option<String> {
-        for case in self.cases.values().filter(|case| !case.set_aside) {
+        if !self.put_off.is_empty() {
+            // It is looked at again when its pause is over.
+            return None;
+        }
+        for case in self.cases.values().filter(|case| case.set_aside.is_none()) {
             for (number, standing) in &case.nodes {
                 let timers = standing.timers.iter().filter(|timer| !timer.dropped);
                 let mut due: Vec<i64> = timers.map(|timer| timer.due).collect();

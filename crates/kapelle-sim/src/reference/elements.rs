@@ -153,7 +153,6 @@ impl Reference {
             deadline: None,
             backoff_until: None,
             pushed_by: None,
-            put_off: false,
         });
         self.pass(at, Passage::Activated);
         Ok(())
@@ -305,7 +304,9 @@ impl Reference {
         let (scope, name) = (self.scope_of(at), self.node(at).element);
         self.pass(at, Passage::Completing);
         match self.map_outputs(at, Some(result)) {
-            Err(problem) => self.raise(at, problem, false),
+            Err(problem) => {
+                self.raise(at, problem, false);
+            }
             Ok(()) => {
                 self.completed(at);
                 self.go_on(scope, &name);
@@ -326,8 +327,7 @@ impl Reference {
             .filter(|(_, incident)| incident.node == at.node);
         let own: Vec<u64> = own.map(|(incident, _)| *incident).collect();
         for incident in own {
-            self.case_mut(at.case).incidents.remove(&incident);
-            self.say(Said::Resolved { incident });
+            self.resolve_one(at.case, incident);
         }
     }
 
@@ -423,7 +423,7 @@ impl Reference {
         })
     }
 
-    pub(super) fn raise(&mut self, at: At, problem: Problem, of_job: bool) {
+    pub(super) fn raise(&mut self, at: At, problem: Problem, of_job: bool) -> u64 {
         let incident = count(&mut self.made.incidents);
         self.say(Said::Incident {
             incident,
@@ -437,6 +437,7 @@ impl Reference {
             of_job,
         };
         self.case_mut(at.case).incidents.insert(incident, raised);
+        incident
     }
 
     /// An incident was resolved: what it interrupted goes on.

@@ -36,7 +36,7 @@ impl Reference {
     }
 
     fn check_not_aside(&self, at: At) -> Result<(), String> {
-        if self.case(at.case).set_aside {
+        if self.case(at.case).set_aside.is_some() {
             return Err(format!("the instance of {at:?} is set aside"));
         }
         Ok(())
@@ -67,7 +67,7 @@ impl Reference {
         let max = command.max_jobs.min(self.limits.jobs_per_activation_max) as usize;
         let mut found = self.available(&command.job_type);
         found.truncate(max);
-        found.retain(|(_, at)| !self.case(at.case).set_aside);
+        found.retain(|(_, at)| !self.case(at.case).set_aside.is_some());
         let deadline = self.now + command.timeout_ms;
         let mut given = Vec::new();
         for (_, at) in found {
@@ -259,7 +259,6 @@ impl Job {
     fn release(&mut self, state: JobState) {
         self.state = state;
         (self.deadline, self.backoff_until, self.pushed_by) = (None, None, None);
-        self.put_off = false;
     }
 }
 

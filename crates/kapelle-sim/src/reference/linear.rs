@@ -18,6 +18,9 @@ use super::answers::Answer;
 use super::state::{At, JobState, Phase};
 use crate::value::read_values;
 
+/// The intent of what is refused because it would not fit into the journal: nothing that could be foreseen here.
+const TOO_LARGE: &str = "PROCESS";
+
 /// A command on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Outstanding {
@@ -67,6 +70,10 @@ impl Reference {
     ) -> Result<(), String> {
         if let Some(answer) = self.answers.remove(&operation) {
             return Err(format!("it was refused, and done: {answer:?}"));
+        }
+        if rejection.intent == TOO_LARGE && self.may_be_too_large {
+            self.asked.remove(&operation);
+            return Ok(());
         }
         self.check_silence(operation, &Silence::Refused(rejection.code as u8))
             .map_err(|why| format!("{why}: {rejection}"))
@@ -130,7 +137,7 @@ impl Reference {
                 let max = activate.max_jobs.min(self.limits.jobs_per_activation_max) as usize;
                 let mut free = available
                     .take(max)
-                    .filter(|(_, at)| !self.case(at.case).set_aside);
+                    .filter(|(_, at)| self.case(at.case).set_aside.is_none());
                 let none = free.next().is_none();
                 none.then(|| Silence::Answered(Answer::Jobs(Vec::new())))
             }
@@ -192,14 +199,12 @@ impl Reference {
     }
 
     fn silence_of_resolve(&self, key: kapelle_engine::ids::IncidentKey) -> Option<Silence> {
-        let open = self
-            .names
-            .incident(key)
-            .and_then(|number| self.open_incident(number));
-        let Some((at, incident)) = open else {
+        let number = self.names.incident(key);
+        let open = number.and_then(|number| Some((number, self.open_incident(number)?)));
+        let Some((number, (at, incident))) = open else {
             return Silence::refused(RejectionCode::NotFound);
         };
-        let is_left_alone = self.is_left_alone(at.case, &incident);
+        let is_left_alone = self.is_left_alone(at.case, number);
         let has_no_retries = incident.of_job && self.job(at).is_ok_and(|job| job.retries <= 0);
         (is_left_alone || has_no_retries)
             .then_some(Silence::Refused(RejectionCode::InvalidState as u8))
@@ -215,7 +220,7 @@ impl Reference {
         let Some(at) = found else {
             return Silence::refused(RejectionCode::NotFound);
         };
-        let is_refused = self.case(at.case).set_aside || is_wrong(self, at);
+        let is_refused = self.case(at.case).set_aside.is_some() || is_wrong(self, at);
         is_refused.then_some(Silence::Refused(RejectionCode::InvalidState as u8))
     }
 

@@ -169,7 +169,7 @@ impl Reference {
 
     fn can_be_met(&self, at: At) -> bool {
         let case = self.case(at.case);
-        !case.set_aside && case.is_live(at.node)
+        case.set_aside.is_none() && case.is_live(at.node)
     }
 
     pub(super) fn publish(

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kapelle_engine::command::Due;
+use kapelle_engine::command::{Due, DueKind};
 use kapelle_engine::event::{Event, InstanceCreated, JobRef, OutboxAdded, TimerEvent, TimerOwner};
 use kapelle_engine::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
@@ -131,6 +131,7 @@ impl Names {
             Event::InstanceCreated(_)
             | Event::InstanceEnded(_)
             | Event::InstanceQuarantined { .. }
+            | Event::StepInterrupted(_)
             | Event::ElementActivating { .. }
             | Event::ElementActivated { .. }
             | Event::ElementCompleting { .. }
@@ -248,6 +249,9 @@ impl Names {
             },
             Event::InstanceQuarantined { instance, .. } => Said::SetAside {
                 case: self.cases[instance].0,
+            },
+            Event::StepInterrupted(interrupted) => Said::Interrupted {
+                incident: self.incidents[&interrupted.incident],
             },
             Event::ElementActivating {
                 instance,
@@ -508,17 +512,10 @@ impl Names {
         }
     }
 
-    /// Whose time has come, if a due command concerns a timer or a job.
+    /// Whose timer it is, if what is due is one.
     pub(crate) fn due(&self, due: &Due) -> Option<TimerOf> {
-        use kapelle_engine::command::DueKind;
-        match due.what {
-            DueKind::Timer => self.timers.get(&TimerKey(due.key)).cloned(),
-            DueKind::JobDeadline | DueKind::JobBackoff => {
-                let node = self.jobs.get(&JobKey(due.key))?.clone();
-                let element = node.element.clone();
-                Some(TimerOf::Node(node, element))
-            }
-            _ => None,
-        }
+        (due.what == DueKind::Timer)
+            .then(|| self.timers.get(&TimerKey(due.key)).cloned())
+            .flatten()
     }
 }

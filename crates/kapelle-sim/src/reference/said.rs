@@ -91,6 +91,10 @@ pub(crate) enum Said {
     SetAside {
         case: u64,
     },
+    /// A follow-up waits until that is resolved.
+    Interrupted {
+        incident: u64,
+    },
 
     Entered {
         case: u64,
@@ -215,7 +219,7 @@ pub(crate) enum Said {
     },
     /// It was due, but nobody waits any more.
     DueDropped,
-    /// It was due, but its instance is set aside.
+    /// It was due, but its instance is set aside, or doing it failed.
     DuePutOff,
 
     Incident {

@@ -42,7 +42,10 @@ pub(super) struct Case {
     pub(super) awaited: bool,
     /// The key that it holds.
     pub(super) lock: Option<Name>,
-    pub(super) set_aside: bool,
+    /// It is left alone until that incident is resolved.
+    pub(super) set_aside: Option<u64>,
+    /// Follow-ups that wait for that.
+    pub(super) held: Vec<Step>,
     pub(super) root: u64,
     /// What is alive, in the order in which it was entered.
     pub(super) nodes: BTreeMap<u64, Standing>,
@@ -100,8 +103,6 @@ pub(super) struct Job {
     pub(super) deadline: Option<i64>,
     pub(super) backoff_until: Option<i64>,
     pub(super) pushed_by: Option<u64>,
-    /// Its entry among what is due was put off: it is no longer where it was.
-    pub(super) put_off: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,6 @@ pub(super) struct Timer {
     pub(super) left: Option<u32>,
     /// It was due while nobody could go on, and never will be again.
     pub(super) dropped: bool,
-    pub(super) put_off: bool,
 }
 
 /// The answer to an idempotent request.

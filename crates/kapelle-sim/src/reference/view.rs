@@ -96,7 +96,7 @@ impl Reference {
 impl Case {
     fn lines(&self, number: u64) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.set_aside {
+        if self.set_aside.is_some() {
             lines.push(format!("case {number} is set aside"));
         }
         let own = |node: &u64| format!("{number}:{}#{node}", self.nodes[node].element);
@@ -148,6 +148,11 @@ impl Case {
                 open.of_job
             ));
         }
+        if let Some(incident) = self.set_aside
+            && !self.held.is_empty()
+        {
+            lines.push(held_up(number, Some(incident)));
+        }
         for trigger in &self.triggers {
             lines.push(format!(
                 "{number}: {} was met at {} {:?}",
@@ -160,6 +165,11 @@ impl Case {
 
 fn variable(at: &str, name: &str, value: &Value) -> String {
     format!("{at} has {name} = {value:?}")
+}
+
+/// How many there are is not asked: what becomes of each is seen when they go on.
+fn held_up(case: u64, incident: Option<u64>) -> String {
+    format!("{case} has follow-ups behind incident {incident:?}")
 }
 
 /// The same of the engine's.
@@ -245,6 +255,7 @@ fn lines_of(names: &Names, instance: &Instance) -> Vec<String> {
             due.0,
             names.element(key, element)
         ),
+        Held::Step { incident, .. } => held_up(number, names.incident(incident)),
         Held::Trigger {
             waiting,
             element,

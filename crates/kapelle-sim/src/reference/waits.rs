@@ -128,7 +128,6 @@ impl Reference {
             due,
             left,
             dropped: false,
-            put_off: false,
         };
         self.standing_mut(at).timers.push(timer);
     }
