@@ -328,6 +328,11 @@ pub(crate) fn check_media_type(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// What a header of any protocol can carry as it is.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+}
+
 /// A media type without its parameters.
 pub(crate) fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()

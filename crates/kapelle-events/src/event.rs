@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::attribute::{
-    self, Name, Value, check_media_type, check_text, check_uri, check_uri_reference,
+    self, Name, Value, check_media_type, check_text, check_uri, check_uri_reference, is_printable,
 };
 use crate::{Error, Kind, Limit, Limits, Timestamp};
 
@@ -406,6 +406,14 @@ impl Builder {
         if !self.version_seen {
             return Err(Kind::MissingAttribute {
                 name: "specversion",
+            }
+            .into());
+        }
+        // Only here: what is stored already stays readable.
+        if !self.data_content_type.as_deref().is_none_or(is_printable) {
+            return Err(Kind::InvalidValue {
+                name: "datacontenttype".to_owned(),
+                why: "it is not printable ASCII",
             }
             .into());
         }

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::attribute::{Value, essence};
+use crate::attribute::{Value, essence, is_printable};
 use crate::{Builder, CloudEvent, Error, Kind, Limits, SPEC_VERSION, json};
 
 /// How a message carries CloudEvents.
@@ -86,8 +86,13 @@ pub fn encode_binary(event: &CloudEvent) -> Message {
         header(name, &value.to_text());
     }
     if let Some(content_type) = event.data_content_type() {
-        // Not percent-encoded: it is HTTP's own header. The media type rules leave nothing that could break it out.
-        headers.push(("content-type".to_owned(), content_type.to_owned()));
+        // Not percent-encoded: it is HTTP's own header. Parameters that it cannot carry stay behind.
+        let carried = if is_printable(content_type) {
+            content_type
+        } else {
+            essence(content_type)
+        };
+        headers.push(("content-type".to_owned(), carried.to_owned()));
     }
     Message {
         headers,

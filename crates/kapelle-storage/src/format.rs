@@ -42,6 +42,9 @@ pub const RECORD_PREFIX_BYTES: usize = 4;
 /// The newest format this program writes and reads.
 pub const VERSION: u8 = 1;
 
+/// No sequence, generation or epoch comes as far, so whoever counts on from a header never runs into the end of the numbers.
+const COUNTED_MAX: u64 = 1 << 62;
+
 const SEGMENT_MAGIC: [u8; 4] = *b"KPLS";
 const BATCH_MAGIC: [u8; 4] = *b"KPLB";
 const CRC_AT: usize = 92;
@@ -196,6 +199,7 @@ impl BatchHeader {
         // A batch without a record would share its sequence with the next one, and a batch cannot know itself durable.
         let possible = header.count > 0
             && header.first > Sequence::START
+            && is_countable([header.first.0, header.generation, header.leader.epoch])
             && header.chain == header.compute_chain();
         if possible {
             Ok(header)
@@ -229,7 +233,7 @@ impl SegmentHeader {
             2 => SegmentState::Live,
             _ => return Err(Unreadable::Impossible),
         };
-        Ok(Self {
+        let header = Self {
             state,
             partition: u32_at(bytes, 8),
             generation: u64_at(bytes, 16),
@@ -240,7 +244,17 @@ impl SegmentHeader {
                 epoch: u64_at(bytes, 48),
                 incarnation: u128_at(bytes, 56),
             },
-        })
+        };
+        let counted = [
+            header.first.0,
+            header.generation,
+            header.leader_before.epoch,
+        ];
+        if is_countable(counted) {
+            Ok(header)
+        } else {
+            Err(Unreadable::Impossible)
+        }
     }
 }
 
@@ -282,6 +296,10 @@ fn checked(bytes: &[u8], magic: [u8; 4]) -> Result<&[u8; 96], Unreadable> {
         newer if newer > VERSION => Err(Unreadable::Newer(newer)),
         _ => Err(Unreadable::Impossible),
     }
+}
+
+fn is_countable(numbers: [u64; 3]) -> bool {
+    numbers.iter().all(|number| *number <= COUNTED_MAX)
 }
 
 fn sign(header: &mut [u8; 96]) {

@@ -183,9 +183,12 @@ impl<'a> Cursor<'a> {
             .ok_or(Error::Truncated(self.at))
     }
 
-    /// How many elements can at most follow, whatever a header claims: each takes a byte.
+    /// For how many elements to make room, whatever a header claims: each takes a byte, and headers inside each other may
+    /// claim the same bytes, so only a little is believed.
     pub(crate) fn capacity(&self, claimed: u32) -> usize {
-        (claimed as usize).min(self.bytes.len().saturating_sub(self.at))
+        const BELIEVED_MAX: usize = 1_024;
+        let left = self.bytes.len().saturating_sub(self.at);
+        (claimed as usize).min(left).min(BELIEVED_MAX)
     }
 }
 

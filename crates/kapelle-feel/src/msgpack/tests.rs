@@ -122,6 +122,14 @@ fn a_header_that_claims_too_much_reserves_nothing() {
 }
 
 #[test]
+fn headers_inside_each_other_reserve_little() {
+    // Each of two hundred levels may claim all the bytes that follow.
+    let long = vec![0xc0; 1 << 20];
+    assert_eq!(super::Cursor::new(&long).capacity(7), 7);
+    assert!(super::Cursor::new(&long).capacity(u32::MAX) <= 1_024);
+}
+
+#[test]
 fn entries_are_read_without_decoding() {
     let document =
         stored(r#"{"id":"A-1","total":99.5,"lines":[1,2,3],"customer":{"tier":"gold"}}"#);

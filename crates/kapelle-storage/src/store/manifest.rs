@@ -43,7 +43,9 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    pub(crate) fn encode(&self, number: u64) -> [u8; BYTES] {
+    /// The bytes of the manifest with that number.
+    #[must_use]
+    pub fn encode(&self, number: u64) -> [u8; BYTES] {
         let mut out = [0; BYTES];
         put(&mut out, 0, MAGIC);
         put(&mut out, 4, FORMAT.to_le_bytes());
@@ -60,7 +62,11 @@ impl Manifest {
         out
     }
 
-    fn decode(bytes: &[u8], file: &Path) -> Result<(u64, Self), Error> {
+    /// Number and manifest of these bytes; `file` is for messages.
+    ///
+    /// # Errors
+    /// They are damaged, or of a newer format.
+    pub fn decode(bytes: &[u8], file: &Path) -> Result<(u64, Self), Error> {
         let damaged = |why: &str| Error::Manifest {
             file: file.to_owned(),
             why: why.to_owned(),

@@ -175,3 +175,34 @@ fn crc32c(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+#[test]
+fn numbers_that_no_journal_reaches_are_impossible() {
+    let changes: [fn(&mut BatchHeader); 3] = [
+        |header| header.first = Sequence(u64::MAX),
+        |header| header.generation = u64::MAX - 1,
+        |header| header.leader.epoch = 1 << 63,
+    ];
+    for change in changes {
+        let mut header = batch_header();
+        change(&mut header);
+        header.chain = header.compute_chain();
+        assert_eq!(
+            BatchHeader::decode(&header.encode()),
+            Err(Unreadable::Impossible)
+        );
+    }
+    let changes: [fn(&mut SegmentHeader); 3] = [
+        |header| header.first = Sequence(u64::MAX),
+        |header| header.generation = u64::MAX,
+        |header| header.leader_before.epoch = u64::MAX,
+    ];
+    for change in changes {
+        let mut header = segment_header();
+        change(&mut header);
+        assert_eq!(
+            SegmentHeader::decode(&header.encode()),
+            Err(Unreadable::Impossible)
+        );
+    }
+}
