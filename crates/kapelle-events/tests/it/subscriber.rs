@@ -131,7 +131,8 @@ fn what_is_no_subscriber_is_refused_with_its_place() {
             retries: unknown; there are filter, transform, target, order, start, end, retry, paused
         {"target": {"pull": {}}, "paused": "yes"}
             paused: true or false is needed, found string
-    "#]].assert_eq(&seen);
+    "#]]
+    .assert_eq(&seen);
 }
 
 /// The CloudEvent after the transform, or why there is none.

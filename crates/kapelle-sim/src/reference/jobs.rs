@@ -67,7 +67,7 @@ impl Reference {
         let max = command.max_jobs.min(self.limits.jobs_per_activation_max) as usize;
         let mut found = self.available(&command.job_type);
         found.truncate(max);
-        found.retain(|(_, at)| !self.case(at.case).set_aside.is_some());
+        found.retain(|(_, at)| self.case(at.case).set_aside.is_none());
         let deadline = self.now + command.timeout_ms;
         let mut given = Vec::new();
         for (_, at) in found {
