@@ -125,8 +125,8 @@ fn a_header_that_claims_too_much_reserves_nothing() {
 fn headers_inside_each_other_reserve_little() {
     // Each of two hundred levels may claim all the bytes that follow.
     let long = vec![0xc0; 1 << 20];
-    assert_eq!(super::Cursor::new(&long).capacity(7), 7);
-    assert!(super::Cursor::new(&long).capacity(u32::MAX) <= 1_024);
+    assert_eq!(Cursor::new(&long).capacity(7), 7);
+    assert!(Cursor::new(&long).capacity(u32::MAX) <= 1_024);
 }
 
 #[test]
