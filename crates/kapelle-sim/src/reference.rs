@@ -34,12 +34,12 @@ mod variables;
 mod view;
 mod waits;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kapelle_engine::command::{Command, DueKind};
 use kapelle_engine::event::Event;
-use kapelle_engine::ids::Sequence;
+use kapelle_engine::ids::{JobKey, Sequence};
 use kapelle_engine::limits::Limits;
 
 use crate::process::Process;
@@ -75,10 +75,10 @@ enum Step {
         key: Name,
     },
     Publish(messages::Publication),
-    /// Jobs that an earlier process has pushed, behind that deadline and number.
+    /// Jobs that an earlier process has pushed, behind that deadline and job.
     ReleasePushed {
         deadline: i64,
-        made: u64,
+        job: JobKey,
     },
 }
 
@@ -113,8 +113,8 @@ pub(crate) struct Reference {
     said: Vec<Said>,
     /// Follow-ups that failed and that no instance could keep, by their key among what is due.
     postponed: BTreeMap<u64, Step>,
-    /// What is due is not where it was, because it failed or its instance is set aside.
-    put_off: BTreeSet<(DueKind, u64)>,
+    /// What is due is not where it was, because it failed or its instance is set aside, but at that time.
+    put_off: BTreeMap<(DueKind, u64), i64>,
     /// What follows from a command may not fit into the journal.
     may_be_too_large: bool,
     /// Follow-ups that are commands of their own, by where they are in the journal.
@@ -261,7 +261,7 @@ impl Reference {
             Step::MeetBuffered { at, element } => self.meet_buffered(at, &element),
             Step::StartBuffered { process, key } => self.start_buffered(&process, &key),
             Step::Publish(publication) => self.publish_from_inside(publication),
-            Step::ReleasePushed { deadline, made } => self.release_pushed(deadline, made),
+            Step::ReleasePushed { deadline, job } => self.release_pushed(deadline, job),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kapelle_engine::command::{Command, CreateInstance, Deploy, ProcessSelector, SetVariables};
 use kapelle_engine::event::{AvailableCause, Event};
-use kapelle_engine::ids::{ElementInstanceKey, IncidentKey};
+use kapelle_engine::ids::{ElementInstanceKey, IncidentKey, JobKey};
 use kapelle_runtime::record::{self, Source};
 
 use super::answers::Answer;
@@ -321,7 +321,7 @@ impl Reference {
                 self.incarnation = *incarnation;
                 self.push_step(Step::ReleasePushed {
                     deadline: i64::MIN,
-                    made: 0,
+                    job: JobKey(0),
                 });
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use kapelle_engine::command::{Due, DueKind};
 use kapelle_engine::event::{AvailableCause, Event};
-use kapelle_engine::ids::JobKey;
+use kapelle_engine::ids::{JobKey, Timestamp};
 
 use super::Reference;
 use super::journal::Decided;
@@ -18,7 +18,7 @@ impl Reference {
             if !was_done && self.due_is_done(event)? {
                 was_done = true;
             } else if let Event::DueMoved { due, to, .. } = event {
-                self.due_moves(due, to.is_some(), was_done)?;
+                self.due_moves(due, *to, was_done)?;
                 was_done = true;
             }
         }
@@ -60,10 +60,15 @@ impl Reference {
 
     /// An entry among what is due is put off, or dropped: because it was put off before and is done now or needless, or
     /// because nobody could go on with it.
-    fn due_moves(&mut self, due: &Due, is_put_off: bool, was_done: bool) -> Result<(), String> {
+    fn due_moves(
+        &mut self,
+        due: &Due,
+        to: Option<Timestamp>,
+        was_done: bool,
+    ) -> Result<(), String> {
         let entry = (due.what, due.key);
-        if is_put_off {
-            self.put_off.insert(entry);
+        if let Some(to) = to {
+            self.put_off.insert(entry, to.0);
             self.say(Said::DuePutOff);
             return self.check_put_off(due);
         }
@@ -71,7 +76,7 @@ impl Reference {
             let step = self.postponed.remove(&due.key);
             let step = step.ok_or("a follow-up is due that was not put off")?;
             self.push_step(step);
-        } else if !self.put_off.remove(&entry) {
+        } else if self.put_off.remove(&entry).is_none() {
             if was_done {
                 return Err(format!("{due:?} is done and was elsewhere"));
             }

@@ -1,7 +1,10 @@
 //! Jobs: taken, done, failed, changed, given back.
 
-use kapelle_engine::command::{ActivateJobs, FailJob, ThrowJobError};
+use std::collections::BTreeSet;
+
+use kapelle_engine::command::{ActivateJobs, DueKind, FailJob, ThrowJobError};
 use kapelle_engine::event::{AvailableCause, IncidentKind};
+use kapelle_engine::ids::JobKey;
 
 use super::answers::{Answer, JobGiven};
 use super::elements::Problem;
@@ -209,42 +212,54 @@ impl Reference {
     }
 
     /// Another process leads: what the one before pushed may never have arrived.
-    pub(super) fn release_pushed(&mut self, deadline: i64, made: u64) {
-        let mut taken = Vec::new();
-        for (case, living) in &self.cases {
-            for (node, standing) in &living.nodes {
-                if let Some(job) = &standing.job
-                    && let Some(until) = job.deadline
-                    && (until, job.made) > (deadline, made)
-                {
-                    let at = At {
-                        case: *case,
-                        node: *node,
-                    };
-                    taken.push((until, job.made, at));
-                }
-            }
-        }
-        taken.sort_unstable();
+    pub(super) fn release_pushed(&mut self, deadline: i64, job: JobKey) {
+        let mut handed_out = self.handed_out();
+        handed_out.retain(|entry| *entry > (deadline, job));
         let max = self.limits.sweep_max;
-        if taken.len() >= max
-            && let Some((deadline, made, _)) = taken.get(max - 1)
+        if handed_out.len() >= max
+            && let Some((deadline, job)) = handed_out.get(max - 1)
         {
             self.push_step(Step::ReleasePushed {
                 deadline: *deadline,
-                made: *made,
+                job: *job,
             });
         }
-        for (_, _, at) in taken.into_iter().take(max) {
-            let by = self.job_mut(at).pushed_by;
-            if by.is_some_and(|by| by != self.incarnation) {
+        for (_, job) in handed_out.into_iter().take(max) {
+            let Ok(at) = self.job_at(job) else { continue };
+            let pushed = self.job(at).ok().and_then(|job| job.pushed_by);
+            if pushed.is_some_and(|by| by != self.incarnation) {
                 self.free_job(at, AvailableCause::LeaderChanged);
             }
         }
     }
 
+    /// Where deadlines of jobs are among what is due: not where they were if they were put off, and there also when the job
+    /// is over meanwhile.
+    fn handed_out(&self) -> Vec<(i64, JobKey)> {
+        let mut found: Vec<(i64, JobKey)> = Vec::new();
+        for ((what, key), at) in &self.put_off {
+            if *what == DueKind::JobDeadline {
+                found.push((*at, JobKey(*key)));
+            }
+        }
+        let moved: BTreeSet<JobKey> = found.iter().map(|(_, job)| *job).collect();
+        for case in self.cases.values() {
+            for (node, standing) in &case.nodes {
+                let deadline = standing.job.as_ref().and_then(|job| job.deadline);
+                let key = self.names.job_key(*node);
+                if let (Some(deadline), Some(key)) = (deadline, key)
+                    && !moved.contains(&key)
+                {
+                    found.push((deadline, key));
+                }
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// The job that a command speaks of.
-    pub(super) fn job_at(&self, key: kapelle_engine::ids::JobKey) -> Result<At, String> {
+    pub(super) fn job_at(&self, key: JobKey) -> Result<At, String> {
         let node = self
             .names
             .job(key)

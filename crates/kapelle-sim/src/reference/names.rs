@@ -26,6 +26,8 @@ pub(crate) struct Names {
     cases: BTreeMap<ProcessInstanceKey, (u64, Arc<Process>)>,
     nodes: BTreeMap<ElementInstanceKey, Node>,
     jobs: BTreeMap<JobKey, Node>,
+    /// Back again, by the number of its node: no element instance has more than one.
+    job_keys: BTreeMap<u64, JobKey>,
     subscriptions: BTreeMap<SubscriptionKey, (Node, Name)>,
     timers: BTreeMap<TimerKey, TimerOf>,
     incidents: BTreeMap<IncidentKey, u64>,
@@ -44,6 +46,10 @@ impl Names {
 
     pub(crate) fn job(&self, key: JobKey) -> Option<&Node> {
         self.jobs.get(&key)
+    }
+
+    pub(crate) fn job_key(&self, node: u64) -> Option<JobKey> {
+        self.job_keys.get(&node).copied()
     }
 
     pub(crate) fn incident(&self, key: IncidentKey) -> Option<u64> {
@@ -334,6 +340,7 @@ impl Names {
             Event::JobCreated(created) => {
                 let node = self.at(created.job.element);
                 self.jobs.insert(created.job.job, node.clone());
+                self.job_keys.insert(node.number, created.job.job);
                 let headers = created.headers.iter();
                 Said::JobMade {
                     node,

@@ -54,7 +54,7 @@ impl Reference {
                     self.hold(case, step)?;
                 }
                 Event::DueMoved {
-                    due, to: Some(_), ..
+                    due, to: Some(to), ..
                 } => {
                     match left.take() {
                         Some(step) if due.what == DueKind::PostponedStep => {
@@ -69,7 +69,7 @@ impl Reference {
                         }
                         other => {
                             left = other;
-                            self.put_off.insert((due.what, due.key));
+                            self.put_off.insert((due.what, due.key), to.0);
                         }
                     }
                     self.say(Said::DuePutOff);
