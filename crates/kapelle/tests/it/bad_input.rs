@@ -332,7 +332,7 @@ async fn uploads_that_are_too_large() {
     victim.grpc("variables over gRPC", result);
     expect![[r#"
         a CloudEvent that leads to too much
-          400 INVALID_ARGUMENT | Command 'PROCESS' rejected with code 'INVALID_ARGUMENT': Expected to process the command, but what it comes to has MANY bytes, and one command may write 15728640 bytes to the journal
+          400 INVALID_ARGUMENT | Command 'PROCESS' rejected with code 'INVALID_ARGUMENT': Expected to process the command, but what it comes to has MANY bytes, and one command may write 15720448 bytes to the journal
         a deployment over REST
           413 Payload Too Large | The request is larger than 4259840 bytes.
         variables over REST
