@@ -129,10 +129,6 @@ fn what_is_no_cloud_event_is_kept_as_it_came() {
                     "raw",
                     "\\xff",
                 ),
-                (
-                    "x-death",
-                    "(a table)",
-                ),
             ],
             why: Error {
                 batch_entry: None,

@@ -226,7 +226,8 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
         let mut seen = String::new();
         for event in found::events(&server.rest, "&direction=in") {
             let (id, outcome, reason) = (&event["id"], &event["outcome"], &event["reason"]);
-            if id.starts_with("narrow") {
+            // Large data is in the journal once, so that many processes may have it.
+            if id.starts_with("narrow") || id == "wide" {
                 assert_eq!(outcome, "STARTED", "{reason}");
                 continue;
             }
@@ -244,14 +245,10 @@ fn what_can_never_be_taken_is_on_record_and_does_not_stop_the_queue() {
             null REJECTED KAP-CE-001: media type "application/cloudevents+avro" is not a supported CloudEvents format
             null REJECTED KAP-CE-013: size of the CloudEvent is 5242897, the limit is 4194304
             2 NO_MATCH no deployed process
-            null REJECTED KAP-3101: Expected to process the command, but what it comes to
             3 NO_MATCH no deployed process
         "#]].assert_eq(&seen);
-        assert_eq!(instances(&server), (NARROW * PROCESSES) as u64);
-        assert_eq!(metric(&server, "kapelle_source_rejected_total{"), 7);
-        // The wide one, and at least one batch of the narrow ones.
-        let refused = metric(&server, "kapelle_rejections_total");
-        assert!(refused >= 2, "the narrow ones came one by one: {refused}");
+        assert_eq!(instances(&server), ((NARROW + 1) * PROCESSES) as u64);
+        assert_eq!(metric(&server, "kapelle_source_rejected_total{"), 6);
         assert!(server.stop().success());
         assert_eq!(partner.waiting("mixed").await, 0, "all is acknowledged");
     });
