@@ -81,7 +81,9 @@ async fn kill_9_loses_and_doubles_nothing_without_history() {
 async fn a_loss_of_power_loses_and_doubles_nothing() {
     let rounds = of_environment("KAPELLE_POWER_ROUNDS", 0);
     if rounds == 0 {
-        eprintln!("SKIPPED: loss of power: it has an open finding (KAP-STO-20); KAPELLE_POWER_ROUNDS=10 runs it");
+        eprintln!(
+            "SKIPPED: loss of power: it has an open finding (KAP-STO-20); KAPELLE_POWER_ROUNDS=10 runs it"
+        );
         return;
     }
     Plan::new(rounds, true, Power::Goes).prove().await;
