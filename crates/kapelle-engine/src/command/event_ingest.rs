@@ -12,7 +12,7 @@ use std::sync::Arc;
 use kapelle_events::CloudEvent;
 use kapelle_events::context::Context;
 use kapelle_events::payload::Shape;
-use kapelle_feel::{Value, msgpack};
+use kapelle_feel::{Expr, Value, msgpack};
 use kapelle_model::graph::{self as model, EventBinding};
 
 use crate::command::{Arrival, IngestEvents, bucket_ms, check};
@@ -63,30 +63,15 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
                 content_type,
                 reason,
                 identity,
-            } => match dedup::find(ctx.keep(), identity) {
-                Some(first) => {
-                    let nobody = || Arc::from("");
-                    repeat(
-                        ctx,
-                        &tenant,
-                        &source_name,
-                        nobody(),
-                        nobody(),
-                        identity,
-                        identity,
-                        &first,
-                    )
-                }
-                None => reject(
-                    ctx,
-                    &tenant,
-                    &source_name,
-                    raw,
-                    content_type,
-                    reason,
-                    identity,
-                ),
-            },
+            } => reject(
+                ctx,
+                &tenant,
+                &source_name,
+                raw,
+                content_type,
+                reason,
+                identity,
+            ),
         });
         step::drain(ctx);
     }
@@ -103,11 +88,23 @@ fn reject(
     identity: u128,
 ) -> EventResult {
     let position = ctx.next_sequence();
+    let (source, id): (Arc<str>, Arc<str>) = (Arc::from(""), Arc::from(""));
+    if let Some(first) = dedup::find(ctx.keep(), identity) {
+        return repeat(
+            ctx,
+            tenant,
+            source_name,
+            source,
+            id,
+            identity,
+            identity,
+            &first,
+        );
+    }
     let bucket = bucket(ctx);
-    let (tenant, source_name) = (tenant.clone(), source_name.clone());
     ctx.emit(Event::RecordRejected {
-        tenant,
-        source_name,
+        tenant: tenant.clone(),
+        source_name: source_name.clone(),
         raw,
         content_type,
         reason: reason.clone(),
@@ -115,7 +112,6 @@ fn reject(
         bucket,
     });
     bound_window(ctx);
-    let (source, id) = (Arc::from(""), Arc::from(""));
     EventResult {
         source,
         id,
@@ -366,15 +362,7 @@ fn prepare(
     check_filter(ctx, context, binding)?;
     let key = key(ctx, event, context, binding)?;
     let (correlation_key, key_kind) = key.unwrap_or_else(|| (Arc::from(""), KeyKind::Text));
-    if correlation_key.len() > ctx.limits().index_text_bytes_max {
-        return refuse(
-            Outcome::KeyError,
-            format!(
-                "the key has {} bytes, which is too many",
-                correlation_key.len()
-            ),
-        );
-    }
+    check_length(ctx, "key", &correlation_key)?;
     found.correlation_key = correlation_key.clone();
     let starts = || messages::start_subscriptions(ctx.keep(), tenant, &bound.message);
     if correlation_key.is_empty()
@@ -478,24 +466,7 @@ fn key(
             .subject()
             .map(|subject| (subject.into(), KeyKind::Text)));
     };
-    let evaluation = expression::evaluate(ctx, expr, Sight::Other(context))
-        .or_else(|error| refuse(Outcome::KeyError, error))?;
-    if evaluation.value.is_null() {
-        return Ok(None);
-    }
-    match expression::key_of(&evaluation.value) {
-        Some(key) => Ok(Some(key)),
-        None => {
-            let found = expression::type_name(&evaluation.value);
-            refuse(
-                Outcome::KeyError,
-                format!(
-                    "the key '{}' is neither a text nor a number, but '{found}'",
-                    expr.text()
-                ),
-            )
-        }
-    }
+    text_or_number(ctx, context, "key", expr)
 }
 
 /// Empty where the binding has none, or it is null.
@@ -507,25 +478,43 @@ fn message_id(
     let Some(expr) = binding.and_then(|binding| binding.message_id.as_ref()) else {
         return Ok(Arc::from(""));
     };
+    let id = text_or_number(ctx, context, "message id", expr)?;
+    let id = id.map_or_else(|| Arc::from(""), |(id, _)| id);
+    check_length(ctx, "message id", &id)?;
+    Ok(id)
+}
+
+/// What an expression says for an index; none where that is null.
+fn text_or_number(
+    ctx: &Ctx<'_>,
+    context: &dyn VariablesDebug,
+    what: &str,
+    expr: &Expr,
+) -> Result<Option<(Arc<str>, KeyKind)>, Refused> {
     let evaluation = expression::evaluate(ctx, expr, Sight::Other(context))
         .or_else(|error| refuse(Outcome::KeyError, error))?;
-    let id = match expression::key_of(&evaluation.value) {
-        Some((id, _)) => id,
-        None if evaluation.value.is_null() => Arc::from(""),
+    if evaluation.value.is_null() {
+        return Ok(None);
+    }
+    match expression::key_of(&evaluation.value) {
+        Some(found) => Ok(Some(found)),
         None => {
             let found = expression::type_name(&evaluation.value);
             let reason = format!(
-                "the message id '{}' is neither a text nor a number, but '{found}'",
+                "the {what} '{}' is neither a text nor a number, but '{found}'",
                 expr.text()
             );
-            return refuse(Outcome::KeyError, reason);
+            refuse(Outcome::KeyError, reason)
         }
-    };
-    if id.len() > ctx.limits().index_text_bytes_max {
-        let reason = format!("the message id has {} bytes, which is too many", id.len());
-        return refuse(Outcome::KeyError, reason);
     }
-    Ok(id)
+}
+
+fn check_length(ctx: &Ctx<'_>, what: &str, text: &str) -> Result<(), Refused> {
+    if text.len() <= ctx.limits().index_text_bytes_max {
+        return Ok(());
+    }
+    let reason = format!("the {what} has {} bytes, which is too many", text.len());
+    refuse(Outcome::KeyError, reason)
 }
 
 /// A JSON object's members are the variables; anything else becomes the variable `data`.
