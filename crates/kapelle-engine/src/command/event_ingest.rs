@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use kapelle_events::CloudEvent;
 use kapelle_events::context::Context;
-use kapelle_events::payload::Shape;
+use kapelle_events::payload::{Payload, Shape};
 use kapelle_feel::{Expr, Value, msgpack};
 use kapelle_model::graph::{self as model, EventBinding};
 
@@ -282,11 +282,36 @@ fn route(ctx: &mut Ctx<'_>, tenant: &Arc<str>, event: &CloudEvent) -> Vec<Match>
     if bindings.is_empty() {
         return Vec::new();
     }
-    let context = event.as_context();
+    let mut views = Views {
+        event,
+        context: event.as_context(),
+        payloads: Vec::new(),
+    };
     bindings
         .into_iter()
-        .map(|bound| meet_binding(ctx, tenant, event, &context, bound))
+        .map(|bound| meet_binding(ctx, tenant, &mut views, bound))
         .collect()
+}
+
+/// What the expressions of bindings see of a CloudEvent. Its data is converted for each view, so each is made once.
+struct Views<'e> {
+    event: &'e CloudEvent,
+    context: Context<'e>,
+    payloads: Vec<(Shape, Payload<'e>)>,
+}
+
+impl Views<'_> {
+    fn of(&mut self, binding: Option<&EventBinding>) -> &dyn VariablesDebug {
+        let Some(shape) = binding.and_then(|binding| shape(binding.payload)) else {
+            return &self.context;
+        };
+        let made = self.payloads.iter().position(|(made, _)| *made == shape);
+        let at = made.unwrap_or_else(|| {
+            self.payloads.push((shape, self.event.as_payload(shape)));
+            self.payloads.len() - 1
+        });
+        &self.payloads[at].1
+    }
 }
 
 /// Why a binding does not publish its message.
@@ -305,8 +330,7 @@ fn refuse<T>(outcome: Outcome, reason: impl Into<String>) -> Result<T, Refused> 
 fn meet_binding(
     ctx: &mut Ctx<'_>,
     tenant: &Arc<str>,
-    event: &CloudEvent,
-    context: &Context<'_>,
+    views: &mut Views<'_>,
     bound: BindingEntry,
 ) -> Match {
     let definition = ctx.definition(bound.definition);
@@ -319,14 +343,9 @@ fn meet_binding(
         instance: None,
         reason: Arc::from(""),
     };
-    let payload = binding
-        .and_then(|binding| shape(binding.payload))
-        .map(|shape| event.as_payload(shape));
-    let sight: &dyn VariablesDebug = match &payload {
-        Some(payload) => payload,
-        None => context,
-    };
-    let publication = prepare(ctx, tenant, event, sight, &bound, binding, &mut found);
+    let event = views.event;
+    let context = views.of(binding);
+    let publication = prepare(ctx, tenant, event, context, &bound, binding, &mut found);
     match publication {
         Ok(publication) => publish(ctx, publication, &mut found),
         Err(Refused { outcome, reason }) => {
