@@ -115,7 +115,8 @@ pub struct Partition<J, S, C> {
     waiting: VecDeque<(Sequence, Outgoing)>,
     /// Follow-ups that are commands of their own, by the record that holds them.
     leftovers: VecDeque<Leftover>,
-    /// Due commands on which deciding panicked; they rest until the next start.
+    /// Due commands that failed. Those in the index of what is due are put off and so never met again under this name; the
+    /// others, which are about the dedup window, rest until the next start.
     spoiled: Vec<Due>,
     checkpoints: Checkpoints,
     disk_low: bool,
