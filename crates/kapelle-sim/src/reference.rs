@@ -34,10 +34,10 @@ mod variables;
 mod view;
 mod waits;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kapelle_engine::command::{Command, DueKind};
+use kapelle_engine::command::{Command, Due};
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{JobKey, Sequence};
 use kapelle_engine::limits::Limits;
@@ -113,8 +113,9 @@ pub(crate) struct Reference {
     said: Vec<Said>,
     /// Follow-ups that failed and that no instance could keep, by their key among what is due.
     postponed: BTreeMap<u64, Step>,
-    /// What is due is not where it was, because it failed or its instance is set aside, but at that time.
-    put_off: BTreeMap<(DueKind, u64), i64>,
+    /// What is due and is not where it was, because it failed or its instance is set aside: where it is instead. It stays
+    /// there until its time comes, whatever becomes of the job or timer meanwhile.
+    put_off: BTreeSet<Due>,
     /// What follows from a command may not fit into the journal.
     may_be_too_large: bool,
     /// Follow-ups that are commands of their own, by where they are in the journal.
@@ -281,8 +282,7 @@ impl Reference {
         if job.state != JobState::Available {
             return Err(format!("{node:?} was pushed while it was {:?}", job.state));
         }
-        job.state = JobState::Taken;
-        (job.deadline, job.pushed_by) = (Some(*deadline), by);
+        job.take(*deadline, by);
         Ok(())
     }
 }

@@ -66,9 +66,8 @@ impl Reference {
         to: Option<Timestamp>,
         was_done: bool,
     ) -> Result<(), String> {
-        let entry = (due.what, due.key);
         if let Some(to) = to {
-            self.put_off.insert(entry, to.0);
+            self.put_off(due, to);
             self.say(Said::DuePutOff);
             return self.check_put_off(due);
         }
@@ -76,7 +75,7 @@ impl Reference {
             let step = self.postponed.remove(&due.key);
             let step = step.ok_or("a follow-up is due that was not put off")?;
             self.push_step(step);
-        } else if self.put_off.remove(&entry).is_none() {
+        } else if !self.put_off.remove(due) {
             if was_done {
                 return Err(format!("{due:?} is done and was elsewhere"));
             }
@@ -85,6 +84,19 @@ impl Reference {
         }
         self.say(Said::DueDropped);
         Ok(())
+    }
+
+    /// It is not where it was any more, but at that time.
+    pub(super) fn put_off(&mut self, due: &Due, to: Timestamp) {
+        self.put_off.remove(due);
+        self.put_off.insert(Due { at: to, ..*due });
+        if due.what == DueKind::JobDeadline
+            && let Ok(at) = self.job_at(JobKey(due.key))
+            && let Some(job) = &mut self.standing_mut(at).job
+            && job.deadline == Some(due.at.0)
+        {
+            job.deadline_is_put_off = true;
+        }
     }
 
     /// By itself only what belongs to an instance that is set aside is put off.

@@ -151,6 +151,7 @@ impl Reference {
             headers,
             state: JobState::Available,
             deadline: None,
+            deadline_is_put_off: false,
             backoff_until: None,
             pushed_by: None,
         });

@@ -75,8 +75,7 @@ impl Reference {
         let mut given = Vec::new();
         for (_, at) in found {
             let job = self.job_mut(at);
-            job.state = JobState::Taken;
-            (job.deadline, job.backoff_until, job.pushed_by) = (Some(deadline), None, None);
+            job.take(deadline, None);
             let job = job.clone();
             self.say(Said::JobTaken {
                 node: self.node(at),
@@ -182,7 +181,7 @@ impl Reference {
             });
         }
         if let Some(deadline) = deadline {
-            self.job_mut(at).deadline = Some(deadline);
+            self.job_mut(at).hold_until(deadline);
             self.say(Said::JobDeadline {
                 node: self.node(at),
                 deadline,
@@ -234,28 +233,21 @@ impl Reference {
     }
 
     /// Where deadlines of jobs are among what is due: not where they were if they were put off, and there also when the job
-    /// is over meanwhile.
+    /// is over or has another deadline meanwhile.
     fn handed_out(&self) -> Vec<(i64, JobKey)> {
-        let mut found: Vec<(i64, JobKey)> = Vec::new();
-        for ((what, key), at) in &self.put_off {
-            if *what == DueKind::JobDeadline {
-                found.push((*at, JobKey(*key)));
-            }
-        }
-        let moved: BTreeSet<JobKey> = found.iter().map(|(_, job)| *job).collect();
+        let put_off = self.put_off.iter();
+        let mut found: BTreeSet<(i64, JobKey)> = put_off
+            .filter(|due| due.what == DueKind::JobDeadline)
+            .map(|due| (due.at.0, JobKey(due.key)))
+            .collect();
         for case in self.cases.values() {
             for (node, standing) in &case.nodes {
-                let deadline = standing.job.as_ref().and_then(|job| job.deadline);
-                let key = self.names.job_key(*node);
-                if let (Some(deadline), Some(key)) = (deadline, key)
-                    && !moved.contains(&key)
-                {
-                    found.push((deadline, key));
-                }
+                let job = standing.job.as_ref().filter(|job| !job.deadline_is_put_off);
+                let deadline = job.and_then(|job| job.deadline);
+                found.extend(deadline.zip(self.names.job_key(*node)));
             }
         }
-        found.sort_unstable();
-        found
+        found.into_iter().collect()
     }
 
     /// The job that a command speaks of.
@@ -270,6 +262,18 @@ impl Reference {
 }
 
 impl Job {
+    /// A worker has it.
+    pub(super) fn take(&mut self, deadline: i64, pushed_by: Option<u64>) {
+        self.state = JobState::Taken;
+        (self.backoff_until, self.pushed_by) = (None, pushed_by);
+        self.hold_until(deadline);
+    }
+
+    /// A worker may keep it for so long.
+    fn hold_until(&mut self, deadline: i64) {
+        (self.deadline, self.deadline_is_put_off) = (Some(deadline), false);
+    }
+
     /// No worker has it any more.
     fn release(&mut self, state: JobState) {
         self.state = state;

@@ -69,7 +69,7 @@ impl Reference {
                         }
                         other => {
                             left = other;
-                            self.put_off.insert((due.what, due.key), to.0);
+                            self.put_off(due, *to);
                         }
                     }
                     self.say(Said::DuePutOff);

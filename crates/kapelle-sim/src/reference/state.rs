@@ -101,6 +101,8 @@ pub(super) struct Job {
     pub(super) headers: Vec<(Name, Name)>,
     pub(super) state: JobState,
     pub(super) deadline: Option<i64>,
+    /// Nothing is due at the deadline.
+    pub(super) deadline_is_put_off: bool,
     pub(super) backoff_until: Option<i64>,
     pub(super) pushed_by: Option<u64>,
 }
