@@ -29,7 +29,7 @@ impl Reference {
     }
 
     /// The job, if a worker's answer still counts.
-    fn answerable(&self, at: At) -> Result<&Job, String> {
+    pub(super) fn answerable(&self, at: At) -> Result<&Job, String> {
         let job = self.job(at)?;
         self.check_not_aside(at)?;
         match job.state {
@@ -46,7 +46,7 @@ impl Reference {
     }
 
     /// Jobs of a type that can be taken, the oldest first.
-    pub(super) fn available(&self, job_type: &str) -> Vec<(u64, At)> {
+    fn available(&self, job_type: &str) -> Vec<(u64, At)> {
         let mut found = Vec::new();
         for (case, living) in &self.cases {
             for (node, standing) in &living.nodes {
@@ -66,14 +66,20 @@ impl Reference {
         found
     }
 
-    pub(super) fn activate(&mut self, command: &ActivateJobs) -> Answer {
+    /// Where the jobs are that the command takes: as many as it asks for, without those of instances that are set aside.
+    pub(super) fn offered(&self, command: &ActivateJobs) -> Vec<At> {
         let max = command.max_jobs.min(self.limits.jobs_per_activation_max) as usize;
-        let mut found = self.available(&command.job_type);
-        found.truncate(max);
-        found.retain(|(_, at)| self.case(at.case).set_aside.is_none());
+        let first = self.available(&command.job_type).into_iter().take(max);
+        first
+            .map(|(_, at)| at)
+            .filter(|at| self.case(at.case).set_aside.is_none())
+            .collect()
+    }
+
+    pub(super) fn activate(&mut self, command: &ActivateJobs) -> Answer {
         let deadline = self.now + command.timeout_ms;
         let mut given = Vec::new();
-        for (_, at) in found {
+        for at in self.offered(command) {
             let job = self.job_mut(at);
             job.take(deadline, None);
             let job = job.clone();

@@ -133,13 +133,10 @@ impl Reference {
             Command::SetVariables(set) => self.silence_of_set(set),
             Command::ResolveIncident { incident } => self.silence_of_resolve(*incident),
             Command::ActivateJobs(activate) => {
-                let available = self.available(&activate.job_type).into_iter();
-                let max = activate.max_jobs.min(self.limits.jobs_per_activation_max) as usize;
-                let mut free = available
-                    .take(max)
-                    .filter(|(_, at)| self.case(at.case).set_aside.is_none());
-                let none = free.next().is_none();
-                none.then(|| Silence::Answered(Answer::Jobs(Vec::new())))
+                let offered = self.offered(activate);
+                offered
+                    .is_empty()
+                    .then(|| Silence::Answered(Answer::Jobs(Vec::new())))
             }
             Command::CompleteJob { job, .. } => self.silence_of_job(*job, &Self::is_over),
             Command::FailJob(fail) => self.silence_of_job(fail.job, &Self::is_over),
@@ -226,8 +223,6 @@ impl Reference {
 
     /// No answer of a worker counts any more.
     fn is_over(&self, at: At) -> bool {
-        let answerable = [JobState::Available, JobState::Taken];
-        self.job(at)
-            .is_ok_and(|job| !answerable.contains(&job.state))
+        self.answerable(at).is_err()
     }
 }
