@@ -111,6 +111,8 @@ pub(crate) struct Reference {
     steps: VecDeque<Step>,
     steps_taken: usize,
     said: Vec<Said>,
+    /// … and what the journal says of jobs that streams got, with who gave them.
+    pushed: Vec<(Said, Option<u64>)>,
     /// Follow-ups that failed and that no instance could keep, by their key among what is due.
     postponed: BTreeMap<u64, Step>,
     /// What is due and is not where it was, because it failed or its instance is set aside: where it is instead. It stays
@@ -200,14 +202,14 @@ impl Reference {
 
     fn take_command(&mut self, decided: &Decided) -> Result<(), String> {
         let mut engine = Vec::new();
-        let mut pushed = Vec::new();
+        self.pushed.clear();
         for (_, event) in &decided.events {
             let Some(said) = self.names.said(event) else {
                 continue;
             };
             match event {
                 Event::JobActivated(activated) if activated.pushed_by.is_some() => {
-                    pushed.push((said, activated.pushed_by));
+                    self.pushed.push((said, activated.pushed_by));
                 }
                 _ => engine.push(said),
             }
@@ -225,7 +227,7 @@ impl Reference {
         }
         self.leftovers
             .extend(decided.leftovers.iter().copied().zip(left));
-        for (said, by) in pushed {
+        for (said, by) in std::mem::take(&mut self.pushed) {
             self.push_job(&said, by)?;
         }
         Ok(())

@@ -234,7 +234,19 @@ impl Reference {
             let pushed = self.job(at).ok().and_then(|job| job.pushed_by);
             if pushed.is_some_and(|by| by != self.incarnation) {
                 self.free_job(at, AvailableCause::LeaderChanged);
+                self.push_again(at);
             }
+        }
+    }
+
+    /// A stream may get it at once, and then it is behind its new deadline when the next share is looked for.
+    fn push_again(&mut self, at: At) {
+        let is_it =
+            |said: &Said| matches!(said, Said::JobTaken { node, .. } if node.number == at.node);
+        if let Some(place) = self.pushed.iter().position(|(said, _)| is_it(said)) {
+            let (said, by) = self.pushed.remove(place);
+            self.push_job(&said, by)
+                .expect("invariant: it was just made available");
         }
     }
 
