@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use kapelle_feel::{Variable, Variables, json, msgpack};
 
 use crate::attribute::Value;
-use crate::{CloudEvent, Data, SPEC_VERSION, Timestamp, base64};
+use crate::{CloudEvent, Data, base64};
 
 /// A view of a CloudEvent that FEEL expressions can read.
 #[derive(Debug)]
@@ -32,16 +32,7 @@ impl CloudEvent {
 
     /// All attributes and extensions as a stored map (MessagePack).
     pub fn stored_attributes(&self) -> Vec<u8> {
-        let attributes = [
-            ("specversion", Some(SPEC_VERSION)),
-            ("id", Some(self.id())),
-            ("source", Some(self.source())),
-            ("type", Some(self.event_type())),
-            ("subject", self.subject()),
-            ("time", self.time().map(Timestamp::as_str)),
-            ("datacontenttype", self.data_content_type()),
-            ("dataschema", self.data_schema()),
-        ];
+        let attributes = self.attributes();
         let mut out = Vec::with_capacity(256);
         msgpack::write_map_header(&mut out, attributes.len() + self.extensions().count());
         for (name, value) in attributes {

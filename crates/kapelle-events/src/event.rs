@@ -137,6 +137,7 @@ impl CloudEvent {
     /// The text of one of the specification's own attributes; `specversion` is [`SPEC_VERSION`].
     pub fn attribute_text(&self, name: &str) -> Option<&str> {
         match name {
+            "specversion" => Some(SPEC_VERSION),
             "id" => Some(self.id()),
             "source" => Some(self.source()),
             "type" => Some(self.event_type()),
@@ -146,6 +147,21 @@ impl CloudEvent {
             "dataschema" => self.data_schema(),
             _ => None,
         }
+    }
+
+    /// The specification's own attributes with their texts, in the order in which it names them.
+    pub(crate) fn attributes(&self) -> [(&'static str, Option<&str>); 8] {
+        const NAMES: [&str; 8] = [
+            "specversion",
+            "id",
+            "source",
+            "type",
+            "subject",
+            "time",
+            "datacontenttype",
+            "dataschema",
+        ];
+        NAMES.map(|name| (name, self.attribute_text(name)))
     }
 
     /// One extension.

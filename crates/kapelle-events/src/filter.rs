@@ -27,11 +27,10 @@ use kapelle_feel::{Env, Expr, Value, msgpack};
 pub use explain::Verdict;
 pub use index::Index;
 pub use pattern::Pattern;
-pub use read::FilterError;
 pub use sql::Sql;
 
+use crate::CloudEvent;
 use crate::context::Context;
-use crate::{CloudEvent, SPEC_VERSION};
 use anchor::Anchor;
 
 /// A condition on CloudEvents, compiled.
@@ -84,12 +83,9 @@ impl<'e> Subject<'e> {
 
     /// The text of an attribute or extension.
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'e, str>> {
-        match name {
-            "specversion" => Some(Cow::Borrowed(SPEC_VERSION)),
-            _ => match self.event.attribute_text(name) {
-                Some(text) => Some(Cow::Borrowed(text)),
-                None => self.event.extension(name).map(crate::Value::to_text),
-            },
+        match self.event.attribute_text(name) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self.event.extension(name).map(crate::Value::to_text),
         }
     }
 

@@ -27,6 +27,7 @@ pub mod amqp;
 pub mod attribute;
 pub mod base64;
 pub mod context;
+mod document;
 pub mod encode;
 mod error;
 mod event;
@@ -40,6 +41,7 @@ pub mod subscriber;
 pub mod timestamp;
 
 pub use attribute::{Name, Value};
+pub use document::DocumentError;
 pub use error::{Error, Kind, Limit};
 pub use event::{Builder, CloudEvent, Data, SPEC_VERSION};
 pub use identity::{ContentHash, IdentityHash};

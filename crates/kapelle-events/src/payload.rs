@@ -11,7 +11,7 @@ use kapelle_feel::{Variable, Variables, msgpack};
 
 use crate::attribute::PARTITION_KEY;
 use crate::context::Context;
-use crate::{CloudEvent, Data, SPEC_VERSION, Timestamp};
+use crate::{CloudEvent, Data, Timestamp};
 
 /// Which connector's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,18 +109,10 @@ fn amqp_properties(event: &CloudEvent) -> Vec<u8> {
 
 /// All attributes as texts under their names with a prefix; the content type of the data under a name of its own.
 fn headers(event: &CloudEvent, prefix: &str, content_type: Option<&str>) -> Vec<u8> {
-    let known = [
-        ("specversion", Some(SPEC_VERSION)),
-        ("id", Some(event.id())),
-        ("source", Some(event.source())),
-        ("type", Some(event.event_type())),
-        ("subject", event.subject()),
-        ("time", event.time().map(Timestamp::as_str)),
-        ("dataschema", event.data_schema()),
-    ];
-    let mut members: Vec<(String, Vec<u8>)> = known
+    let mut members: Vec<(String, Vec<u8>)> = event
+        .attributes()
         .into_iter()
-        .filter(|(_, value)| value.is_some())
+        .filter(|(name, value)| *name != "datacontenttype" && value.is_some())
         .map(|(name, value)| (format!("{prefix}{name}"), text(value)))
         .collect();
     members.extend(

@@ -24,7 +24,6 @@ mod transform;
 use crate::Timestamp;
 use crate::filter::Filter;
 
-pub use read::SubscriberError;
 pub use transform::{Transform, TransformError};
 
 /// Somebody who wants CloudEvents.

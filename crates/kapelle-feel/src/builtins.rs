@@ -150,32 +150,10 @@ fn suggestion(name: &str) -> Option<&'static str> {
         return None;
     }
     let near = all()
-        .map(|overload| (distance(name, overload.name), overload.name))
+        .map(|overload| (strsim::levenshtein(name, overload.name), overload.name))
         .min()?;
     let allowed = 1 + name.len() / 5; // A slip in a short name, two or three in a long one.
     (near.0 <= allowed).then_some(near.1)
-}
-
-/// Insertions, deletions and replacements from one text to the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, l) in left.chars().enumerate() {
-        let mut diagonal = at;
-        let mut before = at + 1;
-        if let Some(first) = row.first_mut() {
-            *first = before;
-        }
-        for (r, cell) in right.iter().zip(row.iter_mut().skip(1)) {
-            let cost = (diagonal + usize::from(l != *r))
-                .min(*cell + 1)
-                .min(before + 1);
-            diagonal = *cell;
-            *cell = cost;
-            before = cost;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 impl fmt::Debug for Overload {

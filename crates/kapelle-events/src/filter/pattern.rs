@@ -17,8 +17,6 @@ use kapelle_feel::Value;
 use super::anchor::Anchor;
 use leaf::Test;
 
-pub use read::PatternError;
-
 /// A compiled pattern: one of these trees has to match (`$or` is multiplied out when it is read).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern(Vec<Tree>);

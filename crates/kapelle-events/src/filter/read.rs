@@ -4,22 +4,13 @@ use kapelle_feel::{Context, Expr, Value};
 
 use super::pattern::Pattern;
 use super::{Filter, Sql};
+use crate::document::{Read, refuse};
 
 /// Filters in each other; matching recurses as deep.
 const DEPTH_MAX: usize = 32;
 
 /// Filters in one.
 const FILTERS_MAX: usize = 1_000;
-
-/// A document is no filter: where and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{at}: {why}")]
-pub struct FilterError {
-    /// The path to it, such as `filter.any[1].sql`.
-    pub at: String,
-    /// What is wrong, and what would be right.
-    pub why: String,
-}
 
 const LANGUAGES: [&str; 9] = [
     "exact", "prefix", "suffix", "all", "any", "not", "sql", "pattern", "feel",
@@ -39,7 +30,7 @@ impl Filter {
     ///
     /// # Errors
     /// The first place that is wrong.
-    pub fn from_value(document: &Value) -> Result<Self, FilterError> {
+    pub fn from_value(document: &Value) -> Read<Self> {
         let mut reader = Reader { filters: 0 };
         reader.filter(document, "filter", 0)
     }
@@ -47,15 +38,6 @@ impl Filter {
 
 struct Reader {
     filters: usize,
-}
-
-type Read<T> = Result<T, FilterError>;
-
-fn refuse<T>(at: &str, why: impl Into<String>) -> Read<T> {
-    Err(FilterError {
-        at: at.to_owned(),
-        why: why.into(),
-    })
 }
 
 impl Reader {
@@ -203,27 +185,12 @@ fn feel(text: &str, at: &str) -> Read<Expr> {
 fn unknown(language: &str) -> String {
     let alike = LANGUAGES
         .into_iter()
-        .min_by_key(|known| distance(known, language));
-    match alike.filter(|known| distance(known, language) <= 2) {
+        .min_by_key(|known| strsim::levenshtein(known, language));
+    match alike.filter(|known| strsim::levenshtein(known, language) <= 2) {
         Some(known) => format!("\"{language}\" is no filter language, did you mean \"{known}\"?"),
         None => format!(
             "\"{language}\" is no filter language; there are {}",
             LANGUAGES.join(", ")
         ),
     }
-}
-
-/// Characters to insert, delete or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (line, wanted) in one.chars().enumerate() {
-        let mut diagonal = line;
-        row[0] = line + 1;
-        for (column, found) in other.chars().enumerate() {
-            let replaced = diagonal + usize::from(wanted != found);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -4,26 +4,8 @@ use kapelle_feel::{Context, DaysTimeDuration, Expr, Value};
 
 use super::{Edge, Message, Order, Retry, Start, Subscriber, Target, Transform};
 use crate::Timestamp;
+use crate::document::{Read, refuse};
 use crate::filter::Filter;
-
-/// A document is no subscriber: where and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{at}: {why}")]
-pub struct SubscriberError {
-    /// The path to it, such as `target.webhook.url`.
-    pub at: String,
-    /// What is wrong, and what would be right.
-    pub why: String,
-}
-
-type Read<T> = Result<T, SubscriberError>;
-
-fn refuse<T>(at: &str, why: impl Into<String>) -> Read<T> {
-    Err(SubscriberError {
-        at: at.to_owned(),
-        why: why.into(),
-    })
-}
 
 const LOCK_MS: i64 = 30_000;
 const TIME_TO_LIVE_MS: i64 = 3_600_000;
@@ -54,7 +36,7 @@ impl Subscriber {
         Ok(Self {
             filter: fields
                 .get("filter")
-                .map_or(Ok(Filter::All(Vec::new())), filter)?,
+                .map_or(Ok(Filter::All(Vec::new())), Filter::from_value)?,
             transform: fields
                 .get("transform")
                 .map(|body| Transform::from_value(body, "transform"))
@@ -190,10 +172,6 @@ impl<'v> Fields<'v> {
             ),
         }
     }
-}
-
-fn filter(body: &Value) -> Read<Filter> {
-    Filter::from_value(body).or_else(|error| refuse(&error.at, error.why))
 }
 
 fn read_target(body: &Value) -> Read<Target> {

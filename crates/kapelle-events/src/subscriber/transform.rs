@@ -5,8 +5,8 @@
 
 use kapelle_feel::{Env, Expr, Value, json};
 
-use super::SubscriberError;
 use super::read::Fields;
+use crate::document::Read;
 use crate::filter::Subject;
 use crate::{CloudEvent, Timestamp};
 
@@ -28,7 +28,7 @@ pub struct TransformError {
 }
 
 impl Transform {
-    pub(super) fn from_value(document: &Value, at: &str) -> Result<Self, SubscriberError> {
+    pub(super) fn from_value(document: &Value, at: &str) -> Read<Self> {
         let fields = Fields::of(document, at)?;
         let mut transform = Self {
             attributes: Vec::new(),

@@ -259,27 +259,11 @@ fn compare(sent: &str, awaited: &str) -> Option<Kind> {
 
 /// Letters to change, add or leave out to make one of the other (Levenshtein); `None` for very long texts.
 fn distance(a: &str, b: &str) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().max(b.len()) > KEY_CHARS_MAX || a.len().abs_diff(b.len()) > DISTANCE_MAX {
+    let (chars_a, chars_b) = (a.chars().count(), b.chars().count());
+    if chars_a.max(chars_b) > KEY_CHARS_MAX || chars_a.abs_diff(chars_b) > DISTANCE_MAX {
         return None;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        for (cell, right) in row.iter_mut().skip(1).zip(&b) {
-            let next = (*cell + 1)
-                .min(before + 1)
-                .min(diagonal + usize::from(left != right));
-            diagonal = *cell;
-            before = next;
-            *cell = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied()
+    Some(strsim::levenshtein(a, b))
 }
 
 fn seconds(ms: i64) -> String {

@@ -6,6 +6,7 @@ use kapelle_feel::{Number, Text, Value};
 
 use super::leaf::{Order, Piece, Test};
 use super::{Field, Pattern, Tree};
+use crate::document::{Read, refuse};
 
 /// Objects in each other.
 const DEPTH_MAX: usize = 64;
@@ -24,24 +25,6 @@ const OPERATORS: [&str; 8] = [
     "cidr",
     "exists",
 ];
-
-/// A document is no pattern: where and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PatternError {
-    /// The path, each name with a dot before it.
-    pub at: String,
-    /// What is wrong, and what would be right.
-    pub why: String,
-}
-
-type Read<T> = Result<T, PatternError>;
-
-fn refuse<T>(at: &str, why: impl Into<String>) -> Read<T> {
-    Err(PatternError {
-        at: at.to_owned(),
-        why: why.into(),
-    })
-}
 
 impl Pattern {
     /// Reads a pattern.

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::parse::{Comparison, Kind, Node, Operator};
-use crate::{CloudEvent, SPEC_VERSION, attribute};
+use crate::{CloudEvent, attribute};
 
 /// A value of the language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,9 +295,6 @@ fn attribute<'e>(name: &str, event: &'e CloudEvent) -> Evaluation<'e> {
 
 fn find<'e>(name: &str, event: &'e CloudEvent) -> Option<Value<'e>> {
     let text = |text: &'e str| Some(Value::String(Cow::Borrowed(text)));
-    if name == "specversion" {
-        return text(SPEC_VERSION);
-    }
     if let Some(found) = event.attribute_text(name) {
         return text(found);
     }
