@@ -24,30 +24,21 @@ mod stored;
 mod targets;
 mod worker;
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
 use kapelle_runtime::PartitionHandle;
 use kapelle_storage::event_store::{self, EventStore};
 use kapelle_storage::files::OsFiles;
 
 use crate::config::Config;
-use crate::telemetry::metrics::Edge;
+use crate::delivery::Sinks;
+use targets::Targets;
+use worker::Worker;
 
 pub(crate) use inbox::{Answer, Ask, Inbox, Received, Token};
 pub(crate) use ledger::{DeadLetter, Ledger};
 pub(crate) use served::Report;
-pub(crate) use stored::{Stored, Tag};
-
-/// What of the configuration concerns it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
-    /// How long CloudEvents stay in the store.
-    pub(crate) retention: Duration,
-    /// What the store may take on the disk.
-    pub(crate) bytes_max: u64,
-}
+pub(crate) use stored::{Stored, Tag, env};
 
 /// Why the backbone cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -94,32 +85,28 @@ impl SharedStore {
 }
 
 impl Backbone {
-    /// Opens store and ledger below `dir` and begins to follow the partition. Deliveries run where it is called from.
+    /// Opens store and ledger and begins to follow the partition. Deliveries run where it is called from.
     ///
     /// # Errors
     /// Store or ledger cannot be opened.
     pub(crate) fn start(
-        dir: &Path,
-        partition: PartitionHandle,
         config: &Config,
-        edge: &Arc<Edge>,
-        options: Options,
+        partition: PartitionHandle,
+        sinks: Arc<Sinks>,
     ) -> Result<Arc<Self>, Error> {
-        let dir = dir.join("events");
+        let dir = config.data.dir.join("events");
         let store = EventStore::open(OsFiles::shared(), &dir, event_store::Options::default())?;
         let store = Arc::new(SharedStore(RwLock::new(store)));
-        let ledger = Ledger::open(&dir.join("ledger.db"))?;
         let inbox = Inbox::default();
-        let targets = targets::Targets::new(config, edge, partition.clone(), inbox.clone());
-        worker::Worker::new(
-            partition,
+        let worker = Worker::new(
+            partition.clone(),
             Arc::clone(&store),
-            ledger,
-            targets,
+            Ledger::open(&dir.join("ledger.db"))?,
+            Targets::new(sinks, partition, inbox.clone()),
             inbox.clone(),
-            options,
-        )?
-        .spawn()?;
+            config.event_store.clone(),
+        )?;
+        worker.spawn()?;
         Ok(Arc::new(Self { store, inbox }))
     }
 

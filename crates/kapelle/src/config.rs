@@ -25,9 +25,9 @@ pub(crate) use sections::{
     Data, DeliveryMode, EventStore, Events, History, Limits, Log, LogLevel, Outbox, RabbitmqSink,
     RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
-#[cfg(test)]
-pub(crate) use setting::Port;
 pub(crate) use setting::{Address, Secret, Span};
+#[cfg(test)]
+pub(crate) use setting::{Bytes, Port};
 
 use section::{Reader, Section as _};
 use tree::Tree;

@@ -6,25 +6,26 @@
 //! **Invariant**: nothing is acknowledged in the outbox before its receiver confirmed it, and nothing leaves the outbox
 //! but by a durable command. Hints may be lost: the outbox is looked into again from time to time.
 
-pub(crate) mod sinks;
+mod sinks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use kapelle_connectors::{CancellationToken, SinkError};
 use kapelle_engine::command::{Command, CommandMeta};
 use kapelle_engine::ids::{OutboxKey, Timestamp};
 use kapelle_engine::pending::{self, Waiting};
+use kapelle_runtime::clock::{Clock as _, SystemClock};
 use kapelle_runtime::delivery::{Attempt, Backoff, Failure, Policy};
 use kapelle_runtime::{PartitionHandle, Reply};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::{Config, Outbox};
+use crate::config::Outbox;
 use crate::telemetry::metrics::Edge;
-use sinks::Sinks;
+pub(crate) use sinks::Sinks;
 
 /// The outbox is looked into at least this often, in case a hint was lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -43,16 +44,16 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Delivers what is in the outbox now and whatever comes, until cancelled.
     pub(crate) fn start(
-        config: &Config,
+        config: &Outbox,
         partition: PartitionHandle,
+        sinks: Arc<Sinks>,
         hints: mpsc::Receiver<OutboxKey>,
         edge: &Arc<Edge>,
         cancel: CancellationToken,
     ) -> Self {
-        let sinks = Arc::new(Sinks::new(config, edge));
         let (news, arrived) = mpsc::unbounded_channel();
         let carrier = Carrier {
-            machine: kapelle_runtime::delivery::Delivery::new(policy(&config.outbox)),
+            machine: kapelle_runtime::delivery::Delivery::new(policy(config)),
             partition,
             sinks,
             edge: Arc::clone(edge),
@@ -62,7 +63,7 @@ impl Delivery {
             is_reading: false,
             may_have_more: true,
             started: Instant::now(),
-            started_at: wall_clock(),
+            started_at: Timestamp(SystemClock::new().wall_ms()),
         };
         Self {
             task: tokio::spawn(carrier.run(hints, arrived, cancel)),
@@ -122,13 +123,6 @@ struct Carrier {
     may_have_more: bool,
     started: Instant,
     started_at: Timestamp,
-}
-
-fn wall_clock() -> Timestamp {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Carrier {

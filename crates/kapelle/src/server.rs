@@ -26,9 +26,9 @@ use kapelle_connectors::CancellationToken;
 use kapelle_runtime::{Health, PartitionHandle};
 use tokio::sync::{mpsc, watch};
 
-use crate::backbone::{self, Backbone};
+use crate::backbone::Backbone;
 use crate::config::{self, Config};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Sinks};
 use crate::gateway::{Cluster, Gateway, grpc, rest};
 use crate::history::{self, History};
 use crate::ingest::{self, Ingest};
@@ -171,20 +171,22 @@ impl Working {
         } else {
             rest::search::switched_off()
         };
-        let backbone = Backbone::start(
-            &config.data.dir,
-            partition.clone(),
-            config,
-            edge,
-            backbone_options(config),
-        )?;
+        let sinks = Arc::new(Sinks::new(config, edge));
+        let backbone = Backbone::start(config, partition.clone(), Arc::clone(&sinks))?;
         let intake = Arc::new(Ingest::new(Arc::clone(&gateway), config, Arc::clone(edge)));
         let others = searches
             .merge(ingest::http::router(Arc::clone(&intake)))
             .merge(rest::subscribers::router(Arc::clone(&gateway), backbone));
         Ok(Self {
             routes: rest::router(Arc::clone(&gateway), others),
-            delivery: Delivery::start(config, partition, outbox, edge, cancel.clone()),
+            delivery: Delivery::start(
+                &config.outbox,
+                partition,
+                sinks,
+                outbox,
+                edge,
+                cancel.clone(),
+            ),
             sources: Box::pin(ingest::sources::start(config, &intake, edge, cancel)),
             opened,
             gateway,
@@ -202,13 +204,6 @@ impl Working {
         .await
         .ok();
         self.opened.close().await;
-    }
-}
-
-fn backbone_options(config: &Config) -> backbone::Options {
-    backbone::Options {
-        retention: config.event_store.retention.0,
-        bytes_max: config.event_store.size.0,
     }
 }
 

@@ -4,20 +4,19 @@ use kapelle_engine::ids::Timestamp;
 use kapelle_storage::event_store::Segment;
 use kapelle_storage::position::Sequence;
 
-use super::Options;
+use crate::config::EventStore;
 
 /// Everything before this position is past its time, or one too many on the disk.
 pub(super) fn keep_from(
     segments: &[Segment],
     bytes: u64,
     now: Timestamp,
-    options: Options,
+    limits: &EventStore,
 ) -> Sequence {
-    let retention_ms = i64::try_from(options.retention.as_millis()).unwrap_or(i64::MAX);
-    let oldest_ms = now.0.saturating_sub(retention_ms);
+    let oldest_ms = now.0.saturating_sub(limits.retention.as_millis());
     let mut bytes = bytes;
     for segment in segments {
-        if segment.last_at_ms >= oldest_ms && bytes <= options.bytes_max {
+        if segment.last_at_ms >= oldest_ms && bytes <= limits.size.0 {
             return segment.first;
         }
         bytes = bytes.saturating_sub(segment.bytes);
@@ -29,9 +28,8 @@ pub(super) fn keep_from(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::config::{Bytes, Span};
 
     fn segment(number: u64) -> Segment {
         Segment {
@@ -46,12 +44,12 @@ mod tests {
 
     fn check(now: i64, seconds: u64, bytes_max: u64, expected: u64) {
         let segments: Vec<_> = (1..=5).map(segment).collect();
-        let options = Options {
-            retention: Duration::from_secs(seconds),
-            bytes_max,
+        let limits = EventStore {
+            retention: Span::seconds(seconds),
+            size: Bytes(bytes_max),
         };
         assert_eq!(
-            keep_from(&segments, 550, Timestamp(now), options),
+            keep_from(&segments, 550, Timestamp(now), &limits),
             Sequence(expected)
         );
     }

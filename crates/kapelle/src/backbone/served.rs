@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kapelle_engine::ids::{Sequence, Timestamp};
-use kapelle_events::filter::Subject;
+use kapelle_events::filter::Filter;
 use kapelle_events::subscriber::{Order, Subscriber, Target};
-use kapelle_feel::Env;
-use kapelle_runtime::delivery::Backoff;
-use kapelle_runtime::subscription::{Policy, Subscription, Wanted};
+use kapelle_runtime::delivery::{Backoff, Failure};
+use kapelle_runtime::subscription::{Attempt, Policy, Subscription, Wanted};
 use tokio::sync::oneshot;
 
 use super::{Received, Stored};
@@ -89,22 +88,20 @@ impl Served {
         }
     }
 
-    /// Takes the next CloudEvent of the store if it wants it.
-    pub(super) fn show(&mut self, stored: &Stored, subject: Option<&Subject<'_>>) {
+    /// Takes the next CloudEvent of the store if it wants it: `passes` says what its filter says.
+    pub(super) fn show(&mut self, stored: &Stored, passes: impl FnOnce(&Filter) -> bool) {
         let is_in = self.end.is_none_or(|end| stored.position <= end);
-        let env = Env {
-            now_ms: stored.at.0,
-            ..Env::default()
-        };
-        let wants =
-            is_in && subject.is_some_and(|subject| self.subscriber.filter.matches(subject, &env));
-        let (true, Some(subject)) = (wants, subject) else {
+        let wanted = stored
+            .event
+            .as_ref()
+            .filter(|_| is_in && passes(&self.subscriber.filter));
+        let Some(event) = wanted else {
             self.report.filtered += 1;
             return self.machine.passed(stored.position);
         };
         self.report.matched += 1;
         let lane = match self.subscriber.order {
-            Order::Key => Some(Arc::from(subject.event().partition_key())),
+            Order::Key => Some(Arc::from(event.partition_key())),
             Order::Parallel => None,
         };
         self.machine.offer(Wanted {
@@ -112,6 +109,29 @@ impl Served {
             lane,
             stored_at: stored.at,
         });
+    }
+
+    /// An attempt failed; the next one is not before `wait_ms` from now.
+    pub(super) fn failed(
+        &mut self,
+        attempt: &Attempt,
+        now: Timestamp,
+        failure: &Failure,
+        wait_ms: i64,
+    ) {
+        self.report.failed += 1;
+        self.report.last_error = Some(failure.error.as_str().into());
+        self.machine.failed(attempt, now, failure, wait_ms);
+    }
+
+    /// When something is to be done for it, if nothing else happens. What is pulled waits for whoever asks.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        let is_idle = self.subscriber.paused || (!self.is_pushed() && self.pullers.is_empty());
+        if is_idle {
+            None
+        } else {
+            self.machine.wake_at()
+        }
     }
 
     /// Whether deliveries are made for it, rather than fetched.

@@ -6,6 +6,7 @@ use kapelle_engine::encode::{decode_event, encode_event};
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_events::CloudEvent;
+use kapelle_feel::Env;
 use kapelle_runtime::reader::CommittedRecord;
 use kapelle_storage::event_store::{Entry, Key};
 use kapelle_storage::position;
@@ -54,6 +55,15 @@ pub(crate) struct Stored {
     pub(crate) event: Option<Arc<CloudEvent>>,
     /// What the engine made of it; `PUBLISHED` for what a process sent.
     pub(crate) outcome: &'static str,
+}
+
+/// The surroundings of expressions over a CloudEvent: the time at which it was stored, so that they come to the same
+/// whenever they are asked.
+pub(crate) fn env(stored_at: Timestamp) -> Env {
+    Env {
+        now_ms: stored_at.0,
+        ..Env::default()
+    }
 }
 
 /// CloudEvents in the making: one is complete when it was routed.

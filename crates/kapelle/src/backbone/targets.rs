@@ -10,15 +10,14 @@ use kapelle_engine::ids::{DEFAULT_TENANT, Timestamp};
 use kapelle_engine::rejection::RejectionCode;
 use kapelle_events::CloudEvent;
 use kapelle_events::subscriber::{Message, Target};
-use kapelle_feel::{Env, Expr, Value, msgpack};
+use kapelle_feel::{Expr, Value, msgpack};
 use kapelle_runtime::subscription::Attempt;
 use kapelle_runtime::{PartitionHandle, Refusal, Reply};
 use tokio::sync::oneshot;
 
 use super::inbox::{Ask, Inbox};
-use crate::config::Config;
-use crate::delivery::sinks::Sinks;
-use crate::telemetry::metrics::Edge;
+use super::stored::env;
+use crate::delivery::Sinks;
 
 /// Where attempts run.
 pub(super) struct Targets {
@@ -39,14 +38,9 @@ pub(super) struct Delivery {
 }
 
 impl Targets {
-    pub(super) fn new(
-        config: &Config,
-        edge: &Arc<Edge>,
-        partition: PartitionHandle,
-        inbox: Inbox,
-    ) -> Self {
+    pub(super) fn new(sinks: Arc<Sinks>, partition: PartitionHandle, inbox: Inbox) -> Self {
         Self {
-            sinks: Arc::new(Sinks::new(config, edge)),
+            sinks,
             partition,
             inbox,
             network: tokio::runtime::Handle::current(),
@@ -131,10 +125,7 @@ fn message_of(
     event: &CloudEvent,
     stored_at: Timestamp,
 ) -> Result<Command, SinkError> {
-    let env = Env {
-        now_ms: stored_at.0,
-        ..Env::default()
-    };
+    let env = env(stored_at);
     let context = event.as_context();
     let evaluate = |what: &str, expr: &Expr| {
         let evaluation = expr.evaluate(&context, &env);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kapelle_connectors::SinkError;
 use kapelle_engine::event::Event;
@@ -11,7 +11,8 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_engine::pending;
 use kapelle_events::filter::{Index, Subject};
 use kapelle_events::subscriber::{Edge, Start, Subscriber};
-use kapelle_feel::{Env, json};
+use kapelle_feel::json;
+use kapelle_runtime::clock::{Clock as _, SystemClock};
 use kapelle_runtime::delivery::Failure;
 use kapelle_runtime::reader::{CommittedRecord, ReadError, RecordReader};
 use kapelle_runtime::subscription::{Attempt, Subscription};
@@ -22,9 +23,10 @@ use kapelle_storage::position;
 use super::inbox::{Answer, Ask, Inbox, Received};
 use super::ledger::Ledger;
 use super::served::{Puller, Served, is_expired};
-use super::stored::{Projection, Stored};
+use super::stored::{Projection, Stored, env};
 use super::targets::{Delivery, Targets};
-use super::{Error, Options, SharedStore, retention};
+use super::{Error, SharedStore, retention};
+use crate::config::EventStore;
 
 /// The reader's name in the partition.
 const READER: &str = "backbone";
@@ -56,7 +58,7 @@ pub(super) struct Worker {
     ledger: Ledger,
     targets: Targets,
     inbox: Inbox,
-    options: Options,
+    limits: EventStore,
     served: BTreeMap<Arc<str>, Served>,
     index: Index<Arc<str>>,
     /// Subscribers are as the engine had them here.
@@ -76,7 +78,7 @@ impl Worker {
         ledger: Ledger,
         targets: Targets,
         inbox: Inbox,
-        options: Options,
+        limits: EventStore,
     ) -> Result<Self, Error> {
         let last = Sequence(store.read().last().0);
         let reader = match partition.subscribe(READER, Sequence(last.0 + 1)) {
@@ -101,7 +103,7 @@ impl Worker {
             ledger,
             targets,
             inbox,
-            options,
+            limits,
             served: BTreeMap::new(),
             index: Index::default(),
             loaded: Sequence(0),
@@ -200,12 +202,7 @@ impl Worker {
     /// How long nothing has to be done by itself.
     fn patience(&self) -> Duration {
         let now = now();
-        let wake = self
-            .served
-            .values()
-            .filter(|served| !served.subscriber.paused)
-            .filter_map(|served| served.machine.wake_at())
-            .min();
+        let wake = self.served.values().filter_map(Served::wake_at).min();
         let until_wake = wake.map_or(IDLE, |at| {
             Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0))
         });
@@ -374,24 +371,20 @@ impl Worker {
             let stored = Stored::read(entry);
             let event = stored.event.clone();
             let subject = event.as_deref().map(Subject::new);
-            let matching = subject
+            let env = env(stored.at);
+            // The index has looked at the filters of those it names.
+            let passing = subject
                 .as_ref()
                 .filter(|_| names.len() >= INDEX_FROM)
-                .map(|subject| {
-                    let env = Env {
-                        now_ms: stored.at.0,
-                        ..Env::default()
-                    };
-                    self.index.matches(subject, &env)
-                });
+                .map(|subject| self.index.matches(subject, &env));
             for name in names {
-                let Some(served) = self.served.get_mut(name) else {
-                    continue;
-                };
-                let is_ruled_out = matching
-                    .as_ref()
-                    .is_some_and(|matching| matching.binary_search(name).is_err());
-                served.show(&stored, subject.as_ref().filter(|_| !is_ruled_out));
+                if let Some(served) = self.served.get_mut(name) {
+                    served.show(&stored, |filter| match (&passing, &subject) {
+                        (Some(passing), _) => passing.binary_search(name).is_ok(),
+                        (None, Some(subject)) => filter.matches(subject, &env),
+                        (None, None) => false,
+                    });
+                }
             }
         }
         Ok(())
@@ -417,9 +410,7 @@ impl Worker {
                         served.machine.withdraw(&attempt);
                     }
                     Fetched::Failed(failure) => {
-                        served.report.failed += 1;
-                        served.report.last_error = Some(failure.error.as_str().into());
-                        served.machine.failed(&attempt, now, &failure, 0);
+                        served.failed(&attempt, now, &failure, 0);
                     }
                 }
             }
@@ -584,7 +575,7 @@ impl Worker {
 
     fn prune(&mut self) -> Result<(), Error> {
         let mut store = self.store.write();
-        let from = retention::keep_from(&store.segments(), store.bytes(), now(), self.options);
+        let from = retention::keep_from(&store.segments(), store.bytes(), now(), &self.limits);
         store.drop_before(from)?;
         Ok(())
     }
@@ -597,10 +588,7 @@ fn is_wanted(code: u64) -> bool {
 
 /// The wall clock: what waits survives a restart, so it cannot be counted from the start.
 fn now() -> Timestamp {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+    Timestamp(SystemClock::new().wall_ms())
 }
 
 /// What is to be delivered in an attempt.
@@ -638,10 +626,7 @@ fn fetch(
     let Some(transform) = &subscriber.transform else {
         return Fetched::Event(event, stored.at);
     };
-    let env = Env {
-        now_ms: stored.at.0,
-        ..Env::default()
-    };
+    let env = env(stored.at);
     match transform.apply(&Subject::new(&event), &env) {
         Ok(event) => Fetched::Event(Arc::new(event), stored.at),
         Err(error) => Fetched::Failed(Failure {
@@ -668,9 +653,7 @@ fn pull(store: &SharedStore, served: &mut Served, most: usize, now: Timestamp) -
                 served.machine.withdraw(&attempt);
             }
             Fetched::Failed(failure) => {
-                served.report.failed += 1;
-                served.report.last_error = Some(failure.error.as_str().into());
-                served.machine.failed(&attempt, now, &failure, 0);
+                served.failed(&attempt, now, &failure, 0);
             }
         }
     }
@@ -711,10 +694,8 @@ fn attempted(served: &mut Served, attempt: &Attempt, result: Result<(), SinkErro
         permanent: !error.retryable(),
         error: format!("{}: {error}", error.kind.as_str()),
     };
-    served.report.failed += 1;
-    served.report.last_error = Some(failure.error.as_str().into());
     let wait_ms = error.retry_after.map_or(0, |wait| {
         i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
     });
-    served.machine.failed(attempt, now(), &failure, wait_ms);
+    served.failed(attempt, now(), &failure, wait_ms);
 }

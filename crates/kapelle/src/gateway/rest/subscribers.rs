@@ -10,10 +10,11 @@ use axum::extract::{FromRef, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use kapelle_engine::command::{Command, PutSubscriber, SettleDeadLetters};
-use kapelle_engine::ids::{Sequence, Timestamp};
+use kapelle_engine::ids::Sequence;
 use kapelle_events::CloudEvent;
 use kapelle_events::filter::{Filter, Subject};
-use kapelle_feel::{Env, json as feel_json};
+use kapelle_events::subscriber::Subscriber;
+use kapelle_feel::json as feel_json;
 use kapelle_storage::event_store::{Direction, Entry, Key as StoreKey};
 use kapelle_storage::position;
 use tokio::sync::oneshot;
@@ -22,9 +23,12 @@ use super::body::JsonText;
 use super::json::{self, Object, array};
 use super::problem::Problem;
 use super::{Meta, no_content};
-use crate::backbone::{Answer, Ask, Backbone, DeadLetter, Received, Report, Stored, Tag, Token};
+use crate::backbone::{
+    Answer, Ask, Backbone, DeadLetter, Received, Report, Stored, Tag, Token, env,
+};
 use crate::gateway::Gateway;
 use crate::gateway::failure::Failure;
+use crate::history::query::time;
 
 /// CloudEvents in one answer.
 const ITEMS_MAX: i64 = 1_000;
@@ -180,11 +184,7 @@ async fn try_filter(
         .map(Stored::read)
         .filter_map(|stored| {
             let event = stored.event.clone()?;
-            let env = Env {
-                now_ms: stored.at.0,
-                ..Env::default()
-            };
-            let verdict = filter.explain(&Subject::new(&event), &env);
+            let verdict = filter.explain(&Subject::new(&event), &env(stored.at));
             matched += i64::from(verdict.passed);
             let mut item = Object::new();
             item.key("position", stored.position.0)
@@ -209,15 +209,13 @@ fn parse_filter(text: &str) -> Result<Filter, Problem> {
     Filter::from_value(&value).map_err(|error| Problem::invalid(error.to_string()))
 }
 
+/// Of a document that the engine took.
 fn own_filter(document: &str) -> Result<Filter, Problem> {
     let value =
         feel_json::to_value(document).map_err(|error| Problem::invalid(error.to_string()))?;
-    match value.as_context().and_then(|context| context.get("filter")) {
-        Some(filter) => {
-            Filter::from_value(filter).map_err(|error| Problem::invalid(error.to_string()))
-        }
-        None => Ok(Filter::All(Vec::new())),
-    }
+    Subscriber::from_value(&value)
+        .map(|subscriber| subscriber.filter)
+        .map_err(|error| Problem::invalid(error.to_string()))
 }
 
 async fn receive(
@@ -341,20 +339,18 @@ async fn answer(
     })
     .await?
     .ok_or_else(|| not_pulled(&name))?;
-    let (succeeded, failed): (Vec<_>, Vec<_>) =
-        tokens.iter().zip(held).partition(|(_, held)| *held);
-    let texts = |tokens: Vec<_>| {
-        array(
-            tokens
-                .iter()
-                .map(|(token, _): &(&std::borrow::Cow<'_, str>, bool)| json::quote(token)),
-        )
+    let texts = |wanted: bool| {
+        let tokens = tokens
+            .iter()
+            .zip(&held)
+            .filter(|(_, held)| **held == wanted);
+        array(tokens.map(|(token, _)| json::quote(token)))
     };
     let mut answer = Object::new();
     // Those whose lock ran out, so that others may have them.
     answer
-        .raw("succeeded", &texts(succeeded))
-        .raw("failed", &texts(failed));
+        .raw("succeeded", &texts(true))
+        .raw("failed", &texts(false));
     Ok(json::ok(answer.end()))
 }
 
@@ -388,15 +384,10 @@ fn render_dead(letter: &DeadLetter) -> String {
         .key("position", letter.wanted.position.0)
         .number("attempts", letter.attempts.into())
         .text("lastError", &letter.error)
-        .text("storedAt", &time(letter.wanted.stored_at))
-        .text("diedAt", &time(letter.died_at))
+        .text_or_null("storedAt", time(letter.wanted.stored_at.0).as_deref())
+        .text_or_null("diedAt", time(letter.died_at.0).as_deref())
         .raw("event", &render_event(letter.event.as_deref()));
     item.end()
-}
-
-fn time(at: Timestamp) -> String {
-    kapelle_events::Timestamp::from_unix_ms(at.0)
-        .map_or_else(String::new, |at| at.as_str().to_owned())
 }
 
 /// `redrive`, `discard`.
@@ -535,7 +526,7 @@ async fn search(
 fn render_stored(stored: &Stored) -> String {
     let mut item = Object::new();
     item.key("position", stored.position.0)
-        .text("storedAt", &time(stored.at))
+        .text_or_null("storedAt", time(stored.at.0).as_deref())
         .text("outcome", stored.outcome)
         .raw("event", &render_event(stored.event.as_deref()));
     item.end()
