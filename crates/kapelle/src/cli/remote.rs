@@ -35,7 +35,7 @@ impl Remote {
         {
             return access
                 .bearer(&token)
-                .ok_or_else(|| unusable("the token holds characters that no header can"));
+                .ok_or_else(|| Failure::usage("the token holds characters that no header can"));
         }
         let Some(user) = self.user.clone().or_else(|| variable(&USER)) else {
             return Ok(access);
@@ -45,33 +45,38 @@ impl Remote {
                 .hint("set KAPELLE_PASSWORD, or name a file with --password-file")
         })?;
         access.basic(&user, &password).ok_or_else(|| {
-            unusable("the name holds a colon, or name or password what no header can")
+            Failure::usage("the name holds a colon, or name or password what no header can")
         })
     }
 
     fn token(&self) -> Result<Option<String>, Failure> {
-        if let Some(file) = &self.token_file {
-            return secret(file).map(Some);
-        }
-        if let Some(token) = variable(&["KAPELLE_TOKEN"]) {
-            return Ok(Some(token));
-        }
-        variable(&["KAPELLE_TOKEN_FILE"])
-            .map(|file| secret(Path::new(&file)))
-            .transpose()
+        given(
+            self.token_file.as_deref(),
+            &["KAPELLE_TOKEN"],
+            "KAPELLE_TOKEN_FILE",
+        )
     }
 
     fn password(&self) -> Result<Option<String>, Failure> {
-        if let Some(file) = &self.password_file {
-            return secret(file).map(Some);
-        }
-        if let Some(password) = variable(&PASSWORD) {
-            return Ok(Some(password));
-        }
-        variable(&["KAPELLE_PASSWORD_FILE"])
-            .map(|file| secret(Path::new(&file)))
-            .transpose()
+        given(
+            self.password_file.as_deref(),
+            &PASSWORD,
+            "KAPELLE_PASSWORD_FILE",
+        )
     }
+}
+
+/// A secret: from the file that the command line names, else from the environment, else from a file that that names.
+fn given(file: Option<&Path>, names: &[&str], file_name: &str) -> Result<Option<String>, Failure> {
+    if let Some(file) = file {
+        return secret(file).map(Some);
+    }
+    if let Some(value) = variable(names) {
+        return Ok(Some(value));
+    }
+    variable(&[file_name])
+        .map(|file| secret(Path::new(&file)))
+        .transpose()
 }
 
 /// The first of these that is set and not empty.
@@ -89,10 +94,6 @@ fn secret(file: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(format!("{} is empty", file.display())));
     }
     Ok(text.to_owned())
-}
-
-fn unusable(what: &str) -> Failure {
-    Failure::usage(what)
 }
 
 /// Runs a command to its end, or to Ctrl-C.
