@@ -100,7 +100,9 @@ pub(crate) fn read_small(files: &dyn Files, path: &Path, bytes_max: u64) -> io::
 }
 
 /// Replaces a small file so that after a crash either the old or the new content is there, whole.
-pub(crate) fn replace(files: &dyn Files, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+/// # Errors
+/// What the file system says; the old content is there then, or the new one.
+pub fn replace(files: &dyn Files, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));
     match files.remove(&temporary) {
         Ok(()) => {}

@@ -6,10 +6,12 @@
 //! **Invariant**: once written it never changes. It is written only while the directory is locked, before anything uses it
 //! that outlives the process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use kapelle_storage::files::{self, OsFiles};
 
 use super::ServeError;
 
@@ -44,21 +46,15 @@ impl ClusterId {
         if !self.is_new {
             return Ok(());
         }
-        self.write().map_err(|source| ServeError::ClusterId {
-            path: self.path.clone(),
-            source,
-        })
-    }
-
-    /// Whole or not at all: a half-written id would keep the server from starting.
-    fn write(&self) -> io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        writeln!(file, "{}", self.id)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        File::open(dir)?.sync_all()
+        // Whole or not at all: a half-written id would keep the server from starting.
+        let text = format!("{}\n", self.id);
+        files::replace(&*OsFiles::shared(), dir, FILE, text.as_bytes()).map_err(|source| {
+            ServeError::ClusterId {
+                path: self.path.clone(),
+                source,
+            }
+        })
     }
 }
 
