@@ -13,7 +13,7 @@ mod gateway;
 mod scope;
 pub(crate) mod table;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::random::Random;
@@ -304,29 +304,18 @@ impl Process {
         }
     }
 
-    /// Types of CloudEvents with the messages that they become, each once.
-    pub(crate) fn bindings(&self) -> BTreeSet<(&'static str, &'static str)> {
-        let mut all = BTreeSet::new();
+    /// Types of CloudEvents and the messages that they become, with how.
+    pub(crate) fn bindings(&self) -> BTreeMap<(&'static str, &'static str), Option<Binding>> {
+        let mut all = BTreeMap::new();
         let mut add = |wait: &Wait| {
             if let Wait::Message { name, binding } = wait {
-                all.insert((binding.map_or(*name, |binding| binding.event_type), *name));
+                let event_type = binding.map_or(*name, |binding| binding.event_type);
+                all.insert((event_type, *name), *binding);
             }
         };
         self.start().into_iter().for_each(&mut add);
         self.body.waits_inside(&mut add);
         all
-    }
-
-    /// How CloudEvents become the message of that name.
-    pub(crate) fn binding(&self, message: &str) -> Option<Binding> {
-        let mut found = None;
-        let mut look = |wait: &Wait| match wait {
-            Wait::Message { name, binding } if *name == message => found = found.or(*binding),
-            _ => {}
-        };
-        self.start().into_iter().for_each(&mut look);
-        self.body.waits_inside(&mut look);
-        found
     }
 }
 

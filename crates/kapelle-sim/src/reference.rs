@@ -42,14 +42,14 @@ use kapelle_engine::event::Event;
 use kapelle_engine::ids::{JobKey, Sequence};
 use kapelle_engine::limits::Limits;
 
-use crate::process::Process;
+use crate::process::{Binding, Process};
 use answers::Answer;
 use cloud_events::Window;
 use journal::Decided;
 use linear::Outstanding;
 use names::Names;
 use said::{Name, Said};
-use state::{At, Bound, Case, JobState, Message, Request, Version};
+use state::{At, Case, JobState, Message, Request, Version};
 
 /// Follow-up work, as it waits in the order in which it came up.
 #[derive(Clone, Debug)]
@@ -93,8 +93,8 @@ pub(crate) struct Reference {
     known: BTreeMap<Arc<[u8]>, Arc<Process>>,
 
     versions: BTreeMap<Name, Vec<Version>>,
-    /// By type of CloudEvent, process and message: the last version that has it.
-    bound: BTreeMap<(Name, Name, Name), Bound>,
+    /// By type of CloudEvent, process and message: how the last version that has it says it.
+    bound: BTreeMap<(Name, Name, Name), Option<Binding>>,
     cases: BTreeMap<u64, Case>,
     /// Who holds which key of which process.
     locks: BTreeMap<(Name, Name), u64>,
@@ -128,9 +128,6 @@ pub(crate) struct Reference {
     pub(crate) results: BTreeMap<u64, crate::value::Values>,
     /// The last command that was done.
     seen: Sequence,
-    /// Commands that were done, and answers that left no record.
-    pub(crate) commands: u64,
-    pub(crate) silent: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -186,8 +183,7 @@ impl Reference {
     /// # Errors
     /// Where the engine did something else.
     pub(crate) fn take(&mut self, decided: &Decided) -> Result<(), String> {
-        self.seen = Sequence(decided.sequence.0 + decided.header.records() - 1);
-        self.commands += 1;
+        self.seen = decided.last();
         self.now = decided.header.at.0;
         self.said.clear();
         self.steps.clear();

@@ -110,17 +110,9 @@ impl Reference {
                 Answer::Correlated(names.message(*key)?, names.case(*instance)?)
             }
             Response::Ingested(results) => {
-                let results = results.iter().map(|result| {
-                    let matches = result.matches.iter().map(|found| Match {
-                        process: found.process_id.clone(),
-                        message: found.message.clone(),
-                        key: found.correlation_key.clone(),
-                        outcome: found.outcome,
-                        case: found.instance.and_then(|instance| names.case(instance)),
-                    });
-                    (result.outcome, matches.collect())
-                });
-                Answer::Ingested(results.collect())
+                let results = results.iter();
+                let own = results.map(|result| (result.outcome, names.matches(&result.matches)));
+                Answer::Ingested(own.collect())
             }
         })
     }

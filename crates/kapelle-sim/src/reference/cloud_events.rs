@@ -13,7 +13,6 @@ use super::Reference;
 use super::answers::Answer;
 use super::messages::{Only, Publication};
 use super::said::{Match, Name, Said};
-use super::state::Bound;
 use crate::process::Binding;
 use crate::value::{Value, Values, read_values};
 
@@ -37,6 +36,13 @@ struct Taken {
 pub(super) enum Told {
     Admitted(u64),
     Dropped(u64),
+}
+
+/// The variables in its data.
+pub(super) fn data_of(event: &CloudEvent) -> Values {
+    let data = event.data().map(|data| data.as_bytes());
+    let stored = data.and_then(|data| json::to_msgpack(data).ok());
+    read_values(&stored.unwrap_or_default())
 }
 
 pub(super) fn told(events: &[(kapelle_engine::ids::Sequence, Event)]) -> VecDeque<Told> {
@@ -104,15 +110,15 @@ impl Reference {
         }
         self.say(Said::Received { id: id.clone() });
         let event_type = Name::from(event.event_type());
-        let bound: Vec<((Name, Name), Bound)> = self
+        let bound: Vec<(Name, Name, Option<Binding>)> = self
             .bound
             .iter()
             .filter(|((bound_type, ..), _)| *bound_type == event_type)
-            .map(|((_, process, message), bound)| ((process.clone(), message.clone()), *bound))
+            .map(|((_, process, message), binding)| (process.clone(), message.clone(), *binding))
             .collect();
         let mut matches = Vec::new();
-        for ((process, message), bound) in bound {
-            matches.push(self.route(event, process, message, bound.binding));
+        for (process, message, binding) in bound {
+            matches.push(self.route(event, process, message, binding));
         }
         let outcomes = matches.iter().map(|found: &Match| found.outcome);
         let outcome = outcomes.min().unwrap_or(Outcome::NoMatch);
@@ -189,9 +195,7 @@ impl Reference {
             outcome: Outcome::KeyError,
             case: None,
         };
-        let data = event.data().map(|data| data.as_bytes());
-        let stored = data.and_then(|data| json::to_msgpack(data).ok());
-        let data: Values = read_values(&stored.unwrap_or_default());
+        let data = data_of(event);
         let mut ttl_ms = self.limits.binding_ttl_ms;
         if let Some(expires) = event.expiry_time() {
             let left = expires.unix_ms() - self.now;

@@ -12,7 +12,7 @@ use super::cases::Beginning;
 use super::cloud_events;
 use super::journal::Decided;
 use super::said::{Name, Said, TimerOf};
-use super::state::{At, Bound, Incident, Request, Version};
+use super::state::{At, Incident, Request, Version};
 use super::variables::Reach;
 use super::{Reference, Step};
 use crate::clients;
@@ -169,17 +169,15 @@ impl Reference {
             let of = TimerOf::Process(id.clone(), version);
             self.say(Said::TimerSet { of, due, left });
         }
-        for (event_type, message) in process.bindings() {
+        for ((event_type, message), binding) in process.bindings() {
             let (event_type, message) = (Name::from(event_type), Name::from(message));
             self.say(Said::Bound {
                 process: id.clone(),
                 event_type: event_type.clone(),
                 message: message.clone(),
             });
-            let bound = Bound {
-                binding: process.binding(&message),
-            };
-            self.bound.insert((event_type, id.clone(), message), bound);
+            self.bound
+                .insert((event_type, id.clone(), message), binding);
         }
         let bytes = resource.bytes.clone();
         self.versions.entry(id.clone()).or_default().push(Version {

@@ -20,7 +20,8 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    fn last(&self) -> Sequence {
+    /// Its last record.
+    pub(super) fn last(&self) -> Sequence {
         Sequence(self.sequence.0 + self.header.records() - 1)
     }
 }

@@ -83,7 +83,6 @@ impl Reference {
         let Some(asked) = self.asked.remove(&operation) else {
             return Err(format!("operation {operation} is answered twice"));
         };
-        self.silent += 1;
         if asked.possible.contains(is) {
             return Ok(());
         }

@@ -12,9 +12,10 @@ use kapelle_engine::ids::{
     DefinitionKey, ElementInstanceKey, IncidentKey, JobKey, MessageKey, OutboxKey,
     ProcessInstanceKey, ResourceKey, SubscriptionKey, TimerKey,
 };
-use kapelle_feel::json;
+use kapelle_engine::response;
 use kapelle_model::graph::{ElementIndex, FlowIndex, Process};
 
+use super::cloud_events::data_of;
 use super::said::{Match, Name, Node, Passage, Said, TimerOf};
 use crate::value::{Value, read_values};
 
@@ -76,6 +77,18 @@ impl Names {
         let flow = process.flow(index);
         let name = |index| process.element(index).id.clone();
         (name(flow.source), name(flow.target))
+    }
+
+    /// What bindings made of a CloudEvent.
+    pub(crate) fn matches(&self, matches: &[response::Match]) -> Vec<Match> {
+        let own = matches.iter().map(|found| Match {
+            process: found.process_id.clone(),
+            message: found.message.clone(),
+            key: found.correlation_key.clone(),
+            outcome: found.outcome,
+            case: found.instance.map(|instance| self.cases[&instance].0),
+        });
+        own.collect()
     }
 
     fn at(&self, key: ElementInstanceKey) -> Node {
@@ -456,19 +469,10 @@ impl Names {
             },
             Event::CloudEventRouted {
                 outcome, matches, ..
-            } => {
-                let own = matches.iter().map(|found| Match {
-                    process: found.process_id.clone(),
-                    message: found.message.clone(),
-                    key: found.correlation_key.clone(),
-                    outcome: found.outcome,
-                    case: found.instance.map(|instance| self.cases[&instance].0),
-                });
-                Said::Routed {
-                    outcome: *outcome,
-                    matches: own.collect(),
-                }
-            }
+            } => Said::Routed {
+                outcome: *outcome,
+                matches: self.matches(matches),
+            },
             Event::CloudEventRepeated {
                 id,
                 first_outcome,
@@ -494,14 +498,12 @@ impl Names {
     fn out(&mut self, added: &OutboxAdded) -> Said {
         let entry = self.outbox.len() as u64;
         self.outbox.insert(added.entry, entry);
-        let data = added.event.data().map(|data| data.as_bytes());
-        let stored = data.and_then(|data| json::to_msgpack(data).ok());
         Said::Out {
             entry,
             to: added.to.clone(),
             event_type: added.event.event_type().into(),
             subject: added.event.subject().map(Name::from),
-            data: read_values(&stored.unwrap_or_default()),
+            data: data_of(&added.event),
         }
     }
 

@@ -8,7 +8,7 @@ use kapelle_engine::event::{IncidentKind, KeyKind};
 use super::messages::Publication;
 use super::said::{Name, Node};
 use super::{Reference, Step};
-use crate::process::{Binding, Process};
+use crate::process::Process;
 use crate::value::{Value, Values};
 
 /// An element instance: its case and its number.
@@ -26,12 +26,6 @@ pub(super) struct Version {
     pub(super) version: i32,
     /// When it starts by itself, and how often after that.
     pub(super) timer: Option<(i64, Option<u32>)>,
-}
-
-/// A message of a process that CloudEvents of a type become.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
-    pub(super) binding: Option<Binding>,
 }
 
 /// A process instance.
