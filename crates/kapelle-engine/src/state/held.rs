@@ -9,10 +9,9 @@ use kapelle_model::graph::{ElementIndex, FlowIndex};
 use crate::document::{Document, StoredValue};
 use crate::element::lifecycle::ElementState;
 use crate::event::{IncidentKind, KeyKind};
-use crate::ids::{ElementInstanceKey, IncidentKey, JobKey, SubscriptionKey, TimerKey, Timestamp};
+use crate::ids::{ElementInstanceKey, IncidentKey, JobKey, Timestamp};
 use crate::jobs::state_name;
 use crate::state::instance::Instance;
-use crate::step::Step;
 
 /// One thing of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,6 @@ pub enum Held<'a> {
         value: &'a StoredValue,
     },
     Job {
-        key: JobKey,
         element: ElementInstanceKey,
         job_type: &'a Arc<str>,
         retries: i32,
@@ -52,7 +50,6 @@ pub enum Held<'a> {
         kind: IncidentKind,
     },
     Subscription {
-        key: SubscriptionKey,
         waiting: ElementInstanceKey,
         /// What goes on when it is met.
         element: ElementIndex,
@@ -61,17 +58,13 @@ pub enum Held<'a> {
         key_kind: KeyKind,
     },
     Timer {
-        key: TimerKey,
         waiting: ElementInstanceKey,
         element: ElementIndex,
         due: Timestamp,
         repetitions: Option<u32>,
     },
     /// A follow-up that an incident holds up.
-    Step {
-        incident: IncidentKey,
-        step: &'a Step,
-    },
+    Step { incident: IncidentKey },
     /// What met a catching element, until that has gone on.
     Trigger {
         waiting: ElementInstanceKey,
@@ -104,7 +97,6 @@ impl Instance {
 
     fn waits(&self) -> impl Iterator<Item = Held<'_>> {
         let jobs = self.jobs.iter().map(|job| Held::Job {
-            key: job.key,
             element: job.element,
             job_type: &job.job_type,
             retries: job.retries,
@@ -119,7 +111,6 @@ impl Instance {
             kind: incident.kind,
         });
         let subscriptions = self.subscriptions.iter().map(|open| Held::Subscription {
-            key: open.key,
             waiting: open.waiting,
             element: open.element,
             name: &open.name,
@@ -127,7 +118,6 @@ impl Instance {
             key_kind: open.key_kind,
         });
         let timers = self.timers.iter().map(|timer| Held::Timer {
-            key: timer.key,
             waiting: timer.waiting,
             element: timer.element,
             due: timer.due,
@@ -140,7 +130,6 @@ impl Instance {
         });
         let steps = self.held_steps.iter().map(|held| Held::Step {
             incident: held.incident,
-            step: &held.step,
         });
         jobs.chain(incidents)
             .chain(subscriptions)
@@ -149,11 +138,9 @@ impl Instance {
             .chain(steps)
     }
 
-    /// Why it was set aside, if it was.
+    /// Whether it is set aside.
     #[must_use]
-    pub fn set_aside(&self) -> Option<&str> {
-        self.quarantined
-            .as_ref()
-            .map(|quarantine| &*quarantine.reason)
+    pub fn is_set_aside(&self) -> bool {
+        self.quarantined.is_some()
     }
 }

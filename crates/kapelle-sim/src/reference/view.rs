@@ -183,7 +183,7 @@ fn lines_of(names: &Names, instance: &Instance) -> Vec<String> {
     let scope = |key| names.node(key).map_or(u64::MAX, |node| node.number);
     let ms = |at: Option<kapelle_engine::ids::Timestamp>| at.map(|at| at.0);
     let mut lines = Vec::new();
-    if instance.set_aside().is_some() {
+    if instance.is_set_aside() {
         lines.push(format!("case {number} is set aside"));
     }
     lines.extend(instance.held().map(|held| match held {
@@ -213,7 +213,6 @@ fn lines_of(names: &Names, instance: &Instance) -> Vec<String> {
             state,
             deadline,
             backoff_until,
-            ..
         } => format!(
             "{} has job {job_type} retries {retries} {state} deadline {:?} back-off {:?}",
             node(element),
@@ -237,7 +236,6 @@ fn lines_of(names: &Names, instance: &Instance) -> Vec<String> {
             name,
             correlation_key,
             key_kind,
-            ..
         } => format!(
             "{} waits for {name} {correlation_key} {key_kind:?} at {}",
             node(waiting),
@@ -248,14 +246,13 @@ fn lines_of(names: &Names, instance: &Instance) -> Vec<String> {
             element,
             due,
             repetitions,
-            ..
         } => format!(
             "{} waits until {} at {}, then {repetitions:?}",
             node(waiting),
             due.0,
             names.element(key, element)
         ),
-        Held::Step { incident, .. } => held_up(number, names.incident(incident)),
+        Held::Step { incident } => held_up(number, names.incident(incident)),
         Held::Trigger {
             waiting,
             element,
