@@ -144,6 +144,8 @@ pub struct Subscription {
     /// Dead, and not behind the cursor yet: not to be taken in again after a restart.
     buried: BTreeSet<Sequence>,
     changes: Changes,
+    /// The cursor of the last checkpoint.
+    told: Option<Sequence>,
 }
 
 /// What the next checkpoint has to say.
@@ -152,7 +154,6 @@ struct Changes {
     put: BTreeSet<Sequence>,
     removed: BTreeSet<Sequence>,
     dead: Vec<Exception>,
-    cursor: Option<Sequence>,
 }
 
 impl Subscription {
@@ -176,6 +177,7 @@ impl Subscription {
             unkept: BTreeSet::new(),
             buried,
             changes: Changes::default(),
+            told: None,
         };
         for exception in exceptions {
             subscription.take_in(exception, true);
@@ -463,10 +465,12 @@ impl Subscription {
     pub fn checkpoint(&mut self) -> Option<Checkpoint> {
         let cursor = self.cursor();
         let changes = std::mem::take(&mut self.changes);
-        let is_same =
-            changes.cursor == Some(cursor) && changes.put.is_empty() && changes.removed.is_empty();
-        self.changes.cursor = Some(cursor);
-        if is_same && changes.dead.is_empty() {
+        let is_same = self.told.replace(cursor) == Some(cursor);
+        if is_same
+            && changes.put.is_empty()
+            && changes.removed.is_empty()
+            && changes.dead.is_empty()
+        {
             return None;
         }
         self.buried.retain(|position| *position > cursor);
