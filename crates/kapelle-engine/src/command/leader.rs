@@ -49,11 +49,12 @@ pub(crate) fn release_pushed(ctx: &mut Ctx<'_>, at: Timestamp, job: JobKey) {
         if earlier == incarnation || !ctx.pin(instance) {
             continue;
         }
-        let is_activated = ctx
+        // An entry that was put off says what was: the job may have come back since, and somebody may have polled it.
+        let is_pushed = ctx
             .instance(instance)
             .job(job)
-            .is_some_and(|job| job.state == JobState::Activated);
-        if is_activated {
+            .is_some_and(|job| job.state == JobState::Activated && job.pushed_by == Some(earlier));
+        if is_pushed {
             jobs::make_available(ctx, instance, job, AvailableCause::LeaderChanged);
         }
     }

@@ -207,6 +207,39 @@ fn a_new_leader_makes_available_what_its_predecessor_pushed() {
     );
 }
 
+/// The deadline that was put off while the instance was set aside says what is no longer so.
+#[test]
+fn a_new_leader_leaves_a_job_with_the_worker_that_polled_it_meanwhile() {
+    check(
+        "start -> a -> end",
+        "stream a 1\ncreate\nquarantine\nwait 6000\nresolve\nyield a\nactivate a\ntimeout a 500000\nleader 2",
+        expect![[r#"
+            > stream a 1
+            > create
+            instance created #4 process version 1
+            start completed
+            job #7 a created, retries 3
+            job #7 a pushed to streamer until 1005000 ms
+            => push a {}
+            > quarantine
+            instance #4 set aside: test
+            incident #8 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            > wait 6000
+            JobDeadline #7 of instance #4 put off until 1065000 ms
+            > resolve
+            incident #8 resolved
+            > yield a
+            job #7 a available: given back
+            > activate a
+            => a {}
+            > timeout a 500000
+            job #7 a may take until 1506000 ms
+            > leader 2
+            leader announced: epoch 2, incarnation 2
+        "#]],
+    );
+}
+
 #[test]
 fn the_time_of_a_job_can_be_changed_while_a_worker_has_it() {
     check(
