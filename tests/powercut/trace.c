@@ -1,5 +1,5 @@
 /* Writes down everything that a process does to the files below one folder, so that what a disk would hold after a loss
- * of power can be worked out; and bends clocks, syncs and free space on request. For tests: loaded with LD_PRELOAD.
+ * of power can be worked out; and lies about syncs on request. For tests: loaded with LD_PRELOAD.
  *
  * A seccomp filter traps each system call that changes files, wherever it comes from (std, SQLite's C, crates that go
  * round the C library), and the handler of SIGSYS makes the call itself: from the one instruction that the filter lets
@@ -13,7 +13,7 @@
  * - The handler uses no memory but its stack and calls nothing of the C library but mem* and str*.
  *
  * Environment: KAPELLE_TRACE_ROOT (the folder, absolute, without links), KAPELLE_TRACE_FILE (what is written),
- * KAPELLE_TRACE_CONTROL (struct control, changed from outside while we run). Without the first two only clocks are bent.
+ * KAPELLE_TRACE_CONTROL (struct control). Without all three nothing is done.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,9 +31,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -64,15 +62,10 @@ struct __attribute__((packed)) record {
 /* ---- what can be bent ---- */
 
 struct control {
-    int64_t clock_offset_ns;  /* added to the wall clock */
-    int64_t room;             /* bytes by which files may still grow; below 0: as many as they like */
-    int64_t lie;              /* not 0: syncs do nothing and say that they did */
-    int64_t fail_sync;        /* counts down with each sync; the one that brings it to 0 fails */
-    int64_t syncs;            /* counted here, for whoever watches */
+    int64_t lie; /* not 0: syncs do nothing and say that they did */
 };
 
-static struct control none = { .room = -1 };
-static struct control *control = &none;
+static const struct control *control;
 
 static char root[PATH_MAX];
 static size_t root_length;
@@ -253,17 +246,6 @@ static int is_zeros(const char *bytes, size_t length)
     return length >= 4096 && bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
-/* Whether files may grow by so much; takes it off. */
-static int has_room(int64_t growth)
-{
-    if (growth <= 0 || control->room < 0)
-        return 1;
-    if (control->room < growth)
-        return 0;
-    control->room -= growth;
-    return 1;
-}
-
 /* ---- the calls ---- */
 
 static long traced_write(long number, long fd, const struct iovec *data, int count, int64_t at, long call[6])
@@ -283,14 +265,11 @@ static long traced_write(long number, long fd, const struct iovec *data, int cou
         record.length += data[n].iov_len;
         zeros = zeros && is_zeros(data[n].iov_base, data[n].iov_len);
     }
-    long result = -ENOSPC;
-    if (has_room(at + (int64_t)record.length - status.st_size)) {
-        record.flags = zeros ? ZEROS : 0;
-        record.payload = zeros ? 0 : record.length;
-        uint64_t noted = note(&record, NULL, NULL, data, zeros ? 0 : count);
-        result = raw(number, call[0], call[1], call[2], call[3], call[4], call[5]);
-        decide(noted, result);
-    }
+    record.flags = zeros ? ZEROS : 0;
+    record.payload = zeros ? 0 : record.length;
+    uint64_t noted = note(&record, NULL, NULL, data, zeros ? 0 : count);
+    long result = raw(number, call[0], call[1], call[2], call[3], call[4], call[5]);
+    decide(noted, result);
     give_lock();
     return result;
 }
@@ -315,15 +294,11 @@ static long traced_allocate(long fd, long mode, long offset, long length)
     if (!ino_of(fd, &status))
         return raw(SYS_fallocate, fd, mode, offset, length);
     take_lock();
-    raw(SYS_fstat, fd, &status);
     struct record record = { .kind = mode == 0 ? ALLOCATE : UNKNOWN, .ino = status.st_ino,
                              .offset = (uint64_t)offset, .length = (uint64_t)length };
-    long result = -ENOSPC;
-    if (has_room(offset + length - status.st_size)) {
-        uint64_t noted = note(&record, NULL, NULL, NULL, 0);
-        result = raw(SYS_fallocate, fd, mode, offset, length);
-        decide(noted, result);
-    }
+    uint64_t noted = note(&record, NULL, NULL, NULL, 0);
+    long result = raw(SYS_fallocate, fd, mode, offset, length);
+    decide(noted, result);
     give_lock();
     return result;
 }
@@ -391,11 +366,8 @@ static long traced_sync(long number, long fd)
     struct stat status;
     if (!ino_of(fd, &status))
         return raw(number, fd);
-    __atomic_fetch_add(&control->syncs, 1, __ATOMIC_RELAXED);
     if (control->lie)
         return 0;
-    if (control->fail_sync > 0 && __atomic_sub_fetch(&control->fail_sync, 1, __ATOMIC_RELAXED) == 0)
-        return -EIO;
     struct record record = { .kind = SYNC, .ino = status.st_ino };
     record.flags = number == SYS_fdatasync ? DATA_ONLY : 0;
     take_lock();
@@ -542,16 +514,14 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *control_file = getenv("KAPELLE_TRACE_CONTROL");
     const char *trace_file = getenv("KAPELLE_TRACE_FILE"), *folder = getenv("KAPELLE_TRACE_ROOT");
-    if (control_file) {
-        int fd = open(control_file, O_RDWR | O_CLOEXEC);
-        void *page = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (fd < 0 || page == MAP_FAILED)
-            give_up("the tracer's control file cannot be mapped");
-        close(fd);
-        control = page;
-    }
-    if (!trace_file || !folder)
+    if (!control_file || !trace_file || !folder)
         return;
+    int fd = open(control_file, O_RDONLY | O_CLOEXEC);
+    void *page = mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
+    if (fd < 0 || page == MAP_FAILED)
+        give_up("the tracer's control file cannot be mapped");
+    close(fd);
+    control = page;
     struct stat status;
     if (strlen(folder) >= sizeof root || stat(folder, &status) != 0)
         give_up("the folder to trace is not there");
@@ -562,47 +532,4 @@ __attribute__((constructor)) static void begin(void)
     if (trace < 0)
         give_up("the trace cannot be created");
     install();
-}
-
-/* ---- clocks ---- */
-
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-    long result = raw(SYS_clock_gettime, clock, now);
-    if (result < 0) {
-        errno = (int)-result;
-        return -1;
-    }
-    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
-        int64_t ns = now->tv_nsec + control->clock_offset_ns;
-        int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
-        if (rest < 0) {
-            rest += 1000000000;
-            seconds -= 1;
-        }
-        now->tv_sec += seconds;
-        now->tv_nsec = rest;
-    }
-    return 0;
-}
-
-int gettimeofday(struct timeval *restrict now, void *restrict zone)
-{
-    (void)zone;
-    struct timespec exact;
-    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
-        return -1;
-    now->tv_sec = exact.tv_sec;
-    now->tv_usec = exact.tv_nsec / 1000;
-    return 0;
-}
-
-time_t time(time_t *to)
-{
-    struct timespec exact;
-    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
-        return -1;
-    if (to)
-        *to = exact.tv_sec;
-    return exact.tv_sec;
 }

@@ -37,8 +37,8 @@ use tokio::task::JoinHandle;
 use self::checker::Findings;
 use self::found::Found;
 use self::notes::{How, Notebook, Payment};
+use self::powercut::Platter;
 use self::powercut::disk::Manner;
-use self::powercut::{Knob, Platter};
 use self::random::Random;
 use self::receiver::Inbox;
 use self::report::Lives;
@@ -245,7 +245,7 @@ impl Campaign {
         );
         let platter = (plan.power != Power::Stays).then(|| Platter::new(dir.path()));
         if let (Some(platter), Power::GoesWithLies) = (&platter, plan.power) {
-            platter.control.set(Knob::Lie, 1);
+            platter.lie();
         }
         let victim = Victim::new(dir.path(), addresses.clone(), &config, platter);
         Self {
