@@ -174,6 +174,30 @@ fn names_change_in_order_where_the_file_system_is_ordered() {
     );
 }
 
+/// Nobody syncs a folder for a file that is found there: its name may still be that of a life that was killed.
+#[test]
+fn a_name_that_a_killed_life_left_unsynced_stays_so_until_its_folder_is_synced() {
+    let mut disk = disk(&[open("", 1), create("a", 2)]);
+    disk.begin_life();
+    let absorb = |disk: &mut Disk, change| {
+        disk.absorb(&Record {
+            change,
+            is_done: true,
+        });
+    };
+    for change in [open("a", 7), write(7, 0, "text"), sync(7)] {
+        absorb(&mut disk, change);
+    }
+    assert_eq!(outcomes(&disk, Manner::Promised), [""]);
+    assert_eq!(outcomes(&disk, Manner::Strict), ["", "a=text"]);
+    // As ext4 does it.
+    assert_eq!(outcomes(&disk, Manner::Ordered), ["a=text"]);
+    for change in [open("", 1), sync(1)] {
+        absorb(&mut disk, change);
+    }
+    assert_eq!(outcomes(&disk, Manner::Promised), ["a=text"]);
+}
+
 #[test]
 fn a_sync_that_had_not_ended_promises_nothing() {
     let mut disk = disk(&[open("", 1), create("a", 2), sync(1), write(2, 0, "text")]);
