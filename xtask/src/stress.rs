@@ -1,7 +1,7 @@
 //! `cargo xtask stress`: the real binary under what the world does to it.
 //!
-//! `soak` is here, because it is measured from outside over hours. What kills, starves and confuses the server is in the
-//! crash tests of `crates/kapelle/tests/it`, whose checkers know what was acknowledged; [`campaign`] runs those for long.
+//! `soak` is here, because it is measured from outside over hours. What kills the server and cuts its power is in the crash
+//! tests of `crates/kapelle/tests/it`, whose checkers know what was acknowledged; `make prove` runs those for long.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
