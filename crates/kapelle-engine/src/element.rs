@@ -245,6 +245,8 @@ pub(crate) fn terminate(ctx: &mut Ctx<'_>, at: &At) {
         return;
     }
     let rested = element.indexed;
+    // Its work may have failed while its children ended.
+    resolve_incidents(ctx, at);
     // An interrupting boundary event goes on as soon as its host is gone.
     let pending = ctx
         .instance(at.instance)

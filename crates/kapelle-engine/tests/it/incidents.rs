@@ -246,6 +246,34 @@ fn other_steps_of_an_instance_that_is_set_aside_wait_with_it() {
     );
 }
 
+/// Raised when the process was ending already: it is over with the process.
+#[test]
+fn an_instance_that_is_set_aside_while_it_ends_leaves_no_incident_behind() {
+    check_step_by_step(
+        "start -> sub[start2 -> a:task -> end2] -> end",
+        "put off 9\ncreate\ntake\ncancel\ninterrupt\nput off 0",
+        expect![[r#"
+            > put off 9
+            > create
+            instance created #4 process version 1
+            start completed
+            > take
+            > cancel
+            process terminating
+            sub terminating
+            sub terminated
+            > interrupt
+            instance #4 set aside: test
+            incident #7 at process: UNKNOWN The engine failed on this process instance and has set it aside: test
+            incident #7 holds up Activate
+            > put off 0
+            incident #7 resolved
+            process terminated
+            instance terminated #4
+        "#]],
+    );
+}
+
 #[test]
 fn a_step_of_nobody_that_fails_is_taken_later() {
     check_step_by_step(

@@ -338,10 +338,12 @@ impl Reference {
         if phase != Phase::Terminating {
             self.begin_termination(at);
         }
-        let case = self.case(at.case);
-        if case.children(at.node).next().is_some() {
+        if self.case(at.case).children(at.node).next().is_some() {
             return;
         }
+        // What was set aside while it ended.
+        self.resolve_all(at);
+        let case = self.case(at.case);
         let (root, scope, name) = (case.root, self.scope_of(at), self.node(at).element);
         // A boundary event that interrupts goes on as soon as its host is gone.
         let pending = case.trigger(at.node).map(|trigger| trigger.element.clone());
