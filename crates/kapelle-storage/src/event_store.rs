@@ -186,6 +186,8 @@ impl EventStore {
         let last = segments.last().map_or(Sequence::START, Sealed::last);
         let open_names = names.iter().filter(|name| is(name, open::SUFFIX));
         let open = Open::recover(&*files, dir, open_names, last)?;
+        // Who made or removed a file that was found (not found) may have been killed before that was durable.
+        files.sync_dir(dir).map_err(Error::io("sync", dir))?;
         Ok(Self {
             files,
             dir: dir.to_owned(),

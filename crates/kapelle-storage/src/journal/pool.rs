@@ -132,6 +132,13 @@ impl Pool {
         Ok(())
     }
 
+    /// Makes the names of all files that are there durable.
+    pub(super) fn sync_names(&self) -> Result<(), Error> {
+        self.files
+            .sync_dir(&self.dir)
+            .attempt("sync directory", &self.dir)
+    }
+
     fn remove(&self, path: &Path) -> Result<(), Error> {
         // Not synced: a free file that comes back after a loss of power is a free file.
         self.files.remove(path).attempt("remove", path)
@@ -176,11 +183,7 @@ impl Pool {
             .attempt("fill with zeros", &segment.path)
             .and_then(|()| segment.write_header(&self.free_header(0)))
             .and_then(|()| segment.sync())
-            .and_then(|()| {
-                self.files
-                    .sync_dir(&self.dir)
-                    .attempt("sync directory", &self.dir)
-            });
+            .and_then(|()| self.sync_names());
         match made {
             Ok(()) => {
                 self.created.fetch_add(1, Ordering::Relaxed);

@@ -227,6 +227,8 @@ impl Opened {
     /// Takes over: rewrites what may not have been synced, syncs it, announces the new leader, syncs that.
     /// `incarnation` are 128 random bits; `note` is kept with the fence and means nothing here.
     pub fn announce(mut self, incarnation: u128, note: &[u8]) -> Result<Announced, Error> {
+        // Who made a file that was found may have been killed before its name was durable.
+        self.pool.sync_names()?;
         for file in std::mem::take(&mut self.unused) {
             self.pool.reclaim(file)?;
         }

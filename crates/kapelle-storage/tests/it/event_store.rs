@@ -189,6 +189,34 @@ fn what_was_synced_survives_and_what_follows_is_appended_again() {
     );
 }
 
+/// Its process was killed between putting a sealed segment in its place and making that durable.
+#[test]
+fn a_segment_whose_sealer_was_killed_is_durable_once_it_is_said_to_be() {
+    for seed in 0..64 {
+        let files = MemFiles::new();
+        let mut store = open(&files);
+        fill(&mut store, 1..20);
+        store.sync().unwrap();
+        drop(store);
+        // What sealing writes, without the last step.
+        let elsewhere = MemFiles::new();
+        let mut sealed = open(&elsewhere);
+        fill(&mut sealed, 1..20);
+        sealed.seal().unwrap();
+        let name = elsewhere.list(dir()).unwrap().remove(0);
+        let from = elsewhere.open(&dir().join(&name)).unwrap();
+        let mut bytes = vec![0; usize::try_from(from.len().unwrap()).unwrap()];
+        from.read_at(0, &mut bytes).unwrap();
+        let to = files.create(&dir().join(&name)).unwrap();
+        to.write_at(0, &bytes).unwrap();
+        to.sync().unwrap();
+        files.crash(Crash::Keep);
+        let durable = open(&files).sync().unwrap();
+        files.crash(Crash::Tear(seed));
+        assert!(open(&files).last() >= durable, "seed {seed}");
+    }
+}
+
 #[test]
 fn entries_are_erased_and_dropped_for_good() {
     let files = MemFiles::new();

@@ -1,9 +1,9 @@
 //! A random run of appends, trims, failed syncs, crashes of the process and losses of power with torn writes, against a
 //! model: what was reported durable is there, what is there was submitted, and nothing old comes back.
 
-use crate::support::{Random, open, read_all, small};
+use crate::support::{Random, append, open, read_all, segment, small, start};
 use kapelle_storage::{
-    files::{Crash, MemFiles},
+    files::{Crash, Files as _, MemFiles},
     journal::{BatchKind, DirectJournal, Error, Journal},
     position::Sequence,
 };
@@ -228,4 +228,26 @@ fn the_campaign_sees_a_disk_that_lies() {
         BatchKind::LeaderAnnounced
     );
     assert_eq!(small().partition, 1);
+}
+
+/// What a process has done that is killed while it makes a segment: the file is whole, its name is not durable yet.
+#[test]
+fn a_segment_whose_maker_was_killed_keeps_what_the_next_process_wrote() {
+    let disk = MemFiles::new();
+    let mut journal = start(&disk);
+    append(&mut journal, &[b"first"]);
+    drop(journal);
+    let file = disk.create(&segment(9)).unwrap();
+    file.write_at(0, &vec![0; 64 << 10]).unwrap();
+    file.sync().unwrap();
+    disk.crash(Crash::Keep);
+    let mut journal = start(&disk);
+    for n in 0..3_u8 {
+        append(&mut journal, &[&[n]]);
+    }
+    let durable = journal.durable().unwrap();
+    drop(journal);
+    disk.crash(Crash::Lose);
+    let end = open(&disk).unwrap().end();
+    assert!(end.sequence >= durable.sequence, "{end} < {durable}");
 }
