@@ -135,7 +135,10 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                     .push_back(Pending::Blobs { at, writes });
             }
             if self.wants_cut() {
-                if end > self.checkpoints.cut {
+                // Also where nothing came: dirt that was left at the last cut may have been written back since, and intake
+                // may wait for just that.
+                let shortens = self.replay_from() > self.checkpoints.replay_from;
+                if end > self.checkpoints.cut || shortens {
                     self.freeze(at);
                 } else {
                     // Nothing happened since the last one.

@@ -78,6 +78,27 @@ fn instances_leave_memory_and_come_back_when_they_are_needed() {
     world.assert_equals_model();
 }
 
+/// As after a start from an older copy of the store, or with a smaller limit than before: intake waits for checkpoints, so
+/// they must not wait for it.
+#[test]
+fn a_start_with_a_tail_far_over_its_limit_comes_to_take_work() {
+    let large = Options {
+        tail_records_max: 1_000_000,
+        overlay_entries_max: 1_000_000,
+        cache_bytes_max: 1 << 30,
+        ..small()
+    };
+    let mut world = World::new(large);
+    world.deploy();
+    for id in 0..3000 {
+        world.create(&format!("order-{id}"));
+    }
+    world.options = small();
+    world.start().expect("it starts again");
+    world.create("one more");
+    world.assert_equals_model();
+}
+
 #[test]
 fn an_instance_that_ends_soon_never_reaches_the_store() {
     let mut world = World::new(Options {
