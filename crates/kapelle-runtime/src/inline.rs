@@ -55,7 +55,7 @@ pub fn start(
             seen: Box::new(seen),
         }),
         streams: Arc::clone(&streams),
-        readers: Arc::new(Readers::new(Arc::new(NoJournal))),
+        readers: Arc::new(Readers::new(Arc::new(NoJournal), &[])),
     });
     let handle = PartitionHandle {
         front: Arc::clone(&inline) as Arc<dyn Front>,

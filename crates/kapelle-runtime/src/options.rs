@@ -35,6 +35,8 @@ pub struct Options {
     pub disk_soft_limit_bytes: u64,
     /// How far a reader may be behind before the trim no longer waits for it.
     pub reader_lag_records_max: u64,
+    /// Names of readers that subscribe after the start; until all of them have, nothing is trimmed.
+    pub readers: Vec<String>,
     /// The operator says that a wall clock more than an hour ahead of the last record is right.
     pub accept_clock_jump: bool,
     /// Size of a journal segment; a change takes effect with the next new file.
@@ -61,6 +63,7 @@ impl Default for Options {
             base_bytes_min: 256 * 1024 * 1024,
             disk_soft_limit_bytes: 512 * 1024 * 1024,
             reader_lag_records_max: 20_000_000,
+            readers: Vec::new(),
             accept_clock_jump: false,
             segment_bytes: 64 * 1024 * 1024,
             cluster: "default".to_owned(),

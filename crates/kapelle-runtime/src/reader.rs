@@ -2,7 +2,9 @@
 //!
 //! **Invariant**: a reader sees durable records only, in order, each once. Its position holds the trim back until it says
 //! that its own output is durable ([`RecordReader::release`]); one too far behind is cut loose and finds out by
-//! [`ReadError::Trimmed`]. It never slows the writer: it reads the journal's files itself.
+//! [`ReadError::Trimmed`]. It never slows the writer: it reads the journal's files itself. A reader that is known to come
+//! after the start ([`Options::readers`](crate::Options::readers)) holds everything until it has said where it begins: the
+//! writer does not wait for it, and its first checkpoint may come before.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,14 +55,17 @@ pub enum ReadError {
 /// Everyone who reads behind the writer, and how far each has come.
 pub struct Readers {
     journal: Arc<dyn journal::Read>,
-    positions: Mutex<BTreeMap<String, Sequence>>,
+    /// `None`: it has not come yet, and nobody knows what it needs.
+    positions: Mutex<BTreeMap<String, Option<Sequence>>>,
 }
 
 impl Readers {
-    pub(crate) fn new(journal: Arc<dyn journal::Read>) -> Self {
+    /// Nothing is trimmed before each of the `awaited` has subscribed or is forgotten.
+    pub(crate) fn new(journal: Arc<dyn journal::Read>, awaited: &[String]) -> Self {
+        let positions = awaited.iter().map(|name| (name.clone(), None)).collect();
         Self {
             journal,
-            positions: Mutex::default(),
+            positions: Mutex::new(positions),
         }
     }
 
@@ -90,7 +95,7 @@ impl Readers {
     ) -> Result<RecordReader, ReadError> {
         let from = from.max(Sequence(1));
         // Registered before the journal is asked, so that nothing is trimmed in between.
-        self.positions().insert(name.to_owned(), from);
+        self.positions().insert(name.to_owned(), Some(from));
         let cursor = self.cursor(from).inspect_err(|_| {
             self.positions().remove(name);
         })?;
@@ -113,8 +118,9 @@ impl Readers {
     /// unless it is more than `lag_max` records behind; then it is cut loose.
     pub(crate) fn hold(&self, needed: Sequence, end: Sequence, lag_max: u64) -> Sequence {
         let mut positions = self.positions();
-        positions.retain(|_, position| end.0.saturating_sub(position.0) <= lag_max);
-        positions.values().copied().fold(needed, Ord::min)
+        positions.retain(|_, at| at.is_none_or(|at| end.0.saturating_sub(at.0) <= lag_max));
+        let held = positions.values().map(|at| at.unwrap_or(Sequence(1)));
+        held.fold(needed, Ord::min)
     }
 
     fn cursor(&self, from: Sequence) -> Result<Box<dyn Cursor>, ReadError> {
@@ -123,7 +129,7 @@ impl Readers {
             .map_err(|error| read_error(&error, from))
     }
 
-    fn positions(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Sequence>> {
+    fn positions(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Sequence>>> {
         self.positions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -206,7 +212,7 @@ impl RecordReader {
     pub fn release(&self, through: Sequence) {
         let mut positions = self.readers.positions();
         // Not inserted anew: a reader that was cut loose stays loose.
-        if let Some(position) = positions.get_mut(&self.name) {
+        if let Some(Some(position)) = positions.get_mut(&self.name) {
             *position = (*position).max(Sequence(through.0 + 1));
         }
     }

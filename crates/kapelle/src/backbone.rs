@@ -39,6 +39,7 @@ pub(crate) use inbox::{Answer, Ask, Inbox, Received, Token};
 pub(crate) use ledger::{DeadLetter, Ledger};
 pub(crate) use served::Report;
 pub(crate) use stored::{Stored, Tag, env};
+pub(crate) use worker::READER;
 
 /// Why the backbone cannot run.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,7 @@ use rusqlite::Connection;
 
 pub(crate) use error::Error;
 use feeder::Feeder;
+pub(crate) use feeder::READER;
 
 /// Queries at once: enough that a long one holds up nobody, few enough that all of them leave the writer a processor most
 /// of the time.

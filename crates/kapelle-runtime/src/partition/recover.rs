@@ -102,7 +102,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             .recovery_ns
             .set(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
         let leader = journal.leader();
-        let readers = Arc::new(Readers::new(journal.reader()));
+        let readers = Arc::new(Readers::new(journal.reader(), &options.readers));
         let mut partition = Self {
             engine: recovered.engine,
             keep,

@@ -1,5 +1,7 @@
 //! Write-back, recovery by the tail, trimming; and what happens when any single write of them fails.
 
+use std::sync::Arc;
+
 use kapelle_engine::ids::Sequence;
 use kapelle_engine::keep::Keep;
 use kapelle_runtime::Options;
@@ -124,9 +126,9 @@ fn an_instance_that_ends_soon_never_reaches_the_store() {
     assert!(metric(&mut world, "checkpoints") > 0);
 }
 
-#[test]
-fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
-    let mut world = World::new(small());
+/// Segments so small that what may be trimmed is.
+fn trimming(options: Options) -> World {
+    let mut world = World::new(options);
     world.keep_all = false;
     world.journal_options = journal::Options {
         segment_bytes: 1 << 16,
@@ -134,6 +136,16 @@ fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
         ..world.journal_options
     };
     world.start().expect("it starts again");
+    world
+}
+
+fn first(world: &mut World) -> u64 {
+    world.partition().journal().reader().first().0
+}
+
+#[test]
+fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
+    let mut world = trimming(small());
     world.partition().readers().forget("model");
     let slow = world
         .partition()
@@ -142,7 +154,6 @@ fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
         .expect("nothing was trimmed");
     world.deploy();
     work(&mut world, 0..150);
-    let first = |world: &mut World| world.partition().journal().reader().first().0;
     assert_eq!(first(&mut world), 1, "the reader holds it");
     slow.release(Sequence(100_000));
     work(&mut world, 150..300);
@@ -165,18 +176,38 @@ fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
 }
 
 #[test]
-fn a_reader_too_far_behind_is_cut_loose() {
-    let mut world = World::new(Options {
+fn nothing_is_trimmed_before_every_awaited_reader_has_come() {
+    let mut world = trimming(Options {
+        readers: vec!["history".to_owned(), "gone".to_owned()],
         reader_lag_records_max: 500,
         ..small()
     });
-    world.keep_all = false;
-    world.journal_options = journal::Options {
-        segment_bytes: 1 << 16,
-        first_segment_bytes: 1 << 16,
-        ..world.journal_options
-    };
-    world.start().expect("it starts again");
+    let readers = Arc::clone(world.partition().readers());
+    readers.forget("model");
+    world.deploy();
+    work(&mut world, 0..150);
+    assert_eq!(first(&mut world), 1, "nobody has come");
+    readers
+        .subscribe("history", Sequence(1))
+        .expect("nothing was trimmed")
+        .release(Sequence(100_000));
+    work(&mut world, 150..300);
+    assert_eq!(first(&mut world), 1, "one is still to come");
+    readers.forget("gone");
+    work(&mut world, 300..450);
+    assert!(
+        first(&mut world) > 1_000,
+        "the journal begins at {}",
+        first(&mut world)
+    );
+}
+
+#[test]
+fn a_reader_too_far_behind_is_cut_loose() {
+    let mut world = trimming(Options {
+        reader_lag_records_max: 500,
+        ..small()
+    });
     world.deploy();
     let mut reader = world
         .partition()

@@ -211,14 +211,12 @@ fn what_was_durable_is_there_whatever_happens() {
 fn the_campaign_sees_a_disk_that_lies() {
     // The same oracle over a disk that forgets a synced batch must fail, else it sees nothing.
     let disk = MemFiles::new();
-    let mut journal = crate::support::start(&disk);
-    crate::support::append(&mut journal, &[b"kept"]);
-    crate::support::append(&mut journal, &[b"forgotten"]);
+    let mut journal = start(&disk);
+    append(&mut journal, &[b"kept"]);
+    append(&mut journal, &[b"forgotten"]);
     let durable = journal.durable().unwrap().sequence;
     drop(journal);
-    disk.tamper(&crate::support::segment(1), |content| {
-        content[3 * 4096..].fill(0)
-    });
+    disk.tamper(&segment(1), |content| content[3 * 4096..].fill(0));
     let opened = open(&disk).unwrap();
     assert!(opened.end().sequence < durable);
     let reader = opened.reader();

@@ -29,7 +29,7 @@ use super::{Error, SharedStore, retention};
 use crate::config::EventStore;
 
 /// The reader's name in the partition.
-const READER: &str = "backbone";
+pub(crate) const READER: &str = "backbone";
 
 const POLL_RECORDS: usize = 2_048;
 

@@ -22,7 +22,7 @@ use super::schema::Opened;
 use super::{Progress, flush, schema};
 
 /// The reader's name in the partition: its position holds back the journal's trimming.
-const READER: &str = "history";
+pub(crate) const READER: &str = "history";
 
 /// Records of one transaction at most: enough that short-lived instances begin and end inside it, and that a
 /// transaction's own cost vanishes; little enough that a search never waits long for one.

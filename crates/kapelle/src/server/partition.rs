@@ -8,6 +8,7 @@ use kapelle_runtime::{Options, PartitionHandle};
 use super::ServeError;
 use super::cluster_id::ClusterId;
 use crate::config::Config;
+use crate::{backbone, history};
 
 /// An open partition.
 pub(super) struct Opened {
@@ -18,6 +19,8 @@ pub(super) struct Opened {
 
 fn options(config: &Config) -> Options {
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let history = config.history.enabled.then_some(history::READER);
+    let readers = [Some(backbone::READER), history];
     Options {
         queue_max: count(config.limits.commands_in_flight).max(1),
         cache_bytes_max: count(config.limits.instance_cache.0),
@@ -27,6 +30,7 @@ fn options(config: &Config) -> Options {
         disk_soft_limit_bytes: config.data.disk_reserve.0,
         accept_clock_jump: config.data.accept_clock_jump,
         segment_bytes: config.data.segment_size.0,
+        readers: readers.into_iter().flatten().map(str::to_owned).collect(),
         limits: Limits {
             arrivals_per_command_max: count(config.limits.event_batch_count),
             dedup_ids_max: config.events.dedup_count,
