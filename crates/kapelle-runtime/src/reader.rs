@@ -84,7 +84,8 @@ impl Readers {
             .is_ok_and(|durable| durable.sequence.0 >= at_least.0)
     }
 
-    /// Committed records from that one on; the journal keeps them until they are released.
+    /// Committed records from that one on; the journal keeps them until they are released. Everything before has to be
+    /// safe in the reader's own, synced output.
     ///
     /// # Errors
     /// [`ReadError::Trimmed`] names the first record that is left.

@@ -57,6 +57,12 @@ pub(crate) enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// What a killed process left could not be made durable.
+    #[error("KAP-HIS-13: failed to sync {} and its WAL: {source}", path.display())]
+    Sync {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A query did not see its own writes in time.
     #[error(
         "KAP-HIS-04: search is behind: it is at record {position} and has to reach {wanted}; try again in a moment"

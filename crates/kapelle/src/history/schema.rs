@@ -6,6 +6,7 @@
 //! that are not. There are few other indexes, each for a question that every client asks; indexes of what is active or
 //! open never see an instance that ends within its batch. States are the numbers of `query::words`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ pub(super) fn open_or_remake(path: &Path, end: Sequence) -> Result<Opened, Error
             position: opened.position.0,
             end: end.0,
         },
-        Err(error @ Error::Newer { .. }) => return Err(error),
+        Err(error @ (Error::Newer { .. } | Error::Sync { .. })) => return Err(error),
         Err(error) => error,
     };
     remake(path, &error)
@@ -124,7 +125,7 @@ pub(super) fn open_or_remake(path: &Path, end: Sequence) -> Result<Opened, Error
 /// The database as the feeder takes it over.
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// The last record that is in the tables.
+    /// The last record that is in the tables, and on the disk.
     pub(super) position: Sequence,
     pub(super) known: flush::Known,
 }
@@ -172,11 +173,25 @@ fn open(path: &Path) -> Result<Opened, Error> {
         )
         .map_err(Error::sqlite("read the search database's position"))?;
     let known = flush::known(&connection).map_err(Error::sqlite("read the known definitions"))?;
+    sync_wal(path).map_err(|source| Error::Sync {
+        path: path.to_path_buf(),
+        source,
+    })?;
     Ok(Opened {
         connection,
         position: Sequence(position.unsigned_abs()),
         known,
     })
+}
+
+/// What was read may be the last that a killed process wrote, which no sync has reached. The journal is let go behind the
+/// position, so it has to be on the disk.
+fn sync_wal(path: &Path) -> std::io::Result<()> {
+    File::open(path.with_extension("db-wal"))?.sync_all()?;
+    let dir = path
+        .parent()
+        .expect("invariant: the database is in a directory");
+    File::open(dir)?.sync_all()
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
