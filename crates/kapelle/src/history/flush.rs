@@ -70,8 +70,11 @@ fn write_variables(
     let (many, rest) = rows.as_chunks::<VARIABLES_AT_ONCE>();
     let insert = |rows: &[(&Owned, &VariableRow)]| -> rusqlite::Result<()> {
         let marks = vec!["(?,?,?,?,?)"; rows.len()].join(",");
-        let mut statement = transaction
-            .prepare_cached(&format!("INSERT OR REPLACE INTO variable VALUES {marks}"))?;
+        // OR FAIL and an upsert, not OR REPLACE: a statement of many rows that could be taken back half-way keeps copies
+        // of the pages that it changes, and writes them to a file.
+        let mut statement = transaction.prepare_cached(&format!(
+            "INSERT OR FAIL INTO variable VALUES {marks} ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value"
+        ))?;
         for (row, ((instance, key), variable)) in rows.iter().enumerate() {
             let first = row * 5 + 1;
             statement.raw_bind_parameter(first, signed(*instance))?;
