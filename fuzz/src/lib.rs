@@ -7,6 +7,10 @@
 //!
 //! Deliberately absent: the fuzzer (libFuzzer), and running it (`cargo xtask fuzz`).
 
+// Whose functions the instrumented code calls: nothing else brings them into a test.
+#[cfg(test)]
+use libfuzzer_sys as _;
+
 pub mod guard;
 pub mod mutate;
 pub mod seeds;
