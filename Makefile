@@ -14,7 +14,8 @@ test: ## Set up what the tests need and run all of them
 build: ## Build the release binary: target/release/kapelle
 	cargo build --release --locked --package kapelle
 
-prove: ## Long campaigns: an hour of the simulator, the mutants it has to find, the crash test with 100 rounds
+prove: ## Long campaigns: an hour of the simulator, the mutants it has to find, five minutes of fuzzing for each target, the crash test with 100 rounds
 	cargo xtask sim --minutes 60
 	cargo xtask sim --mutants
+	cargo xtask fuzz --seconds 300
 	KAPELLE_CRASH_ROUNDS=100 cargo test --release --locked --package kapelle --test it -- crash --nocapture

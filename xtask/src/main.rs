@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 
 mod ci;
 mod clients;
+mod fuzz;
 mod licences;
 mod run;
 mod server;
@@ -22,6 +23,9 @@ cargo xtask sim [--seconds N | --minutes N] [--seed S] [--runs N]
                               try to make a partition lose or double something, under a seeded simulator
 cargo xtask sim --mutants [NAME…]
                               break the code in known ways, each of which the simulator has to find
+cargo xtask fuzz [--seconds N] [--target NAME]… [--input FILE]
+                              give bytes that nobody meant to all that reads bytes of others; with a file, run that alone
+cargo xtask fuzz --self-test  break a target in known ways, each of which the fuzzer has to find
 cargo xtask stress soak [--minutes N] [--rate R] [--binary FILE] [--load FILE]
                               hours of mixed load on a release binary; fails if anything grows, is lost or doubled
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped
@@ -47,6 +51,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "licences" => licences::check(&root),
         "clients" => clients::run_named(&root, rest),
         "sim" => sim::run(&root, rest),
+        "fuzz" => fuzz::run(&root, rest),
         "stress" => stress::run(&root, rest),
         "ci" => ci::run_all(&root),
         "help" | "--help" | "-h" => {

@@ -130,6 +130,7 @@ pub fn open(
         });
     let pool = Pool::new(files, dir, options, room, found.next_number);
     let shared = Shared::new(found.live.clone(), scan.end, (generation, scan.offset));
+    found.refuse_if_empty_and_unconnected(&shared, scan.end, options.partition)?;
     Ok(Opened {
         shared,
         pool: Arc::new(pool),
@@ -446,6 +447,32 @@ impl Found {
             }
         }
         Ok(damaged)
+    }
+
+    /// Readers compare a segment with the one before at its first batch. If it has none yet, only its header says what would
+    /// be continued: nobody could read past it any more if that were another history.
+    fn refuse_if_empty_and_unconnected(
+        &self,
+        shared: &Arc<Shared>,
+        end: Point,
+        partition: u32,
+    ) -> Result<(), Error> {
+        let Some(last) = self.live.back() else {
+            return Ok(());
+        };
+        if last.first <= end.sequence || shared.first() > end.sequence {
+            return Ok(());
+        }
+        let mut cursor = Reader::new(Arc::clone(shared), partition).cursor(end.sequence)?;
+        match cursor.next_batch()?.map(|batch| batch.point()) {
+            Some(there) if there == end => Ok(()),
+            _ => Err(Error::Corrupt {
+                file: last.at.path.clone(),
+                offset: 0,
+                intact: end.sequence,
+                why: "segment does not continue the one before".to_owned(),
+            }),
+        }
     }
 
     /// The rule that tells damage from a torn tail, over everything that is not part of the chain: if some valid batch

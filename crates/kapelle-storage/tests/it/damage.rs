@@ -254,6 +254,24 @@ fn a_batch_of_another_history_is_not_taken_for_the_next_one() {
 }
 
 #[test]
+fn an_empty_segment_of_another_history_stops_the_start() {
+    // Segment 1 has room for the fence and 14 batches; the next batch begins segment 2.
+    let (ours, theirs) = (MemFiles::new(), MemFiles::new());
+    for (disk, word) in [(&ours, b"a"), (&theirs, b"x")] {
+        let mut journal = start(disk);
+        for _ in 0..15 {
+            append(&mut journal, &[word]);
+        }
+        drop(journal);
+        disk.tamper(&segment(2), |content| content[4096..].fill(0));
+    }
+    assert_eq!(texts(&*open(&ours).unwrap().reader()), ["a"; 14]);
+    // No batch is there that would say so: whoever appended behind it could never be read again.
+    replace_block(&ours, 2, 0, &block(&theirs, 2, 0));
+    expect!["KAP-STO-11: journal is damaged: /data/journal/00000002.segment at byte 0: segment does not continue the one before; records up to 15 are intact, later ones were durable. Do not delete the file: restore it, or the whole data directory, from a copy"].assert_eq(&report(&open(&ours).unwrap_err()));
+}
+
+#[test]
 fn a_batch_of_an_earlier_use_of_the_file_is_not_taken_for_the_next_one() {
     let disk = MemFiles::new();
     let mut journal = start(&disk);

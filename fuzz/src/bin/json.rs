@@ -1,0 +1,3 @@
+#![no_main]
+
+kapelle_fuzz::fuzz!(kapelle_fuzz::targets::json::JSON);
