@@ -30,6 +30,7 @@ use crate::ids::{
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::response::Response;
+pub use crate::run::Run;
 pub use crate::step::Step;
 
 /// Who asked, when, and on what trace: travels beside every command and is written with its records.
@@ -118,7 +119,7 @@ pub enum Command {
     /// Deciding something failed: set its instance aside, visible and resumable.
     SetAside(SetAside),
     /// What an earlier command left to do when it reached its limit of follow-ups.
-    Continue(Step),
+    Continue(FollowUp),
 }
 
 /// Deploy files as one unit: all or none.
@@ -308,8 +309,16 @@ pub struct SetAside {
 /// A command of the engine's own that failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Interrupted {
-    Step(Step),
+    Step(FollowUp),
     Due(Due),
+}
+
+/// A step that was left over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowUp {
+    pub step: Step,
+    /// What it is part of.
+    pub run: Run,
 }
 
 impl Command {
@@ -374,8 +383,8 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, command: Command) -> Result<Response, Re
         } => outbox::bury(ctx, entry, attempts, &error),
         Command::AnnounceLeader { epoch, incarnation } => leader::announce(ctx, epoch, incarnation),
         Command::SetAside(command) => set_aside::set_aside(ctx, command),
-        Command::Continue(step) => {
-            ctx.push(step);
+        Command::Continue(follow_up) => {
+            ctx.push(follow_up.step);
             Ok(Response::Done)
         }
     }

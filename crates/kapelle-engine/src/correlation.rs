@@ -38,6 +38,7 @@ pub(crate) struct Publication {
     pub(crate) variables: Document,
     pub(crate) cause: Cause,
     pub(crate) binding: Option<FromBinding>,
+    pub(crate) thrown: bool,
 }
 
 /// An instance that waits.
@@ -197,6 +198,7 @@ pub(crate) fn publish(
         variables,
         cause,
         binding,
+        thrown,
     } = publication;
     let expires = ctx.now().plus_ms(ttl_ms.max(0));
     ctx.emit(Event::MessagePublished(Box::new(MessagePublished {
@@ -209,6 +211,7 @@ pub(crate) fn publish(
         variables: variables.clone(),
         cause: cause.clone(),
         binding: binding.clone(),
+        thrown,
     })));
     let entry = MessageEntry {
         tenant,
@@ -219,6 +222,7 @@ pub(crate) fn publish(
         variables,
         cause,
         binding,
+        thrown,
     };
     let mut met = Vec::new();
     for Waiting {
@@ -353,6 +357,7 @@ pub(crate) fn meet_buffered(
     let Some((message, entry)) = found else {
         return;
     };
+    begin_run_from_outside(ctx, &entry);
     if meet(ctx, message, &entry, instance, subscription) && is_spent(&entry) {
         expire(ctx, message, &entry);
     }
@@ -362,6 +367,13 @@ pub(crate) fn meet_buffered(
             instance,
             subscription,
         });
+    }
+}
+
+/// A buffered message comes from outside as well as one that comes now, unless an element threw it.
+fn begin_run_from_outside(ctx: &mut Ctx<'_>, entry: &MessageEntry) {
+    if !entry.thrown {
+        ctx.begin_run();
     }
 }
 
@@ -410,6 +422,7 @@ pub(crate) fn start_buffered(
         }
     }
     if let Some((message, entry, start)) = oldest {
+        begin_run_from_outside(ctx, &entry);
         start_instance(ctx, message, &entry, &start);
         if is_spent(&entry) {
             expire(ctx, message, &entry);

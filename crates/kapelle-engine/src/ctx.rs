@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::Settings;
 use crate::apply::apply;
-use crate::command::CommandMeta;
+use crate::command::{CommandMeta, FollowUp};
 use crate::definitions::{Definition, Definitions};
 use crate::effect::{Effect, JobStreams};
 use crate::element::lifecycle::LifecycleStep;
@@ -14,6 +14,7 @@ use crate::event::{Cause, Event};
 use crate::ids::{DefinitionKey, ElementInstanceKey, ProcessInstanceKey, Sequence, Timestamp};
 use crate::keep::Keep;
 use crate::limits::Limits;
+use crate::run::Run;
 use crate::state::instance::Instance;
 use crate::step::Step;
 
@@ -30,15 +31,20 @@ pub(crate) struct Ctx<'a> {
     next_key: u64,
     events: Vec<Event>,
     effects: Vec<Effect>,
-    steps: VecDeque<Step>,
+    /// What is still to do, each with the place of its run.
+    steps: VecDeque<(Step, usize)>,
     steps_taken: usize,
+    runs: Vec<Run>,
+    /// The place of the run that goes on now.
+    run: usize,
 }
 
 /// What a decision leaves.
 pub(crate) struct Outcome {
     pub(crate) events: Vec<Event>,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) steps: VecDeque<Step>,
+    pub(crate) follow_ups: Vec<FollowUp>,
+    pub(crate) runs: Vec<Run>,
 }
 
 impl<'a> Ctx<'a> {
@@ -49,6 +55,7 @@ impl<'a> Ctx<'a> {
         settings: &'a Settings,
         meta: &'a CommandMeta,
         first_sequence: Sequence,
+        run: Run,
     ) -> Self {
         let next_key = keep.partition().next_key;
         // One task from creation to the next job is about this many events.
@@ -65,14 +72,22 @@ impl<'a> Ctx<'a> {
             effects,
             steps: VecDeque::new(),
             steps_taken: 0,
+            runs: vec![run],
+            run: 0,
         }
     }
 
     pub(crate) fn finish(self) -> Outcome {
+        let runs = self.runs;
+        let follow_up = |(step, run): (Step, usize)| FollowUp {
+            step,
+            run: runs[run],
+        };
         Outcome {
             events: self.events,
             effects: self.effects,
-            steps: self.steps,
+            follow_ups: self.steps.into_iter().map(follow_up).collect(),
+            runs,
         }
     }
 
@@ -132,6 +147,10 @@ impl<'a> Ctx<'a> {
 
     pub(crate) fn emit(&mut self, event: Event) {
         self.assert_lifecycle(&event);
+        if matches!(event, Event::ElementActivating { .. }) {
+            let entered = &mut self.runs[self.run].entered;
+            *entered = entered.saturating_add(1);
+        }
         let (targets, sequence) = (event.targets(), self.next_sequence());
         apply(self.keep, &event, sequence, self.meta.now, targets);
         self.events.push(event);
@@ -147,18 +166,32 @@ impl<'a> Ctx<'a> {
     }
 
     pub(crate) fn push(&mut self, step: Step) {
-        self.steps.push_back(step);
+        self.steps.push_back((step, self.run));
     }
 
     /// The next step, counted.
     pub(crate) fn next_step(&mut self) -> Option<Step> {
         self.steps_taken += 1;
-        self.steps.pop_front()
+        let (step, run) = self.steps.pop_front()?;
+        self.run = run;
+        Some(step)
+    }
+
+    /// Something from outside is taken up: what follows in this step, and from it, is a run of its own.
+    pub(crate) fn begin_run(&mut self) {
+        self.run = self.runs.len();
+        self.runs.push(Run::begin(self.next_sequence()));
+    }
+
+    /// Elements entered so far in the run that goes on now.
+    pub(crate) fn entered(&self) -> u32 {
+        self.runs[self.run].entered
     }
 
     /// The command is a list, and its next entry begins: it has a share of its own.
     pub(crate) fn next_entry(&mut self) {
         self.steps_taken = 0;
+        self.begin_run();
     }
 
     /// Whether this command may still take steps of its own.

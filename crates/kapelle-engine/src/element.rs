@@ -344,10 +344,10 @@ fn check_limits(ctx: &Ctx<'_>, at: &At) -> Result<(), Problem> {
             "The process instance has more than {max} active element instances."
         )));
     }
-    if instance.run_length > limits.run_length_max {
+    if ctx.entered() > limits.run_length_max {
         let max = limits.run_length_max;
         return Err(Problem::limit(format!(
-            "The process instance entered more than {max} elements without waiting for anything: it looks like an endless loop."
+            "More than {max} elements were entered without waiting for anything from outside: it looks like an endless loop."
         )));
     }
     Ok(())

@@ -466,6 +466,8 @@ pub struct MessagePublished {
     pub cause: Cause,
     /// Set when a CloudEvent became this message.
     pub binding: Option<FromBinding>,
+    /// An element threw it.
+    pub thrown: bool,
 }
 
 /// A message leaves the buffer.

@@ -36,6 +36,7 @@
 //! | [`state`] | the instance aggregate, the partition object, the indexes and all their numbers |
 //! | `correlation` | which subscription does a message wake |
 //! | `jobs`, `variables`, `mapping`, `expression`, `problem` | what several elements and commands share |
+//! | `run` | what one thing from outside may cause in all |
 //! | [`limits`] | every limit, with its reason |
 //! | [`keep`], [`memory`] | the interface to where state lives, and its simplest form |
 //!
@@ -62,6 +63,7 @@ pub mod pending;
 mod problem;
 pub mod rejection;
 pub mod response;
+mod run;
 pub mod state;
 pub mod step;
 pub mod trace;
@@ -69,7 +71,7 @@ mod variables;
 
 use std::sync::Arc;
 
-use crate::command::{Command, CommandMeta, Due, DueKind};
+use crate::command::{Command, CommandMeta, Due, DueKind, Interrupted, SetAside};
 use crate::ctx::{Ctx, Outcome};
 use crate::definitions::Definitions;
 use crate::effect::{Effect, JobStreams};
@@ -79,6 +81,7 @@ use crate::keep::Keep;
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 use crate::response::Response;
+use crate::run::{Run, Runs};
 
 /// How one engine is set up. Part of decisions, never of replay.
 #[derive(Clone, Debug)]
@@ -116,6 +119,7 @@ pub struct Decision {
 pub struct Engine {
     settings: Settings,
     definitions: Definitions,
+    runs: Runs,
     /// Nothing is due before this time, as far as this engine knows; the beginning of time until it has looked.
     quiet_until: Timestamp,
 }
@@ -127,6 +131,7 @@ impl Engine {
         Self {
             settings,
             definitions,
+            runs: Runs::default(),
             quiet_until: Timestamp(i64::MIN),
         }
     }
@@ -147,6 +152,7 @@ impl Engine {
         first_sequence: Sequence,
         streams: &mut dyn JobStreams,
     ) -> Decision {
+        let run = self.run_of(&command, first_sequence);
         let mut ctx = Ctx::new(
             keep,
             &mut self.definitions,
@@ -154,6 +160,7 @@ impl Engine {
             &self.settings,
             meta,
             first_sequence,
+            run,
         );
         let answer = command::decide(&mut ctx, command);
         assert!(
@@ -164,8 +171,13 @@ impl Engine {
         let Outcome {
             events,
             effects,
-            steps,
+            follow_ups,
+            runs,
         } = ctx.finish();
+        runs.into_iter().for_each(|run| self.runs.note(run));
+        for follow_up in &follow_ups {
+            self.runs.leave(follow_up.run);
+        }
         for event in &events {
             self.note_schedule(event, meta.now);
         }
@@ -173,7 +185,27 @@ impl Engine {
             answer,
             events,
             effects,
-            leftover: steps.into_iter().map(Command::Continue).collect(),
+            leftover: follow_ups.into_iter().map(Command::Continue).collect(),
+        }
+    }
+
+    /// The run that the command goes on with, or begins.
+    fn run_of(&mut self, command: &Command, first_sequence: Sequence) -> Run {
+        match command {
+            // One that is set aside is not decided any more, either.
+            Command::Continue(follow_up)
+            | Command::SetAside(SetAside {
+                interrupted: Some(Interrupted::Step(follow_up)),
+                ..
+            }) => self.runs.take_up(follow_up.run),
+            _ => Run::begin(first_sequence),
+        }
+    }
+
+    /// Tells of a command that an earlier engine left over and that is still to be decided.
+    pub fn resume(&mut self, leftover: &Command) {
+        if let Command::Continue(follow_up) = leftover {
+            self.runs.leave(follow_up.run);
         }
     }
 

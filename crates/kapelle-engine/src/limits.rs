@@ -11,8 +11,8 @@ pub struct Limits {
     pub events_per_command_max: usize,
     /// Element instances alive in one process instance. Its aggregate is searched and written as a whole.
     pub elements_per_instance_max: usize,
-    /// Elements entered since something from outside happened to the instance. A path that never waits is a loop
-    /// somewhere before a hundred thousand elements.
+    /// Elements entered because of one thing from outside, over all instances that it starts and wakes. What never waits
+    /// for anything else is a loop somewhere before a hundred thousand elements.
     pub run_length_max: u32,
     /// Bytes of all variables of one instance.
     pub instance_bytes_max: usize,

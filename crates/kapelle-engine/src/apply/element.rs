@@ -90,7 +90,6 @@ fn activating(
         indexed: false,
         children: 0,
     });
-    target.run_length = target.run_length.saturating_add(1);
 }
 
 fn set_state(target: &mut Instance, key: ElementInstanceKey, state: ElementState) {
@@ -164,7 +163,6 @@ fn trigger(target: &mut Instance, triggered: &BpmnEventTriggered) {
         scope,
         variables: triggered.variables.clone(),
     });
-    target.run_length = 0;
     if triggered.cause.event_id.is_some() || triggered.cause.traceparent.is_some() {
         // A conversation goes on although what moves it now does not name it.
         let known = target.cause.correlation_id.take();

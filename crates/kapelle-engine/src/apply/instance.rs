@@ -20,7 +20,6 @@ pub(super) fn create(created: &InstanceCreated, at: Timestamp) -> Instance {
         start_lock: created.start_lock.clone(),
         cause: created.cause.clone(),
         quarantined: None,
-        run_length: 0,
         elements: Vec::new(),
         tokens: Vec::new(),
         variables: Vec::new(),
@@ -87,7 +86,6 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             target.incidents.retain(|open| open.key != *incident);
             // Whoever resolves it has taken them up.
             target.held_steps.retain(|held| held.incident != *incident);
-            target.run_length = 0;
         }
         Event::InstanceQuarantined {
             reason, incident, ..

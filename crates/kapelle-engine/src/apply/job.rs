@@ -23,11 +23,8 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
             activated_before: false,
             headers: created.headers.clone(),
         }),
-        Event::JobCompleted { job, .. } => {
-            remove(target, job.job);
-            target.run_length = 0;
-        }
-        Event::JobErrorThrown {
+        Event::JobCompleted { job, .. }
+        | Event::JobErrorThrown {
             job, caught: true, ..
         }
         | Event::JobCanceled { job, .. } => remove(target, job.job),

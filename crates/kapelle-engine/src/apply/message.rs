@@ -97,6 +97,7 @@ fn publish(keep: &mut dyn Keep, published: &MessagePublished) {
         variables: published.variables.clone(),
         cause: published.cause.clone(),
         binding: published.binding.clone(),
+        thrown: published.thrown,
     };
     keep.insert(&tables::message(*message), &entry.to_bytes());
     keep.insert(

@@ -426,6 +426,7 @@ fn prepare(
             key_kind,
             lock,
         }),
+        thrown: false,
     })
 }
 

@@ -35,7 +35,10 @@ pub(super) fn publish(ctx: &mut Ctx<'_>, command: PublishMessage) -> Result<Resp
 /// An element throws a message. Nobody is there to be told that its id was taken, as in Zeebe.
 pub(crate) fn publish_internally(ctx: &mut Ctx<'_>, command: PublishMessage, cause: Cause) {
     if check_unique(ctx, &command).is_ok() {
-        let publication = publication(command, cause);
+        let publication = Publication {
+            thrown: true,
+            ..publication(command, cause)
+        };
         let candidates = correlation::candidates(ctx, &publication);
         correlation::publish(ctx, publication, candidates);
     }
@@ -59,6 +62,7 @@ fn publication(command: PublishMessage, cause: Cause) -> Publication {
         variables,
         cause,
         binding: None,
+        thrown: false,
     }
 }
 
@@ -84,6 +88,7 @@ pub(super) fn correlate(
         variables,
         cause,
         binding: None,
+        thrown: false,
     };
     let candidates = correlation::candidates(ctx, &publication);
     if candidates.is_empty() {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::instance::find_root;
-use crate::command::{Due, DueKind, Interrupted, SetAside};
+use crate::command::{Due, DueKind, FollowUp, Interrupted, SetAside};
 use crate::ctx::Ctx;
 use crate::element::At;
 use crate::event::{DueOwner, Event, IncidentKind, StepInterrupted};
@@ -32,7 +32,7 @@ pub(super) fn set_aside(ctx: &mut Ctx<'_>, command: SetAside) -> Result<Response
         .find_map(|instance| find_root(ctx, instance));
     let held_by = root.map(|root| (root.instance, quarantine(ctx, &root, &reason)));
     match (interrupted, held_by) {
-        (Some(Interrupted::Step(step)), Some((instance, incident)))
+        (Some(Interrupted::Step(FollowUp { step, .. })), Some((instance, incident)))
             if step.may_wait_with_an_instance() =>
         {
             ctx.emit(Event::StepInterrupted(Box::new(StepInterrupted {
@@ -41,7 +41,7 @@ pub(super) fn set_aside(ctx: &mut Ctx<'_>, command: SetAside) -> Result<Response
                 step,
             })));
         }
-        (Some(Interrupted::Step(step)), _) => postpone(ctx, step),
+        (Some(Interrupted::Step(FollowUp { step, .. })), _) => postpone(ctx, step),
         (Some(Interrupted::Due(due)), _) => put_off(ctx, due),
         (None, Some(_)) => {}
         (None, None) => {
@@ -55,7 +55,7 @@ pub(super) fn set_aside(ctx: &mut Ctx<'_>, command: SetAside) -> Result<Response
 /// Whose work it was.
 fn instance_of(ctx: &Ctx<'_>, interrupted: &Interrupted) -> Option<ProcessInstanceKey> {
     match interrupted {
-        Interrupted::Step(step) => step.instance(),
+        Interrupted::Step(follow_up) => follow_up.step.instance(),
         Interrupted::Due(due) => match state::due::owner(ctx.keep(), *due)? {
             DueOwner::Instance { instance } | DueOwner::PushedJob { instance, .. } => {
                 Some(instance)

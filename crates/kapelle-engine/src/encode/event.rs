@@ -105,7 +105,7 @@ record! { JobCreated { 1 job, 2 element, 3 retries, 4 headers, 5 taken } }
 record! { Header { 1 key, 2 value } }
 record! { JobActivated { 1 job, 2 worker, 3 deadline, 4 pushed_by, 5 first, 6 was_available } }
 record! { JobFailed { 1 job, 2 retries, 3 message, 4 deadline, 5 old_backoff_until, 6 backoff_until } }
-record! { MessagePublished { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 message_id, 6 expires, 7 variables, 8 cause, 9 binding } }
+record! { MessagePublished { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 message_id, 6 expires, 7 variables, 8 cause, 9 binding, 10 thrown } }
 record! { MessageExpired { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 message_id, 6 expires, 7 process_ids } }
 record! { FromBinding { 1 process_id, 2 key_kind, 3 lock } }
 record! { MessageCorrelated { 1 message, 2 tenant, 3 name, 4 correlation_key, 5 process_id, 6 subscription, 7 instance, 8 element_instance } }

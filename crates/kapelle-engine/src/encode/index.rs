@@ -16,7 +16,7 @@ record! { DefinitionEntry { 1 tenant, 2 process_id, 3 version, 4 resource, 5 res
 record! { LatestEntry { 1 definition, 2 version } }
 record! { ResourceEntry { 1 name, 2 bytes, 3 checksum } }
 record! { DefinitionTimerEntry { 1 due, 2 element, 3 repetitions } }
-record! { MessageEntry { 1 tenant, 2 name, 3 correlation_key, 4 message_id, 5 expires, 6 variables, 7 cause, 8 binding } }
+record! { MessageEntry { 1 tenant, 2 name, 3 correlation_key, 4 message_id, 5 expires, 6 variables, 7 cause, 8 binding, 9 thrown } }
 record! { SubscriptionEntry { 1 instance, 2 key_kind } }
 record! { StartSubscriptionEntry { 1 subscription, 2 definition, 3 element, 4 process_id } }
 record! { BindingEntry { 1 process_id, 2 message, 3 definition, 4 index } }

@@ -10,7 +10,7 @@ use crate::state::partition::{DedupBucket, DedupWindow, Partition};
 
 record! { Instance {
     1 key, 2 definition, 3 tenant, 4 process_id, 5 version, 6 created, 7 awaited, 8 tags, 9 business_id, 10 start_lock,
-    11 cause, 12 quarantined, 13 run_length, 14 elements, 15 tokens, 16 variables, 17 jobs, 18 incidents, 19 subscriptions,
+    11 cause, 12 quarantined, /* 13: elements entered since something happened */ 14 elements, 15 tokens, 16 variables, 17 jobs, 18 incidents, 19 subscriptions,
     20 timers, 21 triggers, 22 payload_bytes, 23 held_steps,
 } }
 record! { ElementInstance { 1 key, 2 element, 3 scope, 4 state, 5 indexed, 6 children } }

@@ -36,8 +36,6 @@ pub struct Instance {
     pub(crate) cause: Cause,
     /// It is set aside.
     pub(crate) quarantined: Option<Quarantine>,
-    /// Elements entered since something from outside happened.
-    pub(crate) run_length: u32,
     pub(crate) elements: Vec<ElementInstance>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) variables: Vec<Variable>,

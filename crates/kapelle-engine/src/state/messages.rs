@@ -23,6 +23,8 @@ pub(crate) struct MessageEntry {
     pub(crate) variables: Document,
     pub(crate) cause: Cause,
     pub(crate) binding: Option<FromBinding>,
+    /// An element threw it: whoever meets it goes on with a run, and begins none.
+    pub(crate) thrown: bool,
 }
 
 /// An open subscription of an instance.

@@ -1,24 +1,38 @@
 //! Every limit is reached here, with a small number in its place.
 
+use std::sync::Arc;
+
 use expect_test::expect;
-use kapelle_engine::Settings;
 use kapelle_engine::command::{Arrival, Command, IngestEvents};
+use kapelle_engine::event::Event;
 use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_engine::limits::Limits;
+use kapelle_engine::{Engine, Settings};
+use kapelle_events::CloudEvent;
 
 use crate::world::World;
 
-fn limited(process: &str, change: impl FnOnce(&mut Limits), script: &str) -> String {
+fn with_limits(change: impl FnOnce(&mut Limits)) -> World {
     let mut limits = Limits::DEFAULT;
     change(&mut limits);
-    let mut world = World::new(Settings {
+    World::new(Settings {
         limits,
         ..Settings::default()
-    });
+    })
+}
+
+fn limited(process: &str, change: impl FnOnce(&mut Limits), script: &str) -> String {
+    let mut world = with_limits(change);
     world.deploy(process);
     world.log.clear();
     world.run(script);
     world.log
+}
+
+fn entered(world: &World) -> usize {
+    let entering = |event: &Event| matches!(event, Event::ElementActivating { .. });
+    let events = world.history.iter();
+    events.filter(|(event, ..)| entering(event)).count()
 }
 
 /// The model refuses a cycle without an element that waits, so a long path has to do for an endless one.
@@ -35,7 +49,7 @@ fn a_path_that_never_waits_ends_with_an_incident_and_goes_on_when_it_is_resolved
         start completed
         a completed
         b completed
-        incident #9 at c: RESOURCE_LIMIT_EXCEEDED The process instance entered more than 4 elements without waiting for anything: it looks like an endless loop.
+        incident #9 at c: RESOURCE_LIMIT_EXCEEDED More than 4 elements were entered without waiting for anything from outside: it looks like an endless loop.
         > resolve
         incident #9 resolved
         c completed
@@ -44,6 +58,189 @@ fn a_path_that_never_waits_ends_with_an_incident_and_goes_on_when_it_is_resolved
         process completed
         instance completed #4
     "#]].assert_eq(&log);
+}
+
+#[test]
+fn a_process_that_starts_itself_ends_with_an_incident_and_goes_on_when_it_is_resolved() {
+    let log = limited(
+        "s:start(message again) -> t:send(message again) -> end",
+        |limits| limits.run_length_max = 9,
+        "publish again -\nresolve",
+    );
+    expect![[r#"
+        > publish again -
+        message again '' published until 1000000 ms
+        instance created #6 process version 1
+        s triggered
+        message again '' started instance #6
+        message again '' expired
+        s completed
+        t completed
+        message again '' published until 1000000 ms
+        instance created #10 process version 1
+        s triggered
+        message again '' started instance #10
+        message again '' expired
+        end completed
+        s completed
+        process completed
+        instance completed #6
+        t completed
+        message again '' published until 1000000 ms
+        instance created #15 process version 1
+        s triggered
+        message again '' started instance #15
+        message again '' expired
+        end completed
+        incident #18 at s: RESOURCE_LIMIT_EXCEEDED More than 9 elements were entered without waiting for anything from outside: it looks like an endless loop.
+        process completed
+        instance completed #10
+        > resolve
+        incident #18 resolved
+        s completed
+        t completed
+        message again '' published until 1000000 ms
+        instance created #21 process version 1
+        s triggered
+        message again '' started instance #21
+        message again '' expired
+        end completed
+        s completed
+        process completed
+        instance completed #15
+        t completed
+        message again '' published until 1000000 ms
+        instance created #26 process version 1
+        s triggered
+        message again '' started instance #26
+        message again '' expired
+        end completed
+        s completed
+        process completed
+        instance completed #21
+        t completed
+        message again '' published until 1000000 ms
+        instance created #31 process version 1
+        s triggered
+        message again '' started instance #31
+        message again '' expired
+        incident #33 at end: RESOURCE_LIMIT_EXCEEDED More than 9 elements were entered without waiting for anything from outside: it looks like an endless loop.
+        incident #35 at s: RESOURCE_LIMIT_EXCEEDED More than 9 elements were entered without waiting for anything from outside: it looks like an endless loop.
+    "#]].assert_eq(&log);
+}
+
+#[test]
+fn two_instances_that_call_each_other_for_ever_end_with_an_incident() {
+    let mut world = with_limits(|limits| limits.run_length_max = 50);
+    world.deploy("process one ; start -> merge -> ping:send(message ping, key k) -> c:catch(message pong, key \"k\") -> merge");
+    world.deploy("process two ; start -> merge -> c:catch(message ping, key \"k\") -> pong:send(message pong, key k) -> merge");
+    world.run("create process two\ncreate process one");
+    let held_up = world.incidents.clone();
+    assert!((1..=2).contains(&held_up.len()), "{}", world.log);
+    // Resolved, it goes on as far again.
+    let before = world.sequence;
+    for incident in held_up {
+        world.submit(Command::ResolveIncident { incident }).unwrap();
+    }
+    assert!(world.sequence > before + 100, "{}", world.log);
+    assert!(!world.incidents.is_empty(), "{}", world.log);
+}
+
+/// Each instance starts two more.
+const DOUBLING: &str =
+    "s:start(message again) -> t:send(message again) -> u:send(message again) -> end";
+
+#[test]
+fn what_one_command_causes_is_counted_over_all_instances_and_follow_ups() {
+    for steps in [1, 3, 1_000] {
+        let mut world = with_limits(|limits| {
+            limits.run_length_max = 500;
+            limits.steps_per_command_max = steps;
+        });
+        world.keeps_history = true;
+        world.deploy(DOUBLING);
+        world.run("publish again -");
+        let entered = entered(&world);
+        // Who had been told to go on before the limit was reached enters one more element, or begins and does so.
+        assert!(
+            (500..1_100).contains(&entered),
+            "{entered} elements, {steps} steps"
+        );
+        let waits = world.instances.len();
+        assert!(
+            waits > 10 && world.incidents.len() >= waits,
+            "{waits} instances"
+        );
+        assert!(world.state.instances().all(|instance| !instance.is_stuck()));
+    }
+}
+
+#[test]
+fn an_engine_that_begins_in_the_middle_goes_on_counting() {
+    let limits = Limits {
+        run_length_max: 50,
+        steps_per_command_max: 1,
+        ..Limits::DEFAULT
+    };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    let mut world = World::new(settings.clone());
+    world.deploy("s:start(message again) -> t:send(message again) -> end");
+    world.leftovers_put_off = 1;
+    world.run("publish again -");
+    for _ in 0..1_000 {
+        world.engine = Engine::new(settings.clone());
+        if world.leftovers.is_empty() {
+            break;
+        }
+        world.run("take");
+    }
+    assert_eq!(world.incidents.len(), 1, "{}", world.log);
+}
+
+#[test]
+fn every_message_from_outside_may_cause_as_much() {
+    let process = "s:start(message order) -> gate{wait: n = 0, go: default} ; wait -> a -> e1:end ; go -> e2:end";
+    let script = "publish order k n=0\npublish order k ttl 9000 n=1\npublish order k ttl 9000 n=2\npublish order k ttl 9000 n=3\ncomplete a";
+    let log = limited(process, |limits| limits.run_length_max = 6, script);
+    assert_eq!(log.matches("instance completed").count(), 4, "{log}");
+    assert!(!log.contains("incident"), "{log}");
+}
+
+#[test]
+fn a_message_of_its_own_that_waited_for_a_process_is_part_of_what_caused_it() {
+    let log = limited(
+        "s:start(message again) -> t:send(message again, key k, ttl PT1H) -> end",
+        |limits| limits.run_length_max = 30,
+        "publish again k",
+    );
+    assert_eq!(log.matches("incident").count(), 1, "{log}");
+    assert!(log.matches("instance completed").count() > 5, "{log}");
+}
+
+#[test]
+fn every_event_of_a_batch_may_cause_as_much() {
+    let mut world = with_limits(|limits| limits.run_length_max = 6);
+    world.deploy("s:start(message order) -> a:task -> end");
+    let event = |id: &str| {
+        let event = CloudEvent::builder(id, "/test", "order").build().unwrap();
+        Arrival::Event(Arc::new(event))
+    };
+    let ingest = IngestEvents {
+        tenant: DEFAULT_TENANT.into(),
+        source_name: "http".into(),
+        arrivals: ["1", "2", "3"].map(event).to_vec(),
+    };
+    world.submit(Command::IngestEvents(ingest)).unwrap();
+    assert_eq!(
+        world.log.matches("instance completed").count(),
+        3,
+        "{}",
+        world.log
+    );
+    assert!(world.incidents.is_empty(), "{}", world.log);
 }
 
 #[test]

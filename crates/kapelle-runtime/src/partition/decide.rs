@@ -10,10 +10,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use kapelle_engine::command::{Command, CommandMeta, Due, Interrupted, SetAside};
+use kapelle_engine::command::{Command, CommandMeta, Due, FollowUp, Interrupted, SetAside};
 use kapelle_engine::ids::Sequence;
 use kapelle_engine::rejection::{Rejection, RejectionCode};
-use kapelle_engine::step::Step as EngineStep;
 use kapelle_engine::{Decision, Settings, encode};
 use kapelle_storage::journal::{Batch, Journal};
 use kapelle_storage::store::Store;
@@ -343,14 +342,14 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
     }
 
     /// The follow-up that failed, as the journal has it.
-    fn take_leftover(&mut self, sequence: Sequence) -> Result<EngineStep, String> {
+    fn take_leftover(&mut self, sequence: Sequence) -> Result<FollowUp, String> {
         let at = self
             .leftovers
             .iter()
             .position(|leftover| leftover.sequence == sequence);
         let leftover = at.and_then(|at| self.leftovers.remove(at));
         match leftover.map(|leftover| leftover.command) {
-            Some(Command::Continue(step)) => Ok(step),
+            Some(Command::Continue(follow_up)) => Ok(follow_up),
             _ => Err(format!(
                 "the journal has lost the follow-up in record {}",
                 sequence.0

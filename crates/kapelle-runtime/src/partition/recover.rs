@@ -197,6 +197,9 @@ fn recover<S: Store>(
             instance: *instance,
         });
     }
+    for leftover in replay.leftovers.values() {
+        replay.engine.resume(&leftover.command);
+    }
     let last_record = replay.last_record.max(replay.keep.last_record());
     Ok(Recovered {
         engine: replay.engine,

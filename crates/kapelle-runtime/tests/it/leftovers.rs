@@ -139,6 +139,64 @@ fn assert_each_done_once(world: &mut World) {
     assert_eq!(left, done);
 }
 
+/// Each instance starts two more, and never waits.
+const DOUBLING: &str = r#"<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL"
+    xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" id="d" targetNamespace="t">
+  <bpmn:message id="paid-message" name="paid" />
+  <bpmn:process id="order" isExecutable="true">
+    <bpmn:startEvent id="start"><bpmn:messageEventDefinition id="m" messageRef="paid-message" /></bpmn:startEvent>
+    <bpmn:sequenceFlow id="f1" sourceRef="start" targetRef="one" />
+    <bpmn:sendTask id="one" messageRef="paid-message">
+      <bpmn:extensionElements><zeebe:publishMessage /></bpmn:extensionElements>
+    </bpmn:sendTask>
+    <bpmn:sequenceFlow id="f2" sourceRef="one" targetRef="two" />
+    <bpmn:sendTask id="two" messageRef="paid-message">
+      <bpmn:extensionElements><zeebe:publishMessage /></bpmn:extensionElements>
+    </bpmn:sendTask>
+    <bpmn:sequenceFlow id="f3" sourceRef="two" targetRef="done" />
+    <bpmn:endEvent id="done" />
+  </bpmn:process>
+</bpmn:definitions>"#;
+
+#[test]
+fn a_process_that_starts_itself_comes_to_rest_whatever_happens_in_between() {
+    const ENTERED_MAX: u32 = 400;
+    let mut options = small();
+    options.limits.steps_per_command_max = 5;
+    options.limits.run_length_max = ENTERED_MAX;
+    let mut world = World::new(options);
+    world.deploy_xml(DOUBLING);
+    world.start().expect("it starts again");
+    let (request, slot) = request(publish(""));
+    let mut requests = vec![request];
+    let mut rounds = 0;
+    while world.step(&mut requests).expect("nothing fails here") {
+        world
+            .partition()
+            .journal()
+            .complete()
+            .expect("nothing fails here");
+        rounds += 1;
+        assert!(rounds < 1_000, "it never comes to rest");
+        if rounds == 3 {
+            world.start_without_finishing().expect("it starts again");
+        }
+    }
+    world.finish().expect("nothing fails here");
+    assert!(slot.get().is_some_and(|reply| reply.is_ok()));
+    let entered = count(&mut world, |event| {
+        matches!(event, Event::ElementActivating { .. })
+    });
+    let max = ENTERED_MAX as usize;
+    assert!((max..3 * max).contains(&entered), "{entered} elements");
+    let raised = count(&mut world, |event| {
+        matches!(event, Event::IncidentRaised(_))
+    });
+    assert!(raised > 10, "{raised} incidents");
+    assert_each_done_once(&mut world);
+    world.assert_equals_model();
+}
+
 /// One step a command, and batches in which three texts of [`LARGE`] bytes are too many.
 fn narrow() -> World {
     let mut options = small();
