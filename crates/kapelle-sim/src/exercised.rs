@@ -41,6 +41,14 @@ counts! {
     not_taken: 50,
     /// Never answered, or answered that the outcome is unknown.
     unknown: 1_000,
+    /// On the network: requests that never arrived, arrived late, arrived twice, and answers likewise.
+    lost_requests: 200,
+    late_requests: 400,
+    doubled_requests: 400,
+    lost_answers: 400,
+    late_answers: 400,
+    /// Requests that their clients made again because they heard nothing, or were told to come again.
+    resent: 600,
     batches: 4_000,
     records: 60_000,
     /// Records that name an earlier one instead of repeating it.

@@ -22,6 +22,7 @@ mod drain;
 pub mod exercised;
 mod facts;
 mod history;
+mod network;
 mod play;
 mod process;
 pub mod random;

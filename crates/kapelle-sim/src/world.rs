@@ -25,6 +25,7 @@ use crate::disk::{DATA, Disks, JOURNAL, SimClock};
 use crate::exercised::Exercised;
 use crate::facts::{Facts, Mark};
 use crate::history::{self, History};
+use crate::network::Network;
 use crate::receivers::{Carrier, Receivers};
 use crate::reference::Reference;
 use crate::reference::journal::Commands;
@@ -70,6 +71,7 @@ pub(crate) struct World {
     pub(crate) reference: Reference,
     commands: Commands,
     pub(crate) clients: Clients,
+    pub(crate) network: Network,
     pub(crate) broker: Broker,
     pub(crate) receivers: Receivers,
     pub(crate) exercised: Exercised,
@@ -101,6 +103,7 @@ impl World {
             reference,
             commands,
             clients: Clients::default(),
+            network: Network::default(),
             broker: Broker::default(),
             receivers: Receivers::new(setup.sabotage == Some(Sabotage::ReceiversLie)),
             exercised: Exercised {
@@ -118,6 +121,11 @@ impl World {
 
     pub(crate) fn say(&mut self, line: impl Into<String>) {
         self.log.push(line.into());
+    }
+
+    /// Gives a request to the writer's queue.
+    pub(crate) fn submit(&mut self, request: Request) {
+        self.queue.push_back(request);
     }
 
     /// One turn of the writer, and a look at all that left.
@@ -182,6 +190,7 @@ impl World {
             &mut self.history,
             &mut self.reference,
             durable,
+            &mut self.network,
             &mut self.exercised,
         )?;
         alive(&mut self.running)
@@ -283,8 +292,16 @@ impl World {
     pub(crate) fn crash(&mut self, random: &mut crate::random::Random) -> Result<(), String> {
         self.account();
         self.exercised.crashes += 1;
+        for operation in self.network.lose(random) {
+            self.clients.never_arrives(
+                operation,
+                &mut self.history,
+                &mut self.reference,
+                &mut self.network,
+            )?;
+        }
         self.clients
-            .lose_connections(&mut self.reference, &mut self.exercised);
+            .lose_connections(&mut self.network, &mut self.reference, &mut self.exercised);
         self.queue.clear();
         self.running = None;
         let lost_power = self.disks.crash(random);
@@ -338,6 +355,8 @@ impl World {
                         last.0, committed.0
                     ));
                 }
+                self.clients.ends_at(committed);
+                self.network.ends_at(committed);
                 let resumed = self.history.resume().0;
                 self.exercised.looked_back += (last.0 + 1).saturating_sub(resumed);
                 self.look(Vec::new())?;
@@ -379,6 +398,7 @@ impl World {
             }
         }
         self.bounds()?;
+        self.clients.check_answered(&self.network)?;
         self.exercised.comparisons += 1;
         history::compare(alive(&mut self.running).partition.state(), &self.history)?;
         if alive(&mut self.running).partition.metrics().leftovers.get() > 0 {
