@@ -35,6 +35,15 @@ impl Slot {
         self.0.lock().expect("invariant: no panic inside").clone()
     }
 
+    fn refuse(&self, refusal: Refusal) {
+        let before = self
+            .0
+            .lock()
+            .expect("invariant: no panic inside")
+            .replace(Err(refusal));
+        assert!(before.is_none(), "a command was answered and refused");
+    }
+
     /// The command as a request that is answered here. That of an operation is on a trace, which the journal keeps.
     pub(crate) fn request(&self, command: Command, operation: Option<u64>) -> Request {
         let slot = Arc::clone(&self.0);
@@ -139,7 +148,7 @@ impl Clients {
         exercised.unknown += waiting.len() as u64;
         for waiting in waiting {
             reference.forget_answer(waiting.operation);
-            waiting.is_unheard(network);
+            waiting.asks_again(network);
         }
         self.pushed.clear();
         self.streams.clear();
@@ -149,6 +158,14 @@ impl Clients {
     pub(crate) fn ends_at(&mut self, end: Sequence) {
         for waiting in &mut self.waiting {
             waiting.call.floor = waiting.call.floor.min(end);
+        }
+    }
+
+    /// It was refused at the door.
+    pub(crate) fn overloaded(&self, operation: u64) {
+        let waits = |waiting: &&Waiting| waiting.operation == operation;
+        if let Some(waiting) = self.waiting.iter().find(waits) {
+            waiting.slot.refuse(Refusal::Overloaded);
         }
     }
 
@@ -168,7 +185,7 @@ impl Clients {
         let waiting = self.waiting.remove(at);
         reference.was_not_taken(operation);
         history.facts.will_not_happen(waiting.call.named)?;
-        waiting.is_unheard(network);
+        waiting.asks_again(network);
         Ok(())
     }
 
@@ -233,7 +250,7 @@ impl Clients {
                 Err(Refusal::Unavailable { .. }) => {
                     exercised.unknown += 1;
                     reference.forget_answer(waiting.operation);
-                    waiting.is_unheard(network);
+                    waiting.asks_again(network);
                 }
                 Err(Refusal::Rejected(rejection)) => {
                     exercised.refused += 1;
@@ -244,7 +261,7 @@ impl Clients {
                     exercised.not_taken += 1;
                     history.facts.will_not_happen(waiting.call.named)?;
                     reference.was_not_taken(waiting.operation);
-                    waiting.is_unheard(network);
+                    waiting.asks_again(network);
                 }
             }
         }
@@ -348,7 +365,7 @@ impl Clients {
 
 impl Waiting {
     /// Whoever waits for an answer hears nothing, or that it shall come again.
-    fn is_unheard(self, network: &mut Network) {
+    fn asks_again(self, network: &mut Network) {
         if self.answer != Fate::Unwanted {
             network.unheard(self.call);
         }

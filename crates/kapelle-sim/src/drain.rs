@@ -27,6 +27,7 @@ const RESOLVED_MAX: u32 = 4;
 
 pub(crate) fn drain(world: &mut World, random: &mut Random) -> Result<(), String> {
     world.say("Drain");
+    world.network.becomes_calm();
     heal(world, random)?;
     network::calm(world, random);
     world.compare()?;

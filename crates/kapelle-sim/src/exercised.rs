@@ -39,6 +39,8 @@ counts! {
     refused: 800,
     /// Refused before they were looked at, because something was full.
     not_taken: 50,
+    /// … of these by the limit of the queue.
+    overloaded: 100,
     /// Never answered, or answered that the outcome is unknown.
     unknown: 1_000,
     /// On the network: requests that never arrived, arrived late, arrived twice, and answers likewise.

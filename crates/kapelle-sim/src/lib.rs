@@ -21,6 +21,7 @@ mod disk;
 mod drain;
 pub mod exercised;
 mod facts;
+mod gate;
 mod history;
 mod network;
 mod play;

@@ -110,6 +110,15 @@ impl Network {
         }
     }
 
+    /// From now on nothing gets lost and nobody is refused, once there is a new process.
+    pub(crate) fn becomes_calm(&mut self) {
+        self.is_calm = true;
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm
+    }
+
     pub(crate) fn is_under_way(&self, operation: u64) -> bool {
         self.requests.iter().any(|(on_way, _)| *on_way == operation)
     }
@@ -164,7 +173,15 @@ fn copy(world: &mut World, call: Call, answer: Fate, is_late: bool) {
         world.exercised.late_requests += 1;
         world.network.requests.push((operation, request));
     } else {
-        world.submit(request);
+        submit(world, operation, request);
+    }
+}
+
+/// A request is at the partition's door; who is refused there is told so.
+fn submit(world: &mut World, operation: u64, request: Request) {
+    if !world.submit(request) {
+        world.say(format!("  {operation} is refused: too many wait"));
+        world.clients.overloaded(operation);
     }
 }
 
@@ -189,7 +206,7 @@ fn request_arrives(world: &mut World, operation: u64, request: Request) {
     // The clock may have been set back with a new process.
     let now: Timestamp = alive(&mut world.running).partition.now();
     world.reference.arrives(operation, now.0);
-    world.submit(request);
+    submit(world, operation, request);
 }
 
 /// Whoever heard nothing asks again.
@@ -203,9 +220,8 @@ pub(crate) fn ask_again(world: &mut World, random: &mut Random) {
     send(world, call, random);
 }
 
-/// From now on nothing gets lost; all that is under way arrives, and whoever heard nothing asks once more.
+/// All that is under way arrives, and whoever heard nothing asks once more.
 pub(crate) fn calm(world: &mut World, random: &mut Random) {
-    world.network.is_calm = true;
     for (operation, request) in std::mem::take(&mut world.network.requests) {
         request_arrives(world, operation, request);
     }

@@ -7,6 +7,7 @@ use kapelle_engine::document::Document;
 use kapelle_engine::ids::*;
 use kapelle_feel::{json, msgpack};
 use kapelle_model::notation;
+use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 
 use crate::clients::Asked;
@@ -421,7 +422,11 @@ pub(crate) fn deliver(
         &mut world.exercised,
     )?;
     for request in requests {
-        world.submit(request);
+        let is_read = matches!(request, Request::Read(_));
+        // The delivery itself says again what became of an entry; a question is asked again here.
+        if !world.submit(request) && is_read {
+            alive(&mut world.running).carrier.read_refused();
+        }
     }
     Ok(())
 }

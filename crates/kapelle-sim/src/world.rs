@@ -5,7 +5,6 @@
 //!   durable and committed by then.
 //! - The partition may stop only if a fault was armed.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -24,12 +23,13 @@ use crate::clients::Clients;
 use crate::disk::{DATA, Disks, JOURNAL, SimClock};
 use crate::exercised::Exercised;
 use crate::facts::{Facts, Mark};
+use crate::gate::Gate;
 use crate::history::{self, History};
 use crate::network::Network;
 use crate::receivers::{Carrier, Receivers};
 use crate::reference::Reference;
 use crate::reference::journal::Commands;
-use crate::setup::{Sabotage, Setup};
+use crate::setup::{QueueLimits, Sabotage, Setup};
 use crate::store::{LaggingStore, Queue};
 
 /// Writes that the store's disk does while somebody waits for it.
@@ -75,8 +75,10 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) receivers: Receivers,
     pub(crate) exercised: Exercised,
-    /// Requests on their way to the writer.
-    pub(crate) queue: VecDeque<Request>,
+    /// Requests that wait for the writer.
+    gate: Gate,
+    /// What was wrong at the gate, until somebody asks.
+    wrong: Option<String>,
     /// A fault may stop the partition at any time.
     pub(crate) armed: bool,
     pub(crate) starts: u128,
@@ -110,7 +112,8 @@ impl World {
                 runs: 1,
                 ..Exercised::default()
             },
-            queue: VecDeque::new(),
+            gate: Gate::new(setup.queue),
+            wrong: None,
             armed: false,
             starts: 1,
             old_journal: None,
@@ -123,9 +126,15 @@ impl World {
         self.log.push(line.into());
     }
 
-    /// Gives a request to the writer's queue.
-    pub(crate) fn submit(&mut self, request: Request) {
-        self.queue.push_back(request);
+    /// Gives a request to the writer's queue. `false`: it was refused.
+    pub(crate) fn submit(&mut self, request: Request) -> bool {
+        let pushed = self.gate.push(request, self.clock.monotonic_ms());
+        let is_taken = pushed.unwrap_or_else(|why| {
+            self.wrong = Some(why);
+            true
+        });
+        self.exercised.overloaded += u64::from(!is_taken);
+        is_taken
     }
 
     /// One turn of the writer, and a look at all that left.
@@ -139,10 +148,13 @@ impl World {
                 .push((sequence, effect));
         };
         self.reference.consider();
-        let queue = &mut self.queue;
-        let stepped = alive(&mut self.running)
-            .partition
-            .step(&mut || queue.pop_front(), &mut sink);
+        let gate = &mut self.gate;
+        let partition = &mut alive(&mut self.running).partition;
+        gate.take(partition.metrics(), self.clock.monotonic_ms())?;
+        let stepped = partition.step(&mut || gate.next(), &mut sink);
+        if let Some(why) = self.wrong.take() {
+            return Err(why);
+        }
         let effects = std::mem::take(
             &mut *effects
                 .lock()
@@ -266,13 +278,13 @@ impl World {
             self.sync()?;
             self.store_works(STORE_WRITES);
             let is_idle = matches!(stepped, Stepped::Idle) && !was_in_flight;
-            if is_idle && self.queue.is_empty() {
+            if is_idle && self.gate.waiting() == 0 {
                 return Ok(());
             }
         }
         Err(format!(
             "{} requests are still not taken after {STEPS_MAX} steps",
-            self.queue.len()
+            self.gate.waiting()
         ))
     }
 
@@ -302,7 +314,11 @@ impl World {
         }
         self.clients
             .lose_connections(&mut self.network, &mut self.reference, &mut self.exercised);
-        self.queue.clear();
+        self.gate = Gate::new(if self.network.is_calm() {
+            QueueLimits::NONE
+        } else {
+            self.setup.queue
+        });
         self.running = None;
         let lost_power = self.disks.crash(random);
         self.exercised.power_losses += u64::from(lost_power);
