@@ -90,15 +90,16 @@ impl Front for Thread {
         meta: CommandMeta,
         reply: ReplyTo,
     ) -> Result<(), Overloaded> {
-        self.inbox.push(Request::Command {
+        let request = Request::Command {
             command,
             meta,
             reply,
-        })
+        };
+        self.inbox.push(request, Instant::now())
     }
 
     fn read(&self, read: ReadRequest) -> Result<(), Overloaded> {
-        self.inbox.push(Request::Read(read))
+        self.inbox.push(Request::Read(read), Instant::now())
     }
 
     fn health(&self) -> Health {
@@ -175,7 +176,9 @@ impl<J: Journal, S: Store, C: Clock, E: EffectSink> Writer<J, S, C, E> {
                 looked_at_disk = Some(Instant::now());
                 self.look_at_disk();
             }
-            let closed = self.inbox.take(&mut self.backlog, self.partition.metrics());
+            let closed =
+                self.inbox
+                    .take(&mut self.backlog, self.partition.metrics(), Instant::now());
             let step = self.step()?;
             if step.progressed || step.more {
                 continue;

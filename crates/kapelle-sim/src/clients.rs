@@ -6,11 +6,11 @@
 //! - acknowledged: the effect is in the journal once, after the command was given and not behind what was durable when
 //!   the answer came;
 //! - refused: the effect is not there and never comes;
-//! - no answer, or "unknown": either, but not twice ([`Mark`] allows nothing twice).
+//! - no answer, or "unknown": either, but not more often than it was asked ([`crate::facts::Facts::may_happen`]).
 //!
 //! Together the first is linearizability: whoever asks after an answer comes behind it in the journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use kapelle_engine::command::{Command, CommandMeta};
@@ -23,6 +23,7 @@ use kapelle_runtime::{Refusal, Reply};
 use crate::exercised::Exercised;
 use crate::facts::Mark;
 use crate::history::History;
+use crate::network::{Call, Fate, Network, News};
 use crate::reference::Reference;
 
 /// Where an answer arrives.
@@ -32,6 +33,15 @@ pub(crate) struct Slot(Arc<Mutex<Option<Reply>>>);
 impl Slot {
     pub(crate) fn get(&self) -> Option<Reply> {
         self.0.lock().expect("invariant: no panic inside").clone()
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        let before = self
+            .0
+            .lock()
+            .expect("invariant: no panic inside")
+            .replace(Err(refusal));
+        assert!(before.is_none(), "a command was answered and refused");
     }
 
     /// The command as a request that is answered here. That of an operation is on a trace, which the journal keeps.
@@ -78,12 +88,10 @@ pub(crate) enum Asked {
 
 struct Waiting {
     operation: u64,
-    asked: Asked,
-    /// The end of the journal when it was given.
-    floor: Sequence,
+    call: Call,
     slot: Slot,
-    /// Its answer never reaches the client.
-    answer_lost: bool,
+    /// What becomes of its answer.
+    answer: Fate,
 }
 
 /// All clients and workers.
@@ -91,7 +99,8 @@ struct Waiting {
 pub(crate) struct Clients {
     waiting: Vec<Waiting>,
     operations: u64,
-    acknowledged: BTreeSet<Mark>,
+    /// How often each was.
+    acknowledged: BTreeMap<Mark, usize>,
     /// Cancelled, says an answer; the end may come some follow-ups later.
     canceled: BTreeSet<ProcessInstanceKey>,
     /// Jobs that workers know they have.
@@ -113,38 +122,94 @@ impl Clients {
         self.operations + 10
     }
 
-    pub(crate) fn ask(
-        &mut self,
-        operation: u64,
-        asked: Asked,
-        command: Command,
-        floor: Sequence,
-        answer_lost: bool,
-    ) -> Request {
+    pub(crate) fn ask(&mut self, operation: u64, call: Call, answer: Fate) -> Request {
         let slot = Slot::default();
-        let request = slot.request(command, Some(operation));
+        let request = slot.request(call.command.clone(), Some(operation));
         self.waiting.push(Waiting {
             operation,
-            asked,
-            floor,
+            call,
             slot,
-            answer_lost,
+            answer,
         });
         request
     }
 
-    /// The process is gone: whoever waits never learns.
+    /// The process is gone: whoever waits never learns, but for those whose request is still under way.
     pub(crate) fn lose_connections(
         &mut self,
+        network: &mut Network,
         reference: &mut Reference,
         exercised: &mut Exercised,
     ) {
-        exercised.unknown += self.waiting.len() as u64;
-        for waiting in self.waiting.drain(..) {
+        let (under_way, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| network.is_under_way(waiting.operation));
+        self.waiting = under_way;
+        exercised.unknown += waiting.len() as u64;
+        for waiting in waiting {
             reference.forget_answer(waiting.operation);
+            waiting.asks_again(network);
         }
         self.pushed.clear();
         self.streams.clear();
+    }
+
+    /// The journal ends there: what was behind it when somebody asked is lost.
+    pub(crate) fn ends_at(&mut self, end: Sequence) {
+        for waiting in &mut self.waiting {
+            waiting.call.floor = waiting.call.floor.min(end);
+        }
+    }
+
+    /// It was refused at the door.
+    pub(crate) fn overloaded(&self, operation: u64) {
+        let waits = |waiting: &&Waiting| waiting.operation == operation;
+        if let Some(waiting) = self.waiting.iter().find(waits) {
+            waiting.slot.refuse(Refusal::Overloaded);
+        }
+    }
+
+    /// A request that will never arrive.
+    pub(crate) fn never_arrives(
+        &mut self,
+        operation: u64,
+        history: &mut History,
+        reference: &mut Reference,
+        network: &mut Network,
+    ) -> Result<(), String> {
+        let at = self
+            .waiting
+            .iter()
+            .position(|waiting| waiting.operation == operation)
+            .expect("invariant: somebody waits for whatever is under way");
+        let waiting = self.waiting.remove(at);
+        reference.was_not_taken(operation);
+        history.facts.will_not_happen(waiting.call.named)?;
+        waiting.asks_again(network);
+        Ok(())
+    }
+
+    /// Something that is answered by now.
+    pub(crate) fn learn(&mut self, news: News) {
+        match news {
+            News::Jobs(jobs) => self.held.extend(jobs),
+            News::TakenIn(ids) => self.taken_in.extend(ids),
+        }
+    }
+
+    /// Everything that was taken is answered once nothing is left to do.
+    pub(crate) fn check_answered(&self, network: &Network) -> Result<(), String> {
+        match self
+            .waiting
+            .iter()
+            .find(|waiting| !network.is_under_way(waiting.operation))
+        {
+            None => Ok(()),
+            Some(waiting) => Err(format!(
+                "operation {} was taken and never answered: {:?}",
+                waiting.operation, waiting.call.asked
+            )),
+        }
     }
 
     /// Looks at the answers that came; `durable` is how far the journal is by now, and the history has seen all of it.
@@ -153,6 +218,7 @@ impl Clients {
         history: &mut History,
         reference: &mut Reference,
         durable: Sequence,
+        network: &mut Network,
         exercised: &mut Exercised,
     ) -> Result<(), String> {
         let mut index = 0;
@@ -166,21 +232,36 @@ impl Clients {
                 Ok(response) => {
                     exercised.acknowledged += 1;
                     reference.check_answer(waiting.operation, &response)?;
-                    self.acknowledged(waiting, response, history, durable)?;
+                    let news = self.acknowledged(&waiting, response, history, durable)?;
+                    match waiting.answer {
+                        Fate::Arrives => news.into_iter().for_each(|news| self.learn(news)),
+                        Fate::Late => {
+                            exercised.late_answers += 1;
+                            news.into_iter()
+                                .for_each(|news| network.answer_is_late(news));
+                        }
+                        Fate::Lost => {
+                            exercised.lost_answers += 1;
+                            network.unheard(waiting.call);
+                        }
+                        Fate::Unwanted => {}
+                    }
                 }
                 Err(Refusal::Unavailable { .. }) => {
                     exercised.unknown += 1;
                     reference.forget_answer(waiting.operation);
+                    waiting.asks_again(network);
                 }
                 Err(Refusal::Rejected(rejection)) => {
                     exercised.refused += 1;
-                    refused(&waiting, history)?;
+                    history.facts.will_not_happen(waiting.call.named)?;
                     reference.check_refused(waiting.operation, &rejection)?;
                 }
                 Err(Refusal::Overloaded | Refusal::DiskFull) => {
                     exercised.not_taken += 1;
-                    refused(&waiting, history)?;
+                    history.facts.will_not_happen(waiting.call.named)?;
                     reference.was_not_taken(waiting.operation);
+                    waiting.asks_again(network);
                 }
             }
         }
@@ -189,57 +270,80 @@ impl Clients {
 
     fn acknowledged(
         &mut self,
-        waiting: Waiting,
+        waiting: &Waiting,
         response: Response,
         history: &History,
         durable: Sequence,
-    ) -> Result<(), String> {
-        let operation = waiting.operation;
-        let (promised, floor) = promised(&waiting, &response);
+    ) -> Result<Option<News>, String> {
+        let (promised, floor) = promised(&waiting.call, &response);
         for mark in promised {
-            let found = history.facts.find(&mark).ok_or_else(|| {
-                format!("operation {operation} was acknowledged without effect: {mark:?} is not committed")
-            })?;
-            if found > durable || found <= floor {
-                return Err(format!(
-                    "operation {operation} was acknowledged out of order: {mark:?} is record {}, given behind {}, \
-                     answered at {}",
-                    found.0, floor.0, durable.0
-                ));
-            }
-            let repeats = matches!(
-                mark,
-                Mark::Created(_) | Mark::Deployed(_) | Mark::Received(_)
-            );
-            if !self.acknowledged.insert(mark.clone()) && !repeats {
-                return Err(format!("acknowledged twice: {mark:?}"));
-            }
+            self.check_promise(waiting, mark, floor, history, durable)?;
         }
-        match (waiting.asked, response) {
+        match (&waiting.call.asked, response) {
             (Asked::Cancel(instance), _) => {
-                self.canceled.insert(instance);
+                self.canceled.insert(*instance);
             }
-            (Asked::Activate, Response::JobsActivated(jobs)) if !waiting.answer_lost => {
-                self.held.extend(jobs.iter().map(|job| job.job));
+            (Asked::Activate, Response::JobsActivated(jobs)) => {
+                return Ok(Some(News::Jobs(jobs.iter().map(|job| job.job).collect())));
             }
             (
                 Asked::Create {
                     request: Some(request),
                 },
                 Response::InstanceCreated(created),
-            ) if !history.facts.was_remembered(&request, created.instance) => {
+            ) if !history.facts.was_remembered(request, created.instance) => {
                 return Err(format!(
                     "request {request} was answered with {}, which it never made",
                     created.instance
                 ));
             }
             (Asked::Ingest(ids), Response::Ingested(results)) => {
-                check_results(&ids, &results, history)?;
-                if !waiting.answer_lost {
-                    self.taken_in.extend(ids);
-                }
+                check_results(ids, &results, history)?;
+                return Ok(Some(News::TakenIn(ids.clone())));
             }
             _ => {}
+        }
+        Ok(None)
+    }
+
+    /// What an answer promises is in the journal, at the right place, as often as it was promised.
+    fn check_promise(
+        &mut self,
+        waiting: &Waiting,
+        mark: Mark,
+        floor: Sequence,
+        history: &History,
+        durable: Sequence,
+    ) -> Result<(), String> {
+        let operation = waiting.operation;
+        let found = history.facts.find_all(&mark);
+        if found.is_empty() {
+            return Err(format!(
+                "operation {operation} was acknowledged without effect: {mark:?} is not committed"
+            ));
+        }
+        if !found
+            .iter()
+            .any(|found| (floor.0 + 1..=durable.0).contains(&found.0))
+        {
+            return Err(format!(
+                "operation {operation} was acknowledged out of order: {mark:?} is at {found:?}, given behind {}, \
+                 answered at {}",
+                floor.0, durable.0
+            ));
+        }
+        // Variables that were set again to what they are leave no second record.
+        let repeats = matches!(
+            mark,
+            Mark::Created(_) | Mark::Deployed(_) | Mark::Received(_) | Mark::VariablesSet(_)
+        );
+        let times = self.acknowledged.entry(mark.clone()).or_default();
+        *times += 1;
+        if *times > found.len() && !repeats {
+            return Err(format!(
+                "acknowledged {times} times, and done {} times: {mark:?}",
+                found.len()
+            ));
         }
         Ok(())
     }
@@ -259,20 +363,29 @@ impl Clients {
     }
 }
 
+impl Waiting {
+    /// Whoever waits for an answer hears nothing, or that it shall come again.
+    fn asks_again(self, network: &mut Network) {
+        if self.answer != Fate::Unwanted {
+            network.unheard(self.call);
+        }
+    }
+}
+
 /// What an answer says that happened, and behind which record.
-fn promised(waiting: &Waiting, response: &Response) -> (Vec<Mark>, Sequence) {
-    let operation = waiting.operation;
-    let one = |mark| (vec![mark], waiting.floor);
+fn promised(call: &Call, response: &Response) -> (Vec<Mark>, Sequence) {
+    let operation = call.named;
+    let one = |mark| (vec![mark], call.floor);
     // What may have been there before the command came.
     let old = |mark| (vec![mark], Sequence(0));
-    match (&waiting.asked, response) {
+    match (&call.asked, response) {
         (Asked::Deploy, Response::Deployed(deployed)) => old(Mark::Deployed(deployed.key)),
         (Asked::Create { request: Some(_) }, Response::InstanceCreated(created)) => {
             old(Mark::Created(created.instance))
         }
         (Asked::Create { request: None }, Response::InstanceCreated(created)) => (
             vec![Mark::Created(created.instance), Mark::CreatedBy(operation)],
-            waiting.floor,
+            call.floor,
         ),
         (Asked::Create { request: None }, Response::Deferred { .. }) => {
             one(Mark::CreatedBy(operation))
@@ -283,29 +396,15 @@ fn promised(waiting: &Waiting, response: &Response) -> (Vec<Mark>, Sequence) {
             jobs.iter()
                 .map(|job| Mark::Activated(operation, job.job))
                 .collect(),
-            waiting.floor,
+            call.floor,
         ),
         (Asked::Complete(job), _) => one(Mark::Completed(*job)),
         (Asked::Fail, _) => one(Mark::Failed(operation)),
         (Asked::ThrowError, _) => one(Mark::Thrown(operation)),
         (Asked::Retries, _) => one(Mark::Retried(operation)),
         (Asked::Message, _) => one(Mark::Published(operation)),
-        _ => (Vec::new(), waiting.floor),
+        _ => (Vec::new(), call.floor),
     }
-}
-
-fn refused(waiting: &Waiting, history: &mut History) -> Result<(), String> {
-    let operation = waiting.operation;
-    let mark = match &waiting.asked {
-        Asked::Create { .. } => Mark::CreatedBy(operation),
-        Asked::SetVariables => Mark::VariablesSet(operation),
-        Asked::Fail => Mark::Failed(operation),
-        Asked::ThrowError => Mark::Thrown(operation),
-        Asked::Retries => Mark::Retried(operation),
-        Asked::Message => Mark::Published(operation),
-        _ => return Ok(()),
-    };
-    history.facts.forbid(mark)
 }
 
 /// Each CloudEvent was taken in where the answer says, or before.

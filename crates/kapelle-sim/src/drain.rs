@@ -14,6 +14,7 @@ use kapelle_storage::journal::Journal as _;
 use crate::clients::Asked;
 use crate::disk::JOURNAL;
 use crate::history;
+use crate::network;
 use crate::play::{ask, deliver, document};
 use crate::random::Random;
 use crate::receivers::Behaviour;
@@ -26,7 +27,9 @@ const RESOLVED_MAX: u32 = 4;
 
 pub(crate) fn drain(world: &mut World, random: &mut Random) -> Result<(), String> {
     world.say("Drain");
+    world.network.becomes_calm();
     heal(world, random)?;
+    network::calm(world, random);
     world.compare()?;
     let living = world.history.facts.instances.len() as u64;
     let mut resolved: BTreeMap<ProcessInstanceKey, u32> = BTreeMap::new();

@@ -39,8 +39,18 @@ counts! {
     refused: 800,
     /// Refused before they were looked at, because something was full.
     not_taken: 50,
+    /// … of these by the limit of the queue.
+    overloaded: 100,
     /// Never answered, or answered that the outcome is unknown.
     unknown: 1_000,
+    /// On the network: requests that never arrived, arrived late, arrived twice, and answers likewise.
+    lost_requests: 200,
+    late_requests: 400,
+    doubled_requests: 400,
+    lost_answers: 400,
+    late_answers: 400,
+    /// Requests that their clients made again because they heard nothing, or were told to come again.
+    resent: 600,
     batches: 4_000,
     records: 60_000,
     /// Records that name an earlier one instead of repeating it.

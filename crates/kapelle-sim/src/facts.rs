@@ -13,7 +13,7 @@ use kapelle_engine::ids::{
 };
 use kapelle_feel::msgpack;
 
-/// Something that may be in the journal once at most.
+/// Something that may be in the journal once at most; what names an operation: as often as that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mark {
     Created(ProcessInstanceKey),
@@ -32,6 +32,22 @@ pub(crate) enum Mark {
     /// At that position.
     Received(Sequence),
     OutboxLeft(OutboxKey),
+}
+
+impl Mark {
+    /// The operation that it names.
+    fn operation(&self) -> Option<u64> {
+        match self {
+            Self::CreatedBy(operation)
+            | Self::Activated(operation, _)
+            | Self::Failed(operation)
+            | Self::Thrown(operation)
+            | Self::Retried(operation)
+            | Self::VariablesSet(operation)
+            | Self::Published(operation) => Some(*operation),
+            _ => None,
+        }
+    }
 }
 
 /// A job that is not over.
@@ -66,9 +82,9 @@ type MessageId = (Arc<str>, Arc<str>, Arc<str>);
 /// What the events so far come to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    marks: BTreeMap<Mark, Sequence>,
-    /// Must never happen: their commands were refused.
-    forbidden: BTreeSet<Mark>,
+    marks: BTreeMap<Mark, Vec<Sequence>>,
+    /// How often what an operation names may happen: once for each time that it was asked and not refused.
+    may_happen: BTreeMap<u64, usize>,
     pub(crate) instances: BTreeMap<ProcessInstanceKey, Option<Arc<str>>>,
     pub(crate) ended: BTreeMap<ProcessInstanceKey, bool>,
     elements: BTreeMap<ElementInstanceKey, (ProcessInstanceKey, ElementInstanceKey)>,
@@ -161,7 +177,11 @@ impl Facts {
 
     /// Where it happened, if it did.
     pub(crate) fn find(&self, mark: &Mark) -> Option<Sequence> {
-        self.marks.get(mark).copied()
+        self.find_all(mark).last().copied()
+    }
+
+    pub(crate) fn find_all(&self, mark: &Mark) -> &[Sequence] {
+        self.marks.get(mark).map_or(&[], Vec::as_slice)
     }
 
     /// Whether that request ever made that instance.
@@ -169,29 +189,43 @@ impl Facts {
         self.made.contains(&(Arc::clone(request), instance))
     }
 
-    /// Its command was refused: it must not have happened and must never happen.
-    pub(crate) fn forbid(&mut self, mark: Mark) -> Result<(), String> {
-        if let Some(sequence) = self.find(&mark) {
-            return Err(format!(
-                "a refused command had an effect: {mark:?} in record {}",
-                sequence.0
-            ));
+    /// An operation is asked, once more if it was before: what it names may happen once more.
+    pub(crate) fn may_happen(&mut self, operation: u64) {
+        *self.may_happen.entry(operation).or_default() += 1;
+    }
+
+    /// It was refused, or never arrived: it has not happened and never will.
+    pub(crate) fn will_not_happen(&mut self, operation: u64) -> Result<(), String> {
+        if let Some(may) = self.may_happen.get_mut(&operation) {
+            *may -= 1;
         }
-        self.forbidden.insert(mark);
-        Ok(())
+        let marks = [
+            Mark::CreatedBy(operation),
+            Mark::Failed(operation),
+            Mark::Thrown(operation),
+            Mark::Retried(operation),
+            Mark::VariablesSet(operation),
+            Mark::Published(operation),
+        ];
+        marks.iter().try_for_each(|mark| self.check_times(mark))
     }
 
     fn mark(&mut self, mark: Mark, sequence: Sequence) -> Result<(), String> {
-        if self.forbidden.contains(&mark) {
-            return Err(format!("a refused command had an effect: {mark:?}"));
+        self.marks.entry(mark.clone()).or_default().push(sequence);
+        self.check_times(&mark)
+    }
+
+    fn check_times(&self, mark: &Mark) -> Result<(), String> {
+        let may = mark.operation().map_or(1, |operation| {
+            self.may_happen.get(&operation).copied().unwrap_or(0)
+        });
+        let found = self.find_all(mark);
+        if found.len() <= may {
+            return Ok(());
         }
-        match self.marks.insert(mark.clone(), sequence) {
-            None => Ok(()),
-            Some(first) => Err(format!(
-                "happened twice: {mark:?} in records {} and {}",
-                first.0, sequence.0
-            )),
-        }
+        Err(format!(
+            "happened too often: {mark:?} in records {found:?}, asked and not refused {may} times"
+        ))
     }
 
     // A dispatch table: one arm per event that a client can know of.

@@ -7,12 +7,14 @@ use kapelle_engine::document::Document;
 use kapelle_engine::ids::*;
 use kapelle_feel::{json, msgpack};
 use kapelle_model::notation;
+use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 
 use crate::clients::Asked;
 use crate::copies;
 use crate::facts::Facts;
 use crate::history::living;
+use crate::network::{self, Call};
 use crate::process::Process;
 use crate::process::table::{JOB_TYPES, MESSAGES, START_MESSAGE};
 use crate::random::Random;
@@ -45,6 +47,8 @@ pub(crate) fn play(world: &mut World, operation: Operation) -> Result<(), String
         Kind::Publish => publish(world, random),
         Kind::Correlate => correlate(world, random),
         Kind::Broker => broker(world, random),
+        Kind::Network => network::arrive(world, random),
+        Kind::AskAgain => network::ask_again(world, random),
         Kind::Deliver => return deliver(world, Behaviour::Random, random),
         Kind::Step => return world.step().map(drop),
         Kind::Sync => return world.sync(),
@@ -81,22 +85,16 @@ pub(crate) fn play(world: &mut World, operation: Operation) -> Result<(), String
     Ok(())
 }
 
-/// Gives a command to the writer's queue. Now and then its answer is lost on the way.
+/// Sends a command over the network.
 pub(crate) fn ask(world: &mut World, asked: Asked, command: Command, random: &mut Random) {
     let operation = world.clients.next_operation();
     ask_as(world, operation, asked, command, random);
 }
 
 fn ask_as(world: &mut World, operation: u64, asked: Asked, command: Command, random: &mut Random) {
-    let line = format!("  {operation}: {asked:?}");
-    world.say(line);
     let end = kapelle_storage::journal::Journal::end(alive(&mut world.running).partition.journal());
-    let floor = Sequence(end.sequence.0);
-    let lost = random.one_in(8);
-    let now = alive(&mut world.running).partition.now().0;
-    world.reference.will_be_asked(operation, &command, now);
-    let request = world.clients.ask(operation, asked, command, floor, lost);
-    world.queue.push_back(request);
+    let call = Call::new(operation, asked, command, Sequence(end.sequence.0));
+    network::send(world, call, random);
 }
 
 pub(crate) fn document(entries: &[(&str, String)]) -> Document {
@@ -423,7 +421,13 @@ pub(crate) fn deliver(
         &world.history.facts,
         &mut world.exercised,
     )?;
-    world.queue.extend(requests);
+    for request in requests {
+        let is_read = matches!(request, Request::Read(_));
+        // The delivery itself says again what became of an entry; a question is asked again here.
+        if !world.submit(request) && is_read {
+            alive(&mut world.running).carrier.read_refused();
+        }
+    }
     Ok(())
 }
 

@@ -182,6 +182,12 @@ impl Carrier {
         })))
     }
 
+    /// The question was not taken.
+    pub(crate) fn read_refused(&mut self) {
+        self.reading = None;
+        self.may_have_more = true;
+    }
+
     /// What a read showed is committed, also when the partition stops at that moment.
     pub(crate) fn check_read(&self, facts: &Facts) -> Result<(), String> {
         let Some(read) = &self.reading else {

@@ -173,6 +173,13 @@ impl Reference {
         self.asked.insert(operation, asked);
     }
 
+    /// A request that was late arrives.
+    pub(crate) fn arrives(&mut self, operation: u64, now: i64) {
+        if let Some(asked) = self.asked.get_mut(&operation) {
+            asked.since = now;
+        }
+    }
+
     /// These bytes are that process.
     pub(crate) fn knows(&mut self, bytes: Arc<[u8]>, process: Process) {
         self.known.entry(bytes).or_insert_with(|| Arc::new(process));

@@ -29,6 +29,11 @@ pub enum Kind {
     Publish,
     Correlate,
     Broker,
+    // The network between all of these and the partition
+    /// Something that was late arrives.
+    Network,
+    /// A client that heard nothing asks again.
+    AskAgain,
     // Receivers
     Deliver,
     // The machine
@@ -54,7 +59,7 @@ pub enum Kind {
 }
 
 /// Every kind with how often it comes.
-const WEIGHTS: [(Kind, u64); 36] = [
+const WEIGHTS: [(Kind, u64); 38] = [
     (Kind::Deploy, 2),
     (Kind::Create, 40),
     (Kind::Cancel, 6),
@@ -72,6 +77,8 @@ const WEIGHTS: [(Kind, u64); 36] = [
     (Kind::Publish, 26),
     (Kind::Correlate, 8),
     (Kind::Broker, 26),
+    (Kind::Network, 30),
+    (Kind::AskAgain, 20),
     (Kind::Deliver, 45),
     (Kind::Step, 150),
     (Kind::Sync, 80),

@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) journal: journal::Options,
     pub(crate) room: RoomLimits,
     pub(crate) delivery: Policy,
+    /// Of the queue in front of the writer.
+    pub(crate) queue: QueueLimits,
     /// The reader lets the journal go; otherwise it keeps it whole.
     pub(crate) releases: bool,
     /// Records that the reader reads again after a start, and holds until then.
@@ -33,6 +35,34 @@ pub(crate) struct Setup {
     pub(crate) sets_aside: bool,
     /// For tests of the simulator: what goes wrong although it must not.
     pub(crate) sabotage: Option<Sabotage>,
+}
+
+/// How many requests may wait for the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueLimits {
+    /// The limit adapts, but not below this.
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+}
+
+impl QueueLimits {
+    /// Nobody is refused.
+    pub(crate) const NONE: Self = Self {
+        least: 1 << 20,
+        most: 1 << 20,
+    };
+
+    fn random(seed: u64) -> Self {
+        let mut random = Random::stream(seed, "queue");
+        if random.one_in(3) {
+            return Self::NONE;
+        }
+        let least = 1 + random.index(4);
+        Self {
+            least,
+            most: least + random.index(20),
+        }
+    }
 }
 
 /// Lies that an oracle has to find.
@@ -90,6 +120,7 @@ impl Setup {
                 settle_timeout_ms: 1_000,
                 seed,
             },
+            queue: QueueLimits::random(seed),
             releases: !random.one_in(3),
             // Often so little that the reader never holds what only the store still needs.
             look_back: [3, 3, 30, 300][random.index(4)],

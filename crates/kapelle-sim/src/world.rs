@@ -5,7 +5,6 @@
 //!   durable and committed by then.
 //! - The partition may stop only if a fault was armed.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -24,11 +23,13 @@ use crate::clients::Clients;
 use crate::disk::{DATA, Disks, JOURNAL, SimClock};
 use crate::exercised::Exercised;
 use crate::facts::{Facts, Mark};
+use crate::gate::Gate;
 use crate::history::{self, History};
+use crate::network::Network;
 use crate::receivers::{Carrier, Receivers};
 use crate::reference::Reference;
 use crate::reference::journal::Commands;
-use crate::setup::{Sabotage, Setup};
+use crate::setup::{QueueLimits, Sabotage, Setup};
 use crate::store::{LaggingStore, Queue};
 
 /// Writes that the store's disk does while somebody waits for it.
@@ -70,11 +71,14 @@ pub(crate) struct World {
     pub(crate) reference: Reference,
     commands: Commands,
     pub(crate) clients: Clients,
+    pub(crate) network: Network,
     pub(crate) broker: Broker,
     pub(crate) receivers: Receivers,
     pub(crate) exercised: Exercised,
-    /// Requests on their way to the writer.
-    pub(crate) queue: VecDeque<Request>,
+    /// Requests that wait for the writer.
+    gate: Gate,
+    /// What was wrong at the gate, until somebody asks.
+    wrong: Option<String>,
     /// A fault may stop the partition at any time.
     pub(crate) armed: bool,
     pub(crate) starts: u128,
@@ -101,13 +105,15 @@ impl World {
             reference,
             commands,
             clients: Clients::default(),
+            network: Network::default(),
             broker: Broker::default(),
             receivers: Receivers::new(setup.sabotage == Some(Sabotage::ReceiversLie)),
             exercised: Exercised {
                 runs: 1,
                 ..Exercised::default()
             },
-            queue: VecDeque::new(),
+            gate: Gate::new(setup.queue),
+            wrong: None,
             armed: false,
             starts: 1,
             old_journal: None,
@@ -118,6 +124,17 @@ impl World {
 
     pub(crate) fn say(&mut self, line: impl Into<String>) {
         self.log.push(line.into());
+    }
+
+    /// Gives a request to the writer's queue. `false`: it was refused.
+    pub(crate) fn submit(&mut self, request: Request) -> bool {
+        let pushed = self.gate.push(request, self.clock.monotonic_ms());
+        let is_taken = pushed.unwrap_or_else(|why| {
+            self.wrong = Some(why);
+            true
+        });
+        self.exercised.overloaded += u64::from(!is_taken);
+        is_taken
     }
 
     /// One turn of the writer, and a look at all that left.
@@ -131,10 +148,13 @@ impl World {
                 .push((sequence, effect));
         };
         self.reference.consider();
-        let queue = &mut self.queue;
-        let stepped = alive(&mut self.running)
-            .partition
-            .step(&mut || queue.pop_front(), &mut sink);
+        let gate = &mut self.gate;
+        let partition = &mut alive(&mut self.running).partition;
+        gate.take(partition.metrics(), self.clock.monotonic_ms())?;
+        let stepped = partition.step(&mut || gate.next(), &mut sink);
+        if let Some(why) = self.wrong.take() {
+            return Err(why);
+        }
         let effects = std::mem::take(
             &mut *effects
                 .lock()
@@ -182,6 +202,7 @@ impl World {
             &mut self.history,
             &mut self.reference,
             durable,
+            &mut self.network,
             &mut self.exercised,
         )?;
         alive(&mut self.running)
@@ -257,13 +278,13 @@ impl World {
             self.sync()?;
             self.store_works(STORE_WRITES);
             let is_idle = matches!(stepped, Stepped::Idle) && !was_in_flight;
-            if is_idle && self.queue.is_empty() {
+            if is_idle && self.gate.waiting() == 0 {
                 return Ok(());
             }
         }
         Err(format!(
             "{} requests are still not taken after {STEPS_MAX} steps",
-            self.queue.len()
+            self.gate.waiting()
         ))
     }
 
@@ -283,9 +304,21 @@ impl World {
     pub(crate) fn crash(&mut self, random: &mut crate::random::Random) -> Result<(), String> {
         self.account();
         self.exercised.crashes += 1;
+        for operation in self.network.lose(random) {
+            self.clients.never_arrives(
+                operation,
+                &mut self.history,
+                &mut self.reference,
+                &mut self.network,
+            )?;
+        }
         self.clients
-            .lose_connections(&mut self.reference, &mut self.exercised);
-        self.queue.clear();
+            .lose_connections(&mut self.network, &mut self.reference, &mut self.exercised);
+        self.gate = Gate::new(if self.network.is_calm() {
+            QueueLimits::NONE
+        } else {
+            self.setup.queue
+        });
         self.running = None;
         let lost_power = self.disks.crash(random);
         self.exercised.power_losses += u64::from(lost_power);
@@ -338,6 +371,8 @@ impl World {
                         last.0, committed.0
                     ));
                 }
+                self.clients.ends_at(committed);
+                self.network.ends_at(committed);
                 let resumed = self.history.resume().0;
                 self.exercised.looked_back += (last.0 + 1).saturating_sub(resumed);
                 self.look(Vec::new())?;
@@ -379,6 +414,7 @@ impl World {
             }
         }
         self.bounds()?;
+        self.clients.check_answered(&self.network)?;
         self.exercised.comparisons += 1;
         history::compare(alive(&mut self.running).partition.state(), &self.history)?;
         if alive(&mut self.running).partition.metrics().leftovers.get() > 0 {

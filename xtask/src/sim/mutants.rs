@@ -5,11 +5,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
 /// Time that a campaign has to find one. Most are found by the first seeds.
 const SECONDS: &str = "60";
+
+/// What is shown of a finding: some print a whole command.
+const FINDING_CHARS: usize = 200;
 
 /// One way to break the code.
 struct Mutant {
@@ -20,7 +24,7 @@ struct Mutant {
 }
 
 /// Beside each name: what goes wrong. Paths are below `crates/`.
-const MUTANTS: [Mutant; 27] = [
+const MUTANTS: [Mutant; 28] = [
     // The journal says that it is durable and is not.
     Mutant {
         name: "no-sync",
@@ -172,8 +176,15 @@ const MUTANTS: [Mutant; 27] = [
     Mutant {
         name: "skip-dedup",
         file: "crates/kapelle-engine/src/command/event_ingest.rs",
-        from: "if let Some(first) = dedup::find(ctx.keep(), identity) {",
-        to: "if let Some(first) = dedup::find(ctx.keep(), identity).filter(|_| false) {",
+        from: "event.id().into());\n    if let Some(first) = dedup::find(ctx.keep(), identity) {",
+        to: "event.id().into());\n    if let Some(first) = dedup::find(ctx.keep(), identity).filter(|_| false) {",
+    },
+    // A record that is no CloudEvent and comes again is kept again.
+    Mutant {
+        name: "skip-dedup-of-records",
+        file: "crates/kapelle-engine/src/command/event_ingest.rs",
+        from: "Arc::from(\"\"));\n    if let Some(first) = dedup::find(ctx.keep(), identity) {",
+        to: "Arc::from(\"\"));\n    if let Some(first) = dedup::find(ctx.keep(), identity).filter(|_| false) {",
     },
     // The sweep of an old answer takes a new one with it.
     Mutant {
@@ -233,13 +244,25 @@ pub(crate) fn check(root: &Path, names: &[String]) -> anyhow::Result<()> {
         bail!("there is no such mutant");
     }
     let copy = copy(root)?;
+    // All that no longer apply are told before the hours of the others begin.
+    let outdated: Vec<String> = chosen
+        .iter()
+        .filter_map(|mutant| applied(&copy, mutant).err())
+        .map(|error| error.to_string())
+        .collect();
+    if !outdated.is_empty() {
+        bail!("the code has moved on:\n{}", outdated.join("\n"));
+    }
     let mut survivors = Vec::new();
     for mutant in &chosen {
+        let began = Instant::now();
         let found = try_one(&copy, mutant)?;
+        let finding = found.as_deref().unwrap_or("SURVIVED");
         println!(
-            "{:<28} {}",
+            "{:<28} {:>4} s  {}",
             mutant.name,
-            found.as_deref().unwrap_or("SURVIVED")
+            began.elapsed().as_secs(),
+            finding.get(..FINDING_CHARS).unwrap_or(finding)
         );
         if found.is_none() {
             survivors.push(mutant.name);
@@ -259,7 +282,16 @@ pub(crate) fn check(root: &Path, names: &[String]) -> anyhow::Result<()> {
 /// Builds and runs one; the finding, if there was one.
 fn try_one(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
     let path = copy.join(mutant.file);
-    let original = std::fs::read_to_string(&path)?;
+    let (original, broken) = applied(copy, mutant)?;
+    std::fs::write(&path, broken)?;
+    let result = build_and_run(copy, mutant);
+    std::fs::write(&path, original)?;
+    result
+}
+
+/// The file as it is and as the mutant has it.
+fn applied(copy: &Path, mutant: &Mutant) -> anyhow::Result<(String, String)> {
+    let original = std::fs::read_to_string(copy.join(mutant.file))?;
     let places = original.matches(mutant.from).count();
     anyhow::ensure!(
         places == 1,
@@ -267,10 +299,8 @@ fn try_one(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {
         mutant.name,
         mutant.file
     );
-    std::fs::write(&path, original.replacen(mutant.from, mutant.to, 1))?;
-    let result = build_and_run(copy, mutant);
-    std::fs::write(&path, original)?;
-    result
+    let broken = original.replacen(mutant.from, mutant.to, 1);
+    Ok((original, broken))
 }
 
 fn build_and_run(copy: &Path, mutant: &Mutant) -> anyhow::Result<Option<String>> {

@@ -1,6 +1,8 @@
 //! The bounded queue in front of the writer, and the one place where it sleeps.
 //!
 //! **Invariant**: what waits is counted from `push` until it is decided, also while the writer holds it in its backlog.
+//!
+//! Who calls says what time it is, so that the simulator runs this as it is.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::handle::Health;
-use crate::limiter::Limiter;
+use crate::limiter::{self, Limiter};
 use crate::metrics::Metrics;
 use crate::partition::Request;
 use crate::reply::{Overloaded, Refusal};
@@ -43,10 +45,16 @@ impl Inbox {
     /// For at most `max` waiting commands.
     #[must_use]
     pub fn new(max: usize) -> Self {
+        Self::with_least(limiter::MIN, max)
+    }
+
+    /// … of which the limit that adapts never takes away the last `least`.
+    #[must_use]
+    pub fn with_least(least: usize, max: usize) -> Self {
         let state = State {
             requests: VecDeque::new(),
             oldest: None,
-            limiter: Limiter::new(max),
+            limiter: Limiter::new(least, max),
             refused: 0,
             poked: false,
             leads: false,
@@ -67,7 +75,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    pub(super) fn push(&self, request: Request) -> Result<(), Overloaded> {
+    /// Takes a request, or hands it back by dropping it unanswered.
+    ///
+    /// # Errors
+    /// As many wait as may.
+    pub fn push(&self, request: Request, now: Instant) -> Result<(), Overloaded> {
         let internal =
             matches!(&request, Request::Command { command, .. } if command.is_internal());
         let mut state = self.state();
@@ -92,7 +104,7 @@ impl Inbox {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let was_empty = state.requests.is_empty();
         if was_empty {
-            state.oldest = Some(Instant::now());
+            state.oldest = Some(now);
         }
         state.requests.push_back(request);
         drop(state);
@@ -103,14 +115,16 @@ impl Inbox {
     }
 
     /// Moves all that came into the writer's backlog; `true` if nothing will follow.
-    pub(super) fn take(&self, backlog: &mut VecDeque<Request>, metrics: &Metrics) -> bool {
+    pub fn take(&self, backlog: &mut VecDeque<Request>, metrics: &Metrics, now: Instant) -> bool {
         let mut state = self.state();
         state.poked = false;
         let length = self.waiting.load(Ordering::Relaxed);
         // While the writer is behind, what came waits here: the time in here is what the limit adapts to.
         if backlog.is_empty() {
             if let Some(oldest) = state.oldest.take() {
-                state.limiter.observe(oldest.elapsed(), length);
+                state
+                    .limiter
+                    .observe(now.saturating_duration_since(oldest), length);
             }
             std::mem::swap(&mut state.requests, backlog);
         }
@@ -121,7 +135,7 @@ impl Inbox {
     }
 
     /// One of the backlog is being decided.
-    pub(super) fn decided(&self) {
+    pub fn decided(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
