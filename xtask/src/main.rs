@@ -22,6 +22,8 @@ cargo xtask sim [--seconds N | --minutes N] [--seed S] [--runs N]
                               try to make a partition lose or double something, under a seeded simulator
 cargo xtask sim --mutants [NAME…]
                               break the code in known ways, each of which the simulator has to find
+cargo xtask stress [--rounds N] [--glances N] [--seed S] [--binary FILE]
+                              kill a release binary hundreds of times, cut its power, take its disk, handles and clock
 cargo xtask stress soak [--minutes N] [--rate R] [--binary FILE] [--load FILE]
                               hours of mixed load on a release binary; fails if anything grows, is lost or doubled
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped
