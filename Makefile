@@ -14,8 +14,9 @@ test: ## Set up what the tests need and run all of them
 build: ## Build the release binary: target/release/kapelle
 	cargo build --release --locked --package kapelle
 
-prove: ## Long campaigns: an hour of the simulator, the mutants it has to find, five minutes of fuzzing for each target, the crash test with 100 rounds
+prove: ## Long campaigns: an hour of the simulator, its mutants, five minutes of fuzzing a target, hundreds of deaths, a two-hour soak
 	cargo xtask sim --minutes 60
 	cargo xtask sim --mutants
 	cargo xtask fuzz --seconds 300
-	KAPELLE_CRASH_ROUNDS=100 cargo test --release --locked --package kapelle --test it -- crash --nocapture
+	cargo xtask stress
+	cargo xtask stress soak --minutes 120

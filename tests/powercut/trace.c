@@ -1,5 +1,5 @@
 /* Writes down everything that a process does to the files below one folder, so that what a disk would hold after a loss
- * of power can be worked out; and lies about syncs on request. For tests: loaded with LD_PRELOAD.
+ * of power can be worked out; and bends clocks, syncs and free space on request. For tests: loaded with LD_PRELOAD.
  *
  * A seccomp filter traps each system call that changes files, wherever it comes from (std, SQLite's C, crates that go
  * round the C library), and the handler of SIGSYS makes the call itself: from the one instruction that the filter lets
@@ -13,7 +13,7 @@
  * - The handler uses no memory but its stack and calls nothing of the C library but mem* and str*.
  *
  * Environment: KAPELLE_TRACE_ROOT (the folder, absolute, without links), KAPELLE_TRACE_FILE (what is written),
- * KAPELLE_TRACE_CONTROL (struct control). Without all three nothing is done.
+ * KAPELLE_TRACE_CONTROL (struct control, changed from outside while we run). Without the first two only clocks are bent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +31,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -62,10 +65,15 @@ struct __attribute__((packed)) record {
 /* ---- what can be bent ---- */
 
 struct control {
-    int64_t lie; /* not 0: syncs do nothing and say that they did */
+    int64_t clock_offset_ns;  /* added to the wall clock */
+    int64_t room;             /* bytes by which files may still grow; below 0: as many as they like */
+    int64_t lie;              /* not 0: syncs do nothing and say that they did */
+    int64_t fail_sync;        /* counts down with each sync; the one that brings it to 0 fails */
+    int64_t syncs;            /* counted here, for whoever watches */
 };
 
-static const struct control *control;
+static struct control none = { .room = -1 };
+static struct control *control = &none;
 
 static char root[PATH_MAX];
 static size_t root_length;
@@ -246,6 +254,17 @@ static int is_zeros(const char *bytes, size_t length)
     return length >= 4096 && bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
+/* Whether files may grow by so much; takes it off. */
+static int has_room(int64_t growth)
+{
+    if (growth <= 0 || control->room < 0)
+        return 1;
+    if (control->room < growth)
+        return 0;
+    control->room -= growth;
+    return 1;
+}
+
 /* ---- the calls ---- */
 
 static long traced_write(long number, long fd, const struct iovec *data, int count, int64_t at, long call[6])
@@ -265,11 +284,14 @@ static long traced_write(long number, long fd, const struct iovec *data, int cou
         record.length += data[n].iov_len;
         zeros = zeros && is_zeros(data[n].iov_base, data[n].iov_len);
     }
-    record.flags = zeros ? ZEROS : 0;
-    record.payload = zeros ? 0 : record.length;
-    uint64_t noted = note(&record, NULL, NULL, data, zeros ? 0 : count);
-    long result = raw(number, call[0], call[1], call[2], call[3], call[4], call[5]);
-    decide(noted, result);
+    long result = -ENOSPC;
+    if (has_room(at + (int64_t)record.length - status.st_size)) {
+        record.flags = zeros ? ZEROS : 0;
+        record.payload = zeros ? 0 : record.length;
+        uint64_t noted = note(&record, NULL, NULL, data, zeros ? 0 : count);
+        result = raw(number, call[0], call[1], call[2], call[3], call[4], call[5]);
+        decide(noted, result);
+    }
     give_lock();
     return result;
 }
@@ -294,11 +316,15 @@ static long traced_allocate(long fd, long mode, long offset, long length)
     if (!ino_of(fd, &status))
         return raw(SYS_fallocate, fd, mode, offset, length);
     take_lock();
+    raw(SYS_fstat, fd, &status);
     struct record record = { .kind = mode == 0 ? ALLOCATE : UNKNOWN, .ino = status.st_ino,
                              .offset = (uint64_t)offset, .length = (uint64_t)length };
-    uint64_t noted = note(&record, NULL, NULL, NULL, 0);
-    long result = raw(SYS_fallocate, fd, mode, offset, length);
-    decide(noted, result);
+    long result = -ENOSPC;
+    if (has_room(offset + length - status.st_size)) {
+        uint64_t noted = note(&record, NULL, NULL, NULL, 0);
+        result = raw(SYS_fallocate, fd, mode, offset, length);
+        decide(noted, result);
+    }
     give_lock();
     return result;
 }
@@ -340,6 +366,15 @@ static long traced_open(long dirfd, const char *path, long flags, long mode)
     return fd;
 }
 
+/* What a file gives back when its last name goes. */
+static int64_t size_of_last(const char *path)
+{
+    struct stat status;
+    if (raw(SYS_newfstatat, AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    return S_ISREG(status.st_mode) && status.st_nlink == 1 ? status.st_size : 0;
+}
+
 /* Calls that change names: `kind` says how. */
 static long traced_names(long number, enum kind kind, long dirfd, const char *path, long dirfd_to, const char *path_to,
                          long call[6])
@@ -355,9 +390,21 @@ static long traced_names(long number, enum kind kind, long dirfd, const char *pa
     take_lock();
     struct record record = { .kind = kind };
     uint64_t noted = note(&record, from, path_to ? to : NULL, NULL, 0);
+    int64_t freed = kind == UNLINK ? size_of_last(from) : 0;
     long result = raw(number, call[0], call[1], call[2], call[3], call[4], call[5]);
     decide(noted, result);
+    if (result == 0 && control->room >= 0)
+        control->room += freed;
     give_lock();
+    return result;
+}
+
+/* Where room is bent, free space is what is left of it. */
+static long bent_statfs(const char *path, struct statfs *status)
+{
+    long result = raw(SYS_statfs, path, status);
+    if (result == 0 && control->room >= 0 && status->f_bsize > 0)
+        status->f_bavail = (fsblkcnt_t)(control->room / status->f_bsize);
     return result;
 }
 
@@ -366,8 +413,11 @@ static long traced_sync(long number, long fd)
     struct stat status;
     if (!ino_of(fd, &status))
         return raw(number, fd);
+    __atomic_fetch_add(&control->syncs, 1, __ATOMIC_RELAXED);
     if (control->lie)
         return 0;
+    if (control->fail_sync > 0 && __atomic_sub_fetch(&control->fail_sync, 1, __ATOMIC_RELAXED) == 0)
+        return -EIO;
     struct record record = { .kind = SYNC, .ino = status.st_ino };
     record.flags = number == SYS_fdatasync ? DATA_ONLY : 0;
     take_lock();
@@ -436,6 +486,7 @@ static long traced(long number, long call[6])
     case SYS_fsync:
     case SYS_fdatasync: return traced_sync(number, call[0]);
     case SYS_mmap: return traced_map(call);
+    case SYS_statfs: return bent_statfs(first, (struct statfs *)call[1]);
     case SYS_sync:
     case SYS_syncfs: return raw(number, call[0]); /* nothing is promised to us by these, so nothing becomes durable */
     /* Ways to copy without the bytes passing us; callers have another one. */
@@ -467,6 +518,7 @@ static const int trapped[] = {
     SYS_write, SYS_pwrite64, SYS_writev, SYS_pwritev, SYS_pwritev2, SYS_ftruncate, SYS_truncate, SYS_fallocate,
     SYS_openat, SYS_openat2, SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_linkat, SYS_mkdirat, SYS_symlinkat,
     SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs, SYS_copy_file_range, SYS_sendfile, SYS_splice, SYS_io_uring_setup,
+    SYS_statfs,
 #ifdef SYS_open
     SYS_open, SYS_creat, SYS_rename, SYS_unlink, SYS_rmdir, SYS_link, SYS_mkdir, SYS_symlink,
 #endif
@@ -514,14 +566,16 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *control_file = getenv("KAPELLE_TRACE_CONTROL");
     const char *trace_file = getenv("KAPELLE_TRACE_FILE"), *folder = getenv("KAPELLE_TRACE_ROOT");
-    if (!control_file || !trace_file || !folder)
+    if (control_file) {
+        int fd = open(control_file, O_RDWR | O_CLOEXEC);
+        void *page = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (fd < 0 || page == MAP_FAILED)
+            give_up("the tracer's control file cannot be mapped");
+        close(fd);
+        control = page;
+    }
+    if (!trace_file || !folder)
         return;
-    int fd = open(control_file, O_RDONLY | O_CLOEXEC);
-    void *page = mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
-    if (fd < 0 || page == MAP_FAILED)
-        give_up("the tracer's control file cannot be mapped");
-    close(fd);
-    control = page;
     struct stat status;
     if (strlen(folder) >= sizeof root || stat(folder, &status) != 0)
         give_up("the folder to trace is not there");
@@ -532,4 +586,47 @@ __attribute__((constructor)) static void begin(void)
     if (trace < 0)
         give_up("the trace cannot be created");
     install();
+}
+
+/* ---- clocks ---- */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    long result = raw(SYS_clock_gettime, clock, now);
+    if (result < 0) {
+        errno = (int)-result;
+        return -1;
+    }
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
+        int64_t ns = now->tv_nsec + control->clock_offset_ns;
+        int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
+        if (rest < 0) {
+            rest += 1000000000;
+            seconds -= 1;
+        }
+        now->tv_sec += seconds;
+        now->tv_nsec = rest;
+    }
+    return 0;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    (void)zone;
+    struct timespec exact;
+    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
+        return -1;
+    now->tv_sec = exact.tv_sec;
+    now->tv_usec = exact.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *to)
+{
+    struct timespec exact;
+    if (clock_gettime(CLOCK_REALTIME, &exact) != 0)
+        return -1;
+    if (to)
+        *to = exact.tv_sec;
+    return exact.tv_sec;
 }

@@ -26,6 +26,8 @@ cargo xtask sim --mutants [NAME…]
 cargo xtask fuzz [--seconds N] [--target NAME]… [--input FILE]
                               give bytes that nobody meant to all that reads bytes of others; with a file, run that alone
 cargo xtask fuzz --self-test  break a target in known ways, each of which the fuzzer has to find
+cargo xtask stress [--rounds N] [--glances N] [--seed S] [--binary FILE]
+                              kill a release binary hundreds of times, cut its power, take its disk, handles and clock
 cargo xtask stress soak [--minutes N] [--rate R] [--binary FILE] [--load FILE]
                               hours of mixed load on a release binary; fails if anything grows, is lost or doubled
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped

@@ -1,7 +1,7 @@
 //! `cargo xtask stress`: the real binary under what the world does to it.
 //!
-//! `soak` is here, because it is measured from outside over hours. What kills the server and cuts its power is in the crash
-//! tests of `crates/kapelle/tests/it`, whose checkers know what was acknowledged; `make prove` runs those for long.
+//! What takes hours or measures times is here. What kills the server, cuts its power, takes its disk, handles and clock is in
+//! `crates/kapelle/tests/it`, whose checkers know what was acknowledged; `campaign` runs those for long on a release binary.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use crate::clients::target;
 use crate::run;
 
+mod campaign;
 mod events;
 mod figures;
 mod http;
@@ -21,7 +22,7 @@ mod soak;
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == "soak" => soak::run(root, &Options::read(rest)?),
-        _ => bail!("say what: cargo xtask stress soak"),
+        _ => campaign::run(root, &Options::read(arguments)?),
     }
 }
 

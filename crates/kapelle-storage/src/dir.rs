@@ -151,9 +151,7 @@ fn take_lock(files: &dyn Files, dir: &Path) -> Result<Lock, Error> {
         .and_then(|()| lock.file.write_at(0, owner.as_bytes()));
     // Only the message to a second process needs the pid: on a full disk the lock alone must do.
     match written {
-        Err(error) if error.kind() != io::ErrorKind::StorageFull => {
-            attempt(Err(error), "write", &path)?
-        }
+        Err(error) if !files::is_full(&error) => attempt(Err(error), "write", &path)?,
         _ => {}
     }
     Ok(lock)

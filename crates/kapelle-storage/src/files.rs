@@ -82,6 +82,14 @@ impl Lock {
     }
 }
 
+/// Whether there is no room for what was to be written: on the disk, in a quota, or below a limit of file size.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
 /// Reads a whole small file. Refuses one over `bytes_max`, which in our own files can only be damage.
 pub(crate) fn read_small(files: &dyn Files, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = files.open(path)?;

@@ -11,6 +11,7 @@ mod bind;
 mod cluster_id;
 mod connections;
 mod error;
+mod machine;
 mod outlet;
 mod partition;
 
@@ -82,6 +83,7 @@ pub(crate) async fn run(
     if poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await {
         return Ok(());
     }
+    let connections_max = machine::prepare();
     let listeners = bind::all(&config.server).await?;
     let bound = listeners.bound()?;
     let edge = Arc::new(Edge::default());
@@ -93,6 +95,7 @@ pub(crate) async fn run(
     tokio::spawn(connections::serve_http(
         listeners.management,
         management::router(management.clone()),
+        connections_max,
         stopping.clone(),
         alive.clone(),
     ));
@@ -103,6 +106,7 @@ pub(crate) async fn run(
     tokio::spawn(connections::serve_http(
         listeners.rest,
         std::mem::take(&mut working.routes),
+        connections_max,
         stopping.clone(),
         alive.clone(),
     ));
@@ -110,6 +114,7 @@ pub(crate) async fn run(
         listeners.grpc,
         grpc::service(Arc::clone(&working.gateway)),
         working.gateway.message_bytes_max(),
+        connections_max,
         stopping.clone(),
         alive,
     ));

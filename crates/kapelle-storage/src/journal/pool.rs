@@ -11,12 +11,11 @@ use super::{
 };
 use crate::{
     dir::{Room, fill_with_zeros},
-    files::Files,
+    files::{self, Files},
     format::{BLOCK, SegmentHeader, SegmentState, padded},
     position::{Chain, Leader, Sequence},
 };
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -158,7 +157,7 @@ impl Pool {
 
     fn create(&self, bytes: u64) -> Result<SegmentFile, Error> {
         match self.try_create(bytes) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+            Err(Error::Io { source, .. }) if files::is_full(&source) => {
                 if let Some(room) = &self.room {
                     // Whether there was a reserve or not, the second attempt's error is the one to tell.
                     room.release_reserve().ok();

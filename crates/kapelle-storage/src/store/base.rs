@@ -54,7 +54,7 @@ pub(super) fn keep(dir: &Path, live: &Path) -> io::Result<bool> {
     let bases = list(dir)?;
     let number = bases.last().map_or(1, |(number, _)| number + 1);
     match link(live, dir, &dir.join(format!("{BASE_PREFIX}{number}"))) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+        Err(error) if crate::files::is_full(&error) => {
             fs::remove_dir_all(dir.join(HALF_MADE))?;
             return Ok(false);
         }

@@ -35,6 +35,8 @@ const ENTRY_PREFIX: u8 = 1;
 const LOG_BYTES_MAX: u64 = 64 << 20;
 /// One flushes while another compacts; more would take the two cores from the writer.
 const WORKERS: usize = 2;
+/// Tables kept open. fjall's own 900 leave nothing to anybody else under the usual limit of 1,024 handles.
+const OPEN_TABLES_MAX: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -314,6 +316,7 @@ impl Trees {
             .cache_size(options.cache_bytes)
             .max_journaling_size(LOG_BYTES_MAX)
             .worker_threads(WORKERS)
+            .max_cached_files(Some(OPEN_TABLES_MAX))
             .open()?;
         let with = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
         let [blobs, index, payloads] = NAMES;

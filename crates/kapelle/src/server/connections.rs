@@ -20,9 +20,6 @@ use tonic::codegen::http::Request;
 
 use crate::gateway::grpc::{self, proto};
 
-/// Open connections for each listener. More workers than this on one machine are a mistake, and each costs some 20 KiB.
-const CONNECTIONS_MAX: usize = 4_096;
-
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -54,13 +51,14 @@ async fn stopped(stopping: &mut Stopping) {
 /// Accepts until the server stops; `serve` gets each connection.
 async fn accept<F>(
     listener: TcpListener,
+    connections_max: usize,
     mut stopping: Stopping,
     alive: Alive,
     serve: impl Fn(TcpStream, Stopping) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(connections_max));
     loop {
         // Cancel-safe: neither a permit nor a connection is lost that was not handed out.
         let accepted = tokio::select! {
@@ -89,26 +87,33 @@ async fn accept<F>(
 pub(super) async fn serve_http(
     listener: TcpListener,
     router: Router,
+    connections_max: usize,
     stopping: Stopping,
     alive: Alive,
 ) {
-    accept(listener, stopping, alive, |stream, mut stopping| {
-        let service = TowerToHyperService::new(router.clone());
-        async move {
-            let mut builder = http1::Builder::new();
-            builder
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT);
-            let mut connection =
-                std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-            // A connection that ends with an error is the client's affair: it hung up or sent no HTTP.
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                () = stopped(&mut stopping) => connection.as_mut().graceful_shutdown(),
+    accept(
+        listener,
+        connections_max,
+        stopping,
+        alive,
+        |stream, mut stopping| {
+            let service = TowerToHyperService::new(router.clone());
+            async move {
+                let mut builder = http1::Builder::new();
+                builder
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIMEOUT);
+                let mut connection =
+                    std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+                // A connection that ends with an error is the client's affair: it hung up or sent no HTTP.
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = stopped(&mut stopping) => connection.as_mut().graceful_shutdown(),
+                }
+                connection.await.ok();
             }
-            connection.await.ok();
-        }
-    })
+        },
+    )
     .await;
 }
 
@@ -119,40 +124,47 @@ pub(super) async fn serve_grpc(
     listener: TcpListener,
     rpc: Rpc,
     message_bytes_max: usize,
+    connections_max: usize,
     stopping: Stopping,
     alive: Alive,
 ) {
     let connection_window = u32::try_from(2 * message_bytes_max)
         .unwrap_or(u32::MAX >> 1)
         .max(CONNECTION_WINDOW_BYTES);
-    accept(listener, stopping, alive, |stream, mut stopping| {
-        let rpc = rpc.clone();
-        async move {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .initial_connection_window_size(connection_window)
-                .max_concurrent_streams(STREAMS_MAX)
-                .keep_alive_interval(PING_INTERVAL)
-                .keep_alive_timeout(PING_TIMEOUT);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let timeout = grpc::client_timeout(request.headers());
-                let answer = rpc.clone().call(request);
-                let answer = async move { answer.await.unwrap_or_else(|never| match never {}) };
-                async move {
-                    let answer = grpc::answer_within(timeout, answer).await;
-                    Ok::<_, std::convert::Infallible>(grpc::too_large_is_exhausted(answer))
+    accept(
+        listener,
+        connections_max,
+        stopping,
+        alive,
+        |stream, mut stopping| {
+            let rpc = rpc.clone();
+            async move {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder
+                    .timer(TokioTimer::new())
+                    .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                    .initial_connection_window_size(connection_window)
+                    .max_concurrent_streams(STREAMS_MAX)
+                    .keep_alive_interval(PING_INTERVAL)
+                    .keep_alive_timeout(PING_TIMEOUT);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let timeout = grpc::client_timeout(request.headers());
+                    let answer = rpc.clone().call(request);
+                    let answer = async move { answer.await.unwrap_or_else(|never| match never {}) };
+                    async move {
+                        let answer = grpc::answer_within(timeout, answer).await;
+                        Ok::<_, std::convert::Infallible>(grpc::too_large_is_exhausted(answer))
+                    }
+                });
+                let mut connection =
+                    std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = stopped(&mut stopping) => connection.as_mut().graceful_shutdown(),
                 }
-            });
-            let mut connection =
-                std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                () = stopped(&mut stopping) => connection.as_mut().graceful_shutdown(),
+                connection.await.ok();
             }
-            connection.await.ok();
-        }
-    })
+        },
+    )
     .await;
 }

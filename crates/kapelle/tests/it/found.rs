@@ -45,3 +45,19 @@ pub(crate) fn events(rest: &str, filter: &str) -> Vec<Item> {
         }
     }
 }
+
+/// The keys of the jobs that an activation answered.
+pub(crate) fn jobs(body: &str) -> Vec<String> {
+    let answer = Raw::parse(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+    let jobs = answer
+        .members()
+        .find(|(name, _)| name.as_str().as_deref() == Some("jobs"));
+    let (_, jobs) = jobs.unwrap_or_else(|| panic!("no jobs in {body}"));
+    let key = |job: Raw<'_>| {
+        let key = job
+            .members()
+            .find(|(name, _)| name.as_str().as_deref() == Some("jobKey"));
+        key.unwrap().1.as_str().unwrap().into_owned()
+    };
+    jobs.elements().map(key).collect()
+}

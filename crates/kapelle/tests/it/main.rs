@@ -13,6 +13,7 @@ mod demo;
 mod events;
 mod found;
 mod grpc;
+mod hardship;
 mod history;
 mod http;
 mod inbound;

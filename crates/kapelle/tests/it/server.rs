@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// The binary under test.
 pub(crate) fn kapelle() -> Command {
@@ -73,13 +74,25 @@ impl Server {
 
     /// On that directory.
     pub(crate) fn start_in(dir: &Path, config: &str) -> Self {
+        Self::start_as(dir, &dir.join("data"), config, |command| command)
+    }
+
+    /// With its configuration in `dir`, its data there, and whatever `change` makes of the command.
+    pub(crate) fn start_as(
+        dir: &Path,
+        data: &Path,
+        config: &str,
+        change: impl FnOnce(Command) -> Command,
+    ) -> Self {
         let file = dir.join("kapelle.toml");
         std::fs::write(&file, config).unwrap();
-        let mut child = kapelle()
+        let mut command = kapelle();
+        command
             .args(["serve", "--port", "auto", "--output", "json", "--data"])
-            .arg(dir.join("data"))
+            .arg(data)
             .arg("--config")
-            .arg(&file)
+            .arg(&file);
+        let mut child = change(command)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -126,6 +139,15 @@ impl Server {
                 .success()
         );
         self.child.wait().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ends_by_itself(mut self) -> ExitStatus {
+        crate::program::ended_within(&mut self.child, Duration::from_secs(60))
     }
 
     /// Ends it without a word, as a power loss of the process would.

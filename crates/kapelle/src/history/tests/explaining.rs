@@ -338,6 +338,7 @@ fn kept(story: &mut Story) -> u64 {
             key_kind: KeyKind::Text,
             lock: true,
         }),
+        thrown: false,
     })));
     story.say(Event::CloudEventRouted {
         position: Sequence(position),

@@ -46,6 +46,7 @@ fn buffered(position: u64) -> Command {
             key_kind: KeyKind::Text,
             lock: true,
         }),
+        thrown: false,
     };
     let found = Match {
         message: text("paid"),

@@ -16,6 +16,8 @@ pub(crate) mod disk;
 mod tests;
 pub(crate) mod trace;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -45,13 +47,60 @@ pub(crate) fn tracer() -> &'static Path {
     })
 }
 
+/// What the tracer can be told while the server runs; `struct control` in `trace.c`.
+#[derive(Clone, Copy)]
+pub(crate) enum Knob {
+    /// Nanoseconds added to the wall clock.
+    ClockOffset = 0,
+    /// Bytes by which files may still grow; below 0 there is no limit.
+    Room = 1,
+    /// Not 0: syncs do nothing and say that they did.
+    Lie = 2,
+    /// Counts down with each sync; the one that brings it to 0 fails.
+    FailSync = 3,
+}
+
+/// The tracer's control page.
+pub(crate) struct Control {
+    path: PathBuf,
+    page: File,
+}
+
+impl Control {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let page = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+        page.set_len(4096).unwrap();
+        let control = Self { path, page };
+        control.set(Knob::Room, -1);
+        control
+    }
+
+    pub(crate) fn set(&self, knob: Knob, value: i64) {
+        self.page
+            .write_all_at(&value.to_ne_bytes(), knob as u64 * 8)
+            .unwrap();
+    }
+
+    /// Loads the tracer into a command about to run; nothing is traced, only bent.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", tracer())
+            .env("KAPELLE_TRACE_CONTROL", &self.path);
+    }
+}
+
 /// A folder whose changes are traced, life after life.
 pub(crate) struct Platter {
     /// What is traced; the data directory lies in here.
     root: PathBuf,
     trace: PathBuf,
-    /// What the tracer is told: `struct control` in `trace.c`.
-    control: PathBuf,
+    pub(crate) control: Control,
     disk: Disk,
     /// As it was when the present life began, and what that life did: for glances at moments before its end.
     before: Disk,
@@ -74,26 +123,20 @@ impl Platter {
         let home = home.canonicalize().unwrap();
         let root = home.join("disk");
         std::fs::create_dir(&root).unwrap();
-        let platter = Self {
+        Self {
             trace: home.join("trace"),
-            control: home.join("control"),
+            control: Control::new(home.join("control")),
             root,
             disk: Disk::default(),
             before: Disk::default(),
             records: Vec::new(),
             tally: Tally::default(),
-        };
-        platter.tell(0);
-        platter
+        }
     }
 
-    /// From the next life on syncs do nothing, and say that they did.
+    /// From now on syncs do nothing, and say that they did.
     pub(crate) fn lie(&self) {
-        self.tell(1);
-    }
-
-    fn tell(&self, lie: i64) {
-        std::fs::write(&self.control, lie.to_ne_bytes()).unwrap();
+        self.control.set(Knob::Lie, 1);
     }
 
     /// Where the data directory is to be.
@@ -103,9 +146,8 @@ impl Platter {
 
     /// Loads the tracer into a command about to run.
     pub(crate) fn apply(&self, command: &mut Command) {
+        self.control.apply(command);
         command
-            .env("LD_PRELOAD", tracer())
-            .env("KAPELLE_TRACE_CONTROL", &self.control)
             .env("KAPELLE_TRACE_ROOT", &self.root)
             .env("KAPELLE_TRACE_FILE", &self.trace);
     }
