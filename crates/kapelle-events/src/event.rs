@@ -418,7 +418,7 @@ impl Builder {
     }
 
     /// Like [`build_within`](Self::build_within) for what came from outside, which must say its version.
-    pub(crate) fn build_received(self, limits: &Limits) -> Result<CloudEvent, Error> {
+    pub(crate) fn build_received(mut self, limits: &Limits) -> Result<CloudEvent, Error> {
         if !self.version_seen {
             return Err(Kind::MissingAttribute {
                 name: "specversion",
@@ -433,6 +433,10 @@ impl Builder {
             }
             .into());
         }
+        // A header of HTTP loses them on the way out, and it would be another CloudEvent there.
+        self.data_content_type = self
+            .data_content_type
+            .map(|content_type| content_type.trim_ascii().into());
         self.build_within(limits)
     }
 

@@ -250,7 +250,8 @@ impl SegmentHeader {
             header.generation,
             header.leader_before.epoch,
         ];
-        if is_countable(counted) {
+        let begins = state == SegmentState::Free || header.first > Sequence::START;
+        if begins && is_countable(counted) {
             Ok(header)
         } else {
             Err(Unreadable::Impossible)

@@ -154,3 +154,16 @@ fn what_is_written_is_read_back() {
         );
     }
 }
+
+#[test]
+fn blanks_around_a_content_type_are_no_part_of_it() {
+    // A header of HTTP cannot carry them, so the next one to get the event would see another one.
+    let properties = [
+        ("cloudEvents_specversion", Property::Text(b"1.0")),
+        ("cloudEvents_id", Property::Text(b"1")),
+        ("cloudEvents_source", Property::Text(b"/s")),
+        ("cloudEvents_type", Property::Text(b"t")),
+    ];
+    let event = amqp::decode(Some(" text/plain "), properties, b"x", &Limits::DEFAULT).unwrap();
+    assert_eq!(event.data_content_type(), Some("text/plain"));
+}

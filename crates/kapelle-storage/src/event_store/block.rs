@@ -46,6 +46,16 @@ impl Block {
         self.offset + HEADER_BYTES as u64 + u64::from(self.packed_bytes)
     }
 
+    /// Whether a file whose blocks end at `end` at the latest could have it.
+    pub(super) fn fits(&self, end: u64) -> bool {
+        let room = end.saturating_sub(HEADER_BYTES as u64);
+        let packed = u64::from(self.packed_bytes);
+        self.count > 0
+            && self.raw_bytes <= RAW_BYTES_MAX
+            && packed <= room
+            && self.offset <= room - packed
+    }
+
     /// A block of one entry that is only in memory.
     pub(super) fn pending(entry: &Entry, offset: u64, first_ordinal: u32) -> Self {
         Self {
@@ -147,7 +157,7 @@ impl Block {
         fields.copy_from_slice(&header[8..]);
         let block = Self::read_fields(&fields, offset);
         let len = file.len().map_err(Error::io("read the length of", path))?;
-        if block.end() > len || block.raw_bytes > RAW_BYTES_MAX {
+        if !block.fits(len) {
             return Ok(None);
         }
         match block.read(file, path) {
@@ -176,8 +186,21 @@ impl Block {
         }
         let raw = lz4_flex::block::decompress(&bytes[HEADER_BYTES..], self.raw_bytes as usize)
             .map_err(|_| damaged("a block cannot be decompressed"))?;
-        read_entries(&raw, self.first, self.first_at_ms, self.count)
-            .ok_or_else(|| damaged("a block has broken entries"))
+        let entries = read_entries(&raw, self.first, self.first_at_ms, self.count)
+            .ok_or_else(|| damaged("a block has broken entries"))?;
+        match self.describes(&entries) {
+            true => Ok(entries),
+            false => Err(damaged("a block's entries are not those of its header")),
+        }
+    }
+
+    /// What is looked for by position or time is looked for in headers alone.
+    fn describes(&self, entries: &[Entry]) -> bool {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return false;
+        };
+        (first.position, first.at_ms) == (self.first, self.first_at_ms)
+            && (last.position, last.at_ms) == (self.last, self.last_at_ms)
     }
 }
 

@@ -48,6 +48,14 @@ struct Index {
     entries: u32,
 }
 
+impl Index {
+    /// Whether it lies before the directory, which begins at `end`.
+    fn fits(self, end: u64) -> bool {
+        let room = end.checked_sub(self.offset);
+        room.is_some_and(|room| room / INDEX_ENTRY_BYTES as u64 >= u64::from(self.entries))
+    }
+}
+
 impl Sealed {
     /// Writes a segment of these entries, of which there is one at least, under a temporary name, and puts it in its place when
     /// it is whole.
@@ -352,5 +360,17 @@ fn parse_directory(bytes: &[u8]) -> Option<Directory> {
             ))
         })
         .collect::<Option<BTreeMap<_, _>>>()?;
-    Some((blocks, indexes))
+    let end = long(trailer)?;
+    (are_in_order(&blocks, end) && indexes.values().all(|index| index.fits(end)))
+        .then_some((blocks, indexes))
+}
+
+/// Whether blocks follow each other, in a file whose directory begins at `end`.
+fn are_in_order(blocks: &[Block], end: u64) -> bool {
+    let mut entries = Some(0_u32);
+    blocks.iter().all(|block| {
+        let follows = entries == Some(block.first_ordinal) && block.fits(end);
+        entries = block.first_ordinal.checked_add(block.count);
+        follows && entries.is_some()
+    })
 }

@@ -364,3 +364,59 @@ fn files_len(files: &MemFiles, name: &str) -> u64 {
         .open(&dir().join(name))
         .map_or(0, |file| file.len().unwrap())
 }
+
+/// Changes a file from behind, and puts the checksum of its first block right.
+fn forge(files: &MemFiles, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    files.tamper(&dir().join(name), |content| {
+        change(content);
+        let end = 56 + u32::from_le_bytes(content[12..16].try_into().unwrap()) as usize;
+        let crc = crc32c::crc32c(&content[8..end]);
+        content[4..8].copy_from_slice(&crc.to_le_bytes());
+    });
+}
+
+#[test]
+fn a_block_whose_header_does_not_describe_its_entries_is_not_whole() {
+    // First and last position, time of the first and of the last entry.
+    for at in [24, 32, 40, 48] {
+        let files = MemFiles::new();
+        let mut store = open(&files);
+        fill(&mut store, 1..4);
+        store.sync().unwrap();
+        forge(&files, &format!("{:020}.open", 3), |content| {
+            content[at] += 1;
+        });
+        assert_eq!(open(&files).last(), Sequence::START, "byte {at}");
+    }
+}
+
+#[test]
+fn a_directory_that_claims_what_the_file_has_not_is_damage() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..41);
+    let name = dir().join(format!("{:020}.events", 3));
+    let mut whole = Vec::new();
+    files.tamper(&name, |content| whole.clone_from(content));
+    let end = whole.len();
+    let begin = u64::from_le_bytes(whole[end - 24..end - 16].try_into().unwrap()) as usize;
+    // Of the first block: offset, bytes of its entries, compressed bytes, first number, count. Of the last index: offset, entries.
+    for (at, width) in [
+        (begin, 8),
+        (begin + 8, 4),
+        (begin + 12, 4),
+        (begin + 16, 4),
+        (begin + 20, 4),
+        (end - 36, 8),
+        (end - 28, 4),
+    ] {
+        files.tamper(&name, |content| {
+            content.clone_from(&whole);
+            content[at..at + width].fill(0xff);
+            let crc = crc32c::crc32c(&content[begin..end - 8]);
+            content[end - 8..end - 4].copy_from_slice(&crc.to_le_bytes());
+        });
+        let opened = EventStore::open(files.shared(), dir(), SMALL);
+        assert!(matches!(opened, Err(Error::Damaged { .. })), "byte {at}");
+    }
+}

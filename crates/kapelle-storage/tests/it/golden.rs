@@ -177,6 +177,23 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 #[test]
+fn a_live_segment_begins_with_a_record() {
+    let none = SegmentHeader {
+        first: Sequence::START,
+        ..segment_header()
+    };
+    assert_eq!(
+        SegmentHeader::decode(&none.encode()),
+        Err(Unreadable::Impossible)
+    );
+    let free = SegmentHeader {
+        state: SegmentState::Free,
+        ..none
+    };
+    assert_eq!(SegmentHeader::decode(&free.encode()), Ok(free));
+}
+
+#[test]
 fn numbers_that_no_journal_reaches_are_impossible() {
     let changes: [fn(&mut BatchHeader); 3] = [
         |header| header.first = Sequence(u64::MAX),
