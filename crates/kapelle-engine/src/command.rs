@@ -5,7 +5,7 @@
 
 mod check;
 mod deploy;
-mod due;
+pub(crate) mod due;
 mod event_ingest;
 mod incident;
 mod instance;

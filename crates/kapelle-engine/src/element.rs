@@ -218,7 +218,7 @@ fn activated_and_rests(ctx: &mut Ctx<'_>, at: &At) {
 /// Completed; nothing of it is left.
 fn completed(ctx: &mut Ctx<'_>, at: &At) {
     waiting::close_all(ctx, at, CloseReason::ElementLeft);
-    // An incident may be about something beside its work: a recurring timer that no longer can be read.
+    // An incident may be about something beside its work: a recurring timer that can no longer be read.
     resolve_incidents(ctx, at);
     let rested = ctx
         .instance(at.instance)

@@ -11,8 +11,8 @@ use crate::command::{self, PublishMessage};
 use crate::correlation;
 use crate::ctx::Ctx;
 use crate::element::lifecycle::ElementState;
-use crate::element::{self, At, token};
-use crate::event::{Cause, Event, StepInterrupted};
+use crate::element::{self, At, token, waiting};
+use crate::event::{Cause, Event, StepInterrupted, TimerOwner};
 use crate::ids::{
     ElementInstanceKey, IncidentKey, JobKey, ProcessInstanceKey, SubscriptionKey, Timestamp,
 };
@@ -61,6 +61,12 @@ pub enum Step {
     },
     /// A new incarnation leads: make available what earlier ones pushed, behind that deadline and job.
     ReleasePushed { at: Timestamp, job: JobKey },
+    /// A recurring timer has fired, and when it does so next could not be told: look again. `repetitions` is how often
+    /// it was to fire after that.
+    Reschedule {
+        owner: TimerOwner,
+        repetitions: Option<u32>,
+    },
 }
 
 impl Step {
@@ -72,8 +78,15 @@ impl Step {
             | Self::Complete { instance, .. }
             | Self::Terminate { instance, .. }
             | Self::Retry { instance, .. }
-            | Self::MeetBuffered { instance, .. } => Some(*instance),
-            Self::StartBuffered { .. } | Self::Publish { .. } | Self::ReleasePushed { .. } => None,
+            | Self::MeetBuffered { instance, .. }
+            | Self::Reschedule {
+                owner: TimerOwner::Instance { instance, .. },
+                ..
+            } => Some(*instance),
+            Self::StartBuffered { .. }
+            | Self::Publish { .. }
+            | Self::ReleasePushed { .. }
+            | Self::Reschedule { .. } => None,
         }
     }
 
@@ -149,6 +162,7 @@ fn run(ctx: &mut Ctx<'_>, step: Step) {
             command::message::publish_internally(ctx, *message, cause)
         }
         Step::ReleasePushed { at, job } => command::leader::release_pushed(ctx, at, job),
+        Step::Reschedule { owner, repetitions } => reschedule(ctx, owner, repetitions),
     }
 }
 
@@ -214,6 +228,25 @@ fn complete(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, element: ElementIns
         .is_some_and(|scope| aggregate.is_empty_scope(scope));
     if is_empty && at.is_live(ctx) {
         element::complete(ctx, &at);
+    }
+}
+
+/// Counts from now: what was missed while nobody knew how often is not made up for.
+fn reschedule(ctx: &mut Ctx<'_>, owner: TimerOwner, repetitions: Option<u32>) {
+    match owner {
+        TimerOwner::Instance {
+            instance,
+            element_instance,
+            element,
+        } => {
+            if let Some(at) = find(ctx, instance, element_instance).filter(|at| at.is_live(ctx)) {
+                waiting::reschedule(ctx, &at, element, repetitions, ctx.now());
+            }
+        }
+        TimerOwner::Definition {
+            definition,
+            element,
+        } => command::due::reschedule_start(ctx, definition, element, repetitions, ctx.now()),
     }
 }
 

@@ -33,5 +33,5 @@ pub mod subscription;
 
 pub use handle::{Health, PartitionHandle};
 pub use open::{Open, OpenError, open};
-pub use options::Options;
+pub use options::{AwaitedReader, Options, TooFarBehind};
 pub use reply::{Overloaded, Refusal, Reply, ReplyTo};

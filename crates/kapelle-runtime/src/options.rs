@@ -2,6 +2,23 @@
 
 use kapelle_engine::limits::Limits;
 
+/// A reader that is known to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitedReader {
+    pub name: String,
+    pub too_far_behind: TooFarBehind,
+}
+
+/// What happens when a reader is further behind than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooFarBehind {
+    /// The journal goes on without it: what it makes is incomplete from then on.
+    CutLoose,
+    /// Commands from outside wait, and are refused as overload, until it has caught up: nothing may be missing in what it
+    /// makes.
+    SlowIntake,
+}
+
 /// Options of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -33,10 +50,10 @@ pub struct Options {
     pub base_bytes_min: u64,
     /// Below this much free disk space, commands from outside are refused.
     pub disk_soft_limit_bytes: u64,
-    /// How far a reader may be behind before the trim no longer waits for it.
+    /// How far a reader may be behind before the trim, or the intake, no longer goes on as if it were not.
     pub reader_lag_records_max: u64,
-    /// Names of readers that subscribe after the start; until all of them have, nothing is trimmed.
-    pub readers: Vec<String>,
+    /// Readers that subscribe after the start; until all of them have, nothing is trimmed.
+    pub readers: Vec<AwaitedReader>,
     /// The operator says that a wall clock more than an hour ahead of the last record is right.
     pub accept_clock_jump: bool,
     /// Size of a journal segment; a change takes effect with the next new file.

@@ -120,6 +120,8 @@ pub struct Partition<J, S, C> {
     spoiled: Vec<Due>,
     checkpoints: Checkpoints,
     disk_low: bool,
+    /// A reader is too far behind, and nothing may be missing in what it makes.
+    reader_behind: bool,
     stopped: Option<Stopped>,
 }
 
@@ -234,11 +236,12 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         !self.leftovers.is_empty() || self.checkpoints.hurry()
     }
 
-    /// Whether commands from outside are welcome: not while memory or the tail is over its limit.
+    /// Whether commands from outside are welcome: not while memory, the tail or a reader's lag is over its limit.
     fn takes_more(&self) -> bool {
         let open_bytes = self.open.as_ref().map_or(0, Batch::bytes);
         self.open_commands < self.options.batch_commands_max
             && open_bytes < self.options.batch_bytes_max
+            && !self.reader_behind
             && !self.is_pressed()
     }
 

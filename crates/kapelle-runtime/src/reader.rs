@@ -2,11 +2,12 @@
 //!
 //! **Invariant**: a reader sees durable records only, in order, each once. Its position holds the trim back until it says
 //! that its own output is durable ([`RecordReader::release`]); one too far behind is cut loose and finds out by
-//! [`ReadError::Trimmed`]. It never slows the writer: it reads the journal's files itself. A reader that is known to come
+//! [`ReadError::Trimmed`], unless nothing may be missing in what it makes: then intake waits for it
+//! ([`TooFarBehind`]). Otherwise it never slows the writer: it reads the journal's files itself. A reader that is known to come
 //! after the start ([`Options::readers`](crate::Options::readers)) holds everything until it has said where it begins: the
 //! writer does not wait for it, and its first checkpoint may come before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_storage::journal::{self, BatchKind, Cursor, ReadBatch};
 use kapelle_storage::position::Sequence as StoredSequence;
 
+use crate::options::{AwaitedReader, TooFarBehind};
 use crate::record::{self, Record, Whole};
 
 /// The command that a record belongs to: one header for all its events.
@@ -57,15 +59,24 @@ pub struct Readers {
     journal: Arc<dyn journal::Read>,
     /// `None`: it has not come yet, and nobody knows what it needs.
     positions: Mutex<BTreeMap<String, Option<Sequence>>>,
+    /// Those that are never cut loose.
+    slowing: BTreeSet<String>,
 }
 
 impl Readers {
     /// Nothing is trimmed before each of the `awaited` has subscribed or is forgotten.
-    pub(crate) fn new(journal: Arc<dyn journal::Read>, awaited: &[String]) -> Self {
-        let positions = awaited.iter().map(|name| (name.clone(), None)).collect();
+    pub(crate) fn new(journal: Arc<dyn journal::Read>, awaited: &[AwaitedReader]) -> Self {
+        let positions = awaited
+            .iter()
+            .map(|reader| (reader.name.clone(), None))
+            .collect();
+        let slowing = awaited
+            .iter()
+            .filter(|reader| reader.too_far_behind == TooFarBehind::SlowIntake);
         Self {
             journal,
             positions: Mutex::new(positions),
+            slowing: slowing.map(|reader| reader.name.clone()).collect(),
         }
     }
 
@@ -116,12 +127,22 @@ impl Readers {
     }
 
     /// What may be trimmed when the store needs everything from `needed` on: nothing that a reader has not released,
-    /// unless it is more than `lag_max` records behind; then it is cut loose.
+    /// unless it is more than `lag_max` records behind and may be cut loose then.
     pub(crate) fn hold(&self, needed: Sequence, end: Sequence, lag_max: u64) -> Sequence {
         let mut positions = self.positions();
-        positions.retain(|_, at| at.is_none_or(|at| end.0.saturating_sub(at.0) <= lag_max));
+        positions.retain(|name, at| {
+            at.is_none_or(|at| end.0.saturating_sub(at.0) <= lag_max) || self.slowing.contains(name)
+        });
         let held = positions.values().map(|at| at.unwrap_or(Sequence(1)));
         held.fold(needed, Ord::min)
+    }
+
+    /// Whether intake has to wait for a reader that is never cut loose.
+    pub(crate) fn slow_intake(&self, end: Sequence, lag_max: u64) -> bool {
+        let is_behind = |at: Sequence| end.0.saturating_sub(at.0) > lag_max;
+        let positions = self.positions();
+        let mut slowing = self.slowing.iter().filter_map(|name| positions.get(name));
+        slowing.any(|at| at.is_some_and(is_behind))
     }
 
     fn cursor(&self, from: Sequence) -> Result<Box<dyn Cursor>, ReadError> {

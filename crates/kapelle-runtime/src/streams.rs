@@ -123,6 +123,16 @@ impl StreamRegistry {
         std::mem::take(&mut stream.missed)
     }
 
+    /// Gives credit back for jobs that never were: what was decided about them was undone.
+    pub(crate) fn give_back(&self, taken: &[StreamId]) {
+        let mut streams = self.lock();
+        for id in taken {
+            if let Some(stream) = streams.by_id.get_mut(id) {
+                stream.credit = stream.credit.saturating_add(1).min(stream.spec.capacity);
+            }
+        }
+    }
+
     /// What a stream asked for, while it is open.
     #[must_use]
     pub fn spec(&self, id: StreamId) -> Option<StreamSpec> {
@@ -176,6 +186,27 @@ impl Streams {
 impl JobStreams for &StreamRegistry {
     fn take(&mut self, tenant: &str, job_type: &str) -> Option<StreamTarget> {
         self.lock().take(tenant, job_type)
+    }
+}
+
+/// The streams in one decision, and what it took of them.
+pub(crate) struct Taking<'a> {
+    registry: &'a StreamRegistry,
+    pub(crate) taken: Vec<StreamId>,
+}
+
+impl<'a> Taking<'a> {
+    pub(crate) fn new(registry: &'a StreamRegistry) -> Self {
+        let taken = Vec::new();
+        Self { registry, taken }
+    }
+}
+
+impl JobStreams for Taking<'_> {
+    fn take(&mut self, tenant: &str, job_type: &str) -> Option<StreamTarget> {
+        let target = self.registry.lock().take(tenant, job_type)?;
+        self.taken.push(target.stream);
+        Some(target)
     }
 }
 

@@ -6,9 +6,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use kapelle_model::graph::{ElementKind, StartTrigger};
+use kapelle_model::graph::{ElementIndex, ElementKind, StartTrigger};
 
-use crate::command::{Due, DueKind, bucket_ms};
+use crate::command::{Due, DueKind, bucket_ms, set_aside};
 use crate::correlation;
 use crate::ctx::Ctx;
 use crate::definitions::Definition;
@@ -19,11 +19,11 @@ use crate::event::{AvailableCause, Cause, DueOwner, Event, TimerEvent, TimerOwne
 use crate::expression::{self, Sight};
 use crate::ids::{DefinitionKey, JobKey, MessageKey, ProcessInstanceKey, TimerKey, Timestamp};
 use crate::jobs;
-use crate::problem;
 use crate::rejection::Rejection;
 use crate::response::Response;
 use crate::state::instance::{Job, JobState, Timer};
 use crate::state::{self, dedup, messages, requests, scan_prefix, tables};
+use crate::step::Step;
 
 pub(super) fn due(ctx: &mut Ctx<'_>, due: Due) -> Result<Response, Rejection> {
     if due.what == DueKind::DedupBucket {
@@ -97,9 +97,7 @@ fn timer(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, key: TimerKey) {
         return;
     };
     ctx.emit(Event::TimerTriggered(timer_event(&at, timer)));
-    if let Err(problem) = waiting::reschedule(ctx, &at, timer) {
-        problem::raise(ctx, &at, None, problem);
-    }
+    waiting::reschedule(ctx, &at, timer.element, timer.repetitions, timer.due);
     element::trigger(ctx, &at, timer.element, Document::empty(), Cause::default());
 }
 
@@ -150,39 +148,67 @@ fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) {
         due: entry.due,
         repetitions: entry.repetitions,
     }));
-    if let Some((due, repetitions)) = next_start(ctx, &definition, entry) {
-        let timer = TimerKey(ctx.new_key());
-        ctx.emit(Event::TimerScheduled(TimerEvent {
-            timer,
-            owner,
-            due,
-            repetitions,
-        }));
-    }
+    schedule_start(
+        ctx,
+        &definition,
+        entry.element,
+        entry.repetitions,
+        entry.due,
+    );
     let start = Start::at(entry.element, ctx.cause_of_command());
     process::activate(ctx, &definition, start);
 }
 
-fn next_start(
-    ctx: &Ctx<'_>,
-    definition: &Arc<Definition>,
-    fired: state::definitions::DefinitionTimerEntry,
-) -> Option<(Timestamp, Option<u32>)> {
-    if fired.repetitions == Some(0) {
-        return None;
+/// What could not be told when a timer start event had fired is looked at again, unless a newer version is there.
+pub(crate) fn reschedule_start(
+    ctx: &mut Ctx<'_>,
+    definition: DefinitionKey,
+    element: ElementIndex,
+    repetitions: Option<u32>,
+    from: Timestamp,
+) {
+    let definition = ctx.definition(definition);
+    let latest = state::definitions::latest(ctx.keep(), &definition.tenant, &definition.process.id);
+    if latest.is_some_and(|latest| latest.definition == definition.key) {
+        schedule_start(ctx, &definition, element, repetitions, from);
     }
-    let ElementKind::StartEvent(StartTrigger::Timer(timer)) =
-        &definition.element(fired.element).kind
+}
+
+/// A timer start event has fired and is to do so so many times more: schedules its next time after `from`. When its
+/// expression gives no timer there is no instance to tell it by; it is tried again by itself.
+fn schedule_start(
+    ctx: &mut Ctx<'_>,
+    definition: &Arc<Definition>,
+    element: ElementIndex,
+    repetitions: Option<u32>,
+    from: Timestamp,
+) {
+    let ElementKind::StartEvent(StartTrigger::Timer(timer)) = &definition.element(element).kind
     else {
-        return None;
+        return;
     };
-    // It was a timer when it was deployed; one that is none any more has ended, as there is nobody to tell.
-    let schedule = expression::schedule(ctx, timer.kind, &timer.value, Sight::Other(&())).ok()?;
-    let due = schedule.next_due(
-        fired.due.0,
-        fired.repetitions.map(|times| times.saturating_add(1)),
-    )?;
-    Some((Timestamp(due), fired.repetitions.map(|times| times - 1)))
+    if repetitions == Some(0) {
+        return;
+    }
+    let owner = TimerOwner::Definition {
+        definition: definition.key,
+        element,
+    };
+    let Ok(schedule) = expression::schedule(ctx, timer.kind, &timer.value, Sight::Other(&()))
+    else {
+        return set_aside::postpone(ctx, Step::Reschedule { owner, repetitions });
+    };
+    let remaining = repetitions.map(|times| times.saturating_add(1));
+    let Some(due) = schedule.next_due(from.0, remaining) else {
+        return;
+    };
+    let timer = TimerKey(ctx.new_key());
+    ctx.emit(Event::TimerScheduled(TimerEvent {
+        timer,
+        owner,
+        due: Timestamp(due),
+        repetitions: repetitions.map(|times| times - 1),
+    }));
 }
 
 fn message_expiry(ctx: &mut Ctx<'_>, message: MessageKey) {

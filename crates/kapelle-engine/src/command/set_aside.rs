@@ -87,7 +87,7 @@ fn quarantine(ctx: &mut Ctx<'_>, root: &At, reason: &Arc<str>) -> IncidentKey {
 }
 
 /// No instance can keep the step: it is tried again by itself.
-fn postpone(ctx: &mut Ctx<'_>, step: Step) {
+pub(super) fn postpone(ctx: &mut Ctx<'_>, step: Step) {
     let due = Due {
         at: ctx.now(),
         what: DueKind::PostponedStep,

@@ -12,7 +12,7 @@ use crate::command;
 use crate::ctx::Ctx;
 use crate::effect::Effect;
 use crate::element::{At, action_task, activated, complete};
-use crate::event::{Cause, Event, OutboxAdded};
+use crate::event::{Cause, Event, IncidentKind, OutboxAdded};
 use crate::expression::{self, Sight};
 use crate::ids::OutboxKey;
 use crate::problem::Problem;
@@ -56,6 +56,14 @@ fn publish_message(ctx: &mut Ctx<'_>, at: &At, publish: &PublishMessage) -> Resu
     let ttl_ms = time_to_live(ctx, publish, sight)?;
     // As in Zeebe: what the input mappings made, and nothing of the scopes around.
     let variables = variables::local(ctx.instance(at.instance), at.key, &[]);
+    let max = ctx.limits().document_bytes_max;
+    if variables.0.len() > max {
+        let message = format!(
+            "Expected the variables of the message '{name}' to have at most {max} bytes, but they have {}.",
+            variables.0.len()
+        );
+        return Err(Problem::new(IncidentKind::MessageSizeExceeded, message));
+    }
     let tenant = at.definition.tenant.clone();
     let message = Box::new(command::PublishMessage {
         tenant,

@@ -12,11 +12,12 @@ use kapelle_model::graph::{
 use crate::ctx::Ctx;
 use crate::element::At;
 use crate::event::{
-    CloseReason, Event, KeyKind, SubscriptionClosed, SubscriptionOpened, TimerEvent, TimerOwner,
+    CloseReason, Event, KeyKind, StepInterrupted, SubscriptionClosed, SubscriptionOpened,
+    TimerEvent, TimerOwner,
 };
 use crate::expression::{self, Sight};
-use crate::ids::{ElementInstanceKey, SubscriptionKey, TimerKey, Timestamp};
-use crate::problem::Problem;
+use crate::ids::{ElementInstanceKey, IncidentKey, SubscriptionKey, TimerKey, Timestamp};
+use crate::problem::{self, Problem};
 use crate::state::messages;
 use crate::step::Step;
 
@@ -257,46 +258,62 @@ pub(crate) fn close(
     ctx.emit(Event::SubscriptionClosed(Box::new(closed)));
 }
 
-/// A timer that recurs has fired: schedules its next time. An expression that no longer gives a timer is told as a
-/// problem, and the timer has ended.
+/// A timer that recurs has fired and is to do so so many times more: schedules its next time after `from`. An expression
+/// that no longer gives a timer is told as an incident; resolved, the timer goes on.
 pub(crate) fn reschedule(
     ctx: &mut Ctx<'_>,
     at: &At,
-    fired: crate::state::instance::Timer,
-) -> Result<(), Problem> {
-    if fired.repetitions == Some(0) {
-        return Ok(());
-    }
-    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(fired.element).kind else {
-        return Ok(());
-    };
-    let BoundaryTrigger::Timer(timer) = &boundary.trigger else {
-        return Ok(());
-    };
-    let schedule = expression::schedule(
-        ctx,
-        timer.kind,
-        &timer.value,
-        Sight::Scope(at.instance, at.key),
-    )?;
-    let remaining = fired.repetitions.map(|times| times.saturating_add(1));
-    let Some(due) = schedule.next_due(fired.due.0, remaining) else {
-        return Ok(());
-    };
+    element: ElementIndex,
+    repetitions: Option<u32>,
+    from: Timestamp,
+) {
     let owner = TimerOwner::Instance {
         instance: at.instance,
         element_instance: at.key,
-        element: fired.element,
+        element,
     };
-    let (timer, repetitions) = (
-        TimerKey(ctx.new_key()),
-        fired.repetitions.map(|times| times - 1),
-    );
-    ctx.emit(Event::TimerScheduled(TimerEvent {
-        timer,
-        owner,
-        due: Timestamp(due),
-        repetitions,
-    }));
-    Ok(())
+    match next_due(ctx, at, element, repetitions, from) {
+        Ok(None) => {}
+        Ok(Some(due)) => {
+            let timer = TimerKey(ctx.new_key());
+            ctx.emit(Event::TimerScheduled(TimerEvent {
+                timer,
+                owner,
+                due,
+                repetitions: repetitions.map(|times| times - 1),
+            }));
+        }
+        Err(problem) => {
+            let incident = IncidentKey(ctx.new_key());
+            problem::raise_as(ctx, incident, at, None, problem);
+            ctx.emit(Event::StepInterrupted(Box::new(StepInterrupted {
+                instance: at.instance,
+                incident,
+                step: Step::Reschedule { owner, repetitions },
+            })));
+        }
+    }
+}
+
+/// When a timer that has fired does so again, if at all.
+fn next_due(
+    ctx: &Ctx<'_>,
+    at: &At,
+    element: ElementIndex,
+    repetitions: Option<u32>,
+    from: Timestamp,
+) -> Result<Option<Timestamp>, Problem> {
+    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(element).kind else {
+        return Ok(None);
+    };
+    let BoundaryTrigger::Timer(timer) = &boundary.trigger else {
+        return Ok(None);
+    };
+    if repetitions == Some(0) {
+        return Ok(None);
+    }
+    let sight = Sight::Scope(at.instance, at.key);
+    let schedule = expression::schedule(ctx, timer.kind, &timer.value, sight)?;
+    let remaining = repetitions.map(|times| times.saturating_add(1));
+    Ok(schedule.next_due(from.0, remaining).map(Timestamp))
 }

@@ -16,6 +16,7 @@ variants! { Step
         6 StartBuffered { 1 tenant, 2 process_id, 3 correlation_key },
         7 Publish { 1 message, 2 cause },
         8 ReleasePushed { 1 at, 2 job },
+        9 Reschedule { 1 owner, 2 repetitions },
     }
     records {}
 }

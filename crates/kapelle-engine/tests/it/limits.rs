@@ -319,6 +319,34 @@ fn variables_have_room_for_so_many_bytes() {
 }
 
 #[test]
+fn a_message_that_an_element_throws_has_room_for_so_many_bytes() {
+    let log = limited(
+        "start -> t:send(message told, in big = text + text) -> end",
+        |limits| limits.document_bytes_max = 30,
+        "create text=\"12345678901234567890\"\nset process text=\"1\"\nresolve",
+    );
+    expect![[r#"
+        > create text="12345678901234567890"
+        instance created #4 process version 1
+        variable text = "12345678901234567890" in #4
+        start completed
+        variable big = "1234567890123456789012345678901234567890" in #7
+        incident #9 at t: MESSAGE_SIZE_EXCEEDED Expected the variables of the message 'told' to have at most 30 bytes, but they have 47.
+        > set process text="1"
+        variable text = "1" in #4
+        > resolve
+        incident #9 resolved
+        variable big = "11" in #7
+        t completed
+        message told '' published until 1000000 ms {"big":"11"}
+        message told '' expired
+        end completed
+        process completed
+        instance completed #4
+    "#]].assert_eq(&log);
+}
+
+#[test]
 fn names_and_keys_have_room_for_so_many_bytes() {
     let process = "start -> c:catch(message paid, key id) -> end";
     let log = limited(

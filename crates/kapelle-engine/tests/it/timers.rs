@@ -178,6 +178,7 @@ fn a_recurring_timer_that_can_no_longer_be_read_has_an_incident_and_its_host_goe
             > wait 2000
             tick is due
             incident #10 at a: EXTRACT_VALUE_ERROR Failed to read the timer 'never' that the expression 'often' gave: 'never' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
+            incident #10 holds up Reschedule
             tick triggered
             tick completed
             end2 completed
@@ -188,6 +189,136 @@ fn a_recurring_timer_that_can_no_longer_be_read_has_an_incident_and_its_host_goe
             end completed
             process completed
             instance completed #4
+        "#]],
+    );
+}
+
+#[test]
+fn a_recurring_timer_goes_on_when_the_incident_about_it_is_resolved() {
+    check(
+        "start -> a -> end ; tick(cycle =often) beside a -> end2",
+        "create often=\"R4/PT1S\"\nset process often=\"never\"\nwait 1000\nresolve\nwait 9000\nset process often=\"R4/PT2S\"\nresolve\nwait 2000\nwait 60000\ncomplete a",
+        expect![[r#"
+            > create often="R4/PT1S"
+            instance created #4 process version 1
+            variable often = "R4/PT1S" in #4
+            start completed
+            tick waits until 1001000 ms
+            job #9 a created, retries 3
+            > set process often="never"
+            variable often = "never" in #4
+            > wait 1000
+            tick is due
+            incident #10 at a: EXTRACT_VALUE_ERROR Failed to read the timer 'never' that the expression 'often' gave: 'never' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
+            incident #10 holds up Reschedule
+            tick triggered
+            tick completed
+            end2 completed
+            > resolve
+            incident #10 resolved
+            incident #13 at a: EXTRACT_VALUE_ERROR Failed to read the timer 'never' that the expression 'often' gave: 'never' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
+            incident #13 holds up Reschedule
+            > wait 9000
+            > set process often="R4/PT2S"
+            variable often = "R4/PT2S" in #4
+            > resolve
+            incident #13 resolved
+            tick waits until 1012000 ms
+            > wait 2000
+            tick is due
+            tick waits until 1014000 ms
+            tick triggered
+            tick completed
+            end2 completed
+            > wait 60000
+            tick is due
+            tick waits until 1016000 ms
+            tick triggered
+            tick completed
+            end2 completed
+            tick is due
+            tick triggered
+            tick completed
+            end2 completed
+            > complete a
+            job #9 a completed
+            a completed
+            end completed
+            process completed
+            instance completed #4
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_start_event_goes_on_when_it_can_be_read_again() {
+    // The clock of these tests begins at 1970-01-01T00:16:40Z.
+    check(
+        "s:start(cycle =if now() < date and time(\"1970-01-01T00:16:43Z\") or now() > date and time(\"1970-01-01T01:00:00Z\") then \"R/PT2S\" else \"?\") -> end",
+        "wait 5000\nwait 3600000\nwait 2000\nwait 2000",
+        expect![[r#"
+            > wait 5000
+            s is due
+            s waits until 1004000 ms
+            instance created #6 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #6
+            s is due
+            PostponedStep #28 Reschedule put off until 4604000 ms
+            instance created #9 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #9
+            > wait 3600000
+            PostponedStep #28 Reschedule dropped
+            s waits until 4606000 ms
+            > wait 2000
+            s is due
+            s waits until 4608000 ms
+            instance created #14 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #14
+            > wait 2000
+            s is due
+            s waits until 4610000 ms
+            instance created #18 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #18
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_start_event_that_cannot_be_read_ends_with_its_version() {
+    check(
+        "s:start(cycle =if now() < date and time(\"1970-01-01T00:16:43Z\") or now() > date and time(\"1970-01-01T01:00:00Z\") then \"R/PT2S\" else \"?\") -> end",
+        "wait 5000\ndeploy start -> end\nwait 8000000",
+        expect![[r#"
+            > wait 5000
+            s is due
+            s waits until 1004000 ms
+            instance created #6 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #6
+            s is due
+            PostponedStep #28 Reschedule put off until 4604000 ms
+            instance created #9 process version 1
+            s completed
+            end completed
+            process completed
+            instance completed #9
+            > deploy start -> end
+            > wait 8000000
+            PostponedStep #28 Reschedule dropped
         "#]],
     );
 }

@@ -21,6 +21,7 @@ use super::{Leftover, Outgoing, Partition, Request};
 use crate::clock::Clock;
 use crate::record::{self, Copies, Header, Source};
 use crate::reply::{Refusal, ReplyTo};
+use crate::streams::Taking;
 
 /// Follow-ups decided in one step: a process with ten thousand paths must not keep the batch from being synced.
 const LEFTOVERS_PER_STEP_MAX: usize = 64;
@@ -44,6 +45,8 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         let before = self.metrics.commands.get();
         self.decide_leftovers()?;
         self.decide_due()?;
+        let lag_max = self.options.reader_lag_records_max;
+        self.reader_behind = self.readers.slow_intake(self.position(), lag_max);
         let asked = self.decide_requests(requests)?;
         let decided = self.metrics.commands.get() != before;
         if decided {
@@ -158,12 +161,13 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
         self.metrics.commands.add(1);
         self.open_commands += 1;
 
-        let mut streams = &*self.streams;
+        let mut streams = Taking::new(&self.streams);
         let (engine, keep) = (&mut self.engine, &mut self.keep);
         let first_event = Sequence(header_at.0 + 1);
         let decision = catch_unwind(AssertUnwindSafe(|| {
             engine.process(keep, command, &meta, first_event, &mut streams)
         }));
+        let taken = streams.taken;
         match decision {
             Ok(decision) => {
                 self.keep.settle();
@@ -182,11 +186,15 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
                         header,
                         reply,
                         bytes,
-                    }) => self.undo(&self.too_large(bytes), header, due, reply),
+                    }) => {
+                        self.streams.give_back(&taken);
+                        self.undo(&self.too_large(bytes), header, due, reply)
+                    }
                 }
             }
             Err(panic) => {
                 self.metrics.panics.add(1);
+                self.streams.give_back(&taken);
                 let header = Header {
                     at: meta.now,
                     kind,

@@ -120,6 +120,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             spoiled: Vec::new(),
             checkpoints: Checkpoints::new(&recovered.manifest, 0),
             disk_low: false,
+            reader_behind: false,
             stopped: None,
         };
         let announce = Command::AnnounceLeader {

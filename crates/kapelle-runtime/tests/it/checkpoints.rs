@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kapelle_engine::ids::Sequence;
 use kapelle_engine::keep::Keep;
-use kapelle_runtime::Options;
 use kapelle_runtime::reader::ReadError;
+use kapelle_runtime::{AwaitedReader, Options, TooFarBehind};
 use kapelle_storage::files::Crash;
 use kapelle_storage::journal::{self, Journal};
 use kapelle_storage::position::Sequence as StoredSequence;
@@ -178,7 +178,7 @@ fn the_journal_is_trimmed_behind_two_checkpoints_and_every_reader() {
 #[test]
 fn nothing_is_trimmed_before_every_awaited_reader_has_come() {
     let mut world = trimming(Options {
-        readers: vec!["history".to_owned(), "gone".to_owned()],
+        readers: ["history", "gone"].map(may_be_cut_loose).to_vec(),
         reader_lag_records_max: 500,
         ..small()
     });
@@ -221,6 +221,46 @@ fn a_reader_too_far_behind_is_cut_loose() {
         "{:?}",
         read.map(|records| records.len())
     );
+}
+
+fn may_be_cut_loose(name: &str) -> AwaitedReader {
+    AwaitedReader {
+        name: name.to_owned(),
+        too_far_behind: TooFarBehind::CutLoose,
+    }
+}
+
+#[test]
+fn intake_waits_for_a_reader_in_whose_output_nothing_may_be_missing() {
+    let mut world = trimming(Options {
+        readers: vec![AwaitedReader {
+            too_far_behind: TooFarBehind::SlowIntake,
+            ..may_be_cut_loose("events")
+        }],
+        reader_lag_records_max: 500,
+        ..small()
+    });
+    world.deploy();
+    let readers = Arc::clone(world.partition().readers());
+    let mut reader = readers
+        .subscribe("events", Sequence(1))
+        .expect("nothing was trimmed");
+    let mut requests: Vec<_> = (0..300)
+        .map(|id| request(create(&format!("order-{id}"))).0)
+        .collect();
+    for _ in 0..300 {
+        world.step(&mut requests).expect("nothing fails here");
+        world.finish().expect("nothing fails here");
+    }
+    let committed = readers.committed().0;
+    assert!((500..600).contains(&committed), "{committed} records");
+    assert!(!requests.is_empty());
+    let read = reader.poll(usize::MAX).expect("nothing was trimmed");
+    let last = read.last().expect("there are records").sequence;
+    reader.release(last);
+    let left = requests.len();
+    world.step(&mut requests).expect("nothing fails here");
+    assert!(requests.len() < left, "it has caught up");
 }
 
 fn work(world: &mut World, ids: std::ops::Range<u32>) {

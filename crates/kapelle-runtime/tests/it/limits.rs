@@ -1,7 +1,11 @@
 //! Reaching a limit is an ordinary answer.
 
+use std::sync::Arc;
+
+use kapelle_engine::effect::Effect;
 use kapelle_engine::event::Event;
 use kapelle_engine::rejection::RejectionCode;
+use kapelle_runtime::streams::StreamSpec;
 use kapelle_runtime::{Options, Refusal};
 
 use crate::world::*;
@@ -183,4 +187,27 @@ fn an_instance_whose_timer_leads_to_too_much_is_set_aside() {
     });
     assert!(aside);
     world.assert_equals_model();
+}
+
+#[test]
+fn a_stream_has_its_credit_again_when_what_took_it_is_undone() {
+    let mut world = World::new(small());
+    world.deploy();
+    world.journal_options.batch_bytes_max = 30 * 1024;
+    world.start().expect("it starts again");
+    world.partition().streams().register(StreamSpec {
+        tenants: vec![Arc::from(TENANT)],
+        job_type: Arc::from("work"),
+        worker: Arc::from("tester"),
+        timeout_ms: 30_000,
+        fetch_variables: Vec::new(),
+        capacity: 1,
+    });
+    world
+        .ask(create_large(24_000))
+        .expect_err("more than a batch takes");
+    world.create("order-1");
+    let effects = world.effects.lock().expect("no panic under this lock");
+    let pushed = |effect: &Effect| matches!(effect, Effect::PushJob { .. });
+    assert_eq!(effects.iter().filter(|effect| pushed(effect)).count(), 1);
 }

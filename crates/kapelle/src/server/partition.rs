@@ -3,7 +3,7 @@
 use kapelle_engine::limits::Limits;
 use kapelle_runtime::effects::EffectSink;
 use kapelle_runtime::open::{self, Open};
-use kapelle_runtime::{Options, PartitionHandle};
+use kapelle_runtime::{AwaitedReader, Options, PartitionHandle, TooFarBehind};
 
 use super::ServeError;
 use super::cluster_id::ClusterId;
@@ -19,8 +19,14 @@ pub(super) struct Opened {
 
 fn options(config: &Config) -> Options {
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let history = config.history.enabled.then_some(history::READER);
-    let readers = [Some(backbone::READER), history];
+    let reader = |name: &str, too_far_behind| AwaitedReader {
+        name: name.to_owned(),
+        too_far_behind,
+    };
+    let mut readers = vec![reader(backbone::READER, TooFarBehind::SlowIntake)];
+    if config.history.enabled {
+        readers.push(reader(history::READER, TooFarBehind::CutLoose));
+    }
     Options {
         queue_max: count(config.limits.commands_in_flight).max(1),
         cache_bytes_max: count(config.limits.instance_cache.0),
@@ -30,7 +36,7 @@ fn options(config: &Config) -> Options {
         disk_soft_limit_bytes: config.data.disk_reserve.0,
         accept_clock_jump: config.data.accept_clock_jump,
         segment_bytes: config.data.segment_size.0,
-        readers: readers.into_iter().flatten().map(str::to_owned).collect(),
+        readers,
         limits: Limits {
             arrivals_per_command_max: count(config.limits.event_batch_count),
             dedup_ids_max: config.events.dedup_count,
