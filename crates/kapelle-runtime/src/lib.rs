@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod delivery;
+pub mod door;
 pub mod effects;
 pub mod handle;
 #[cfg(feature = "inline")]

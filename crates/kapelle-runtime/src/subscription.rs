@@ -29,6 +29,9 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 
 use crate::delivery::{Backoff, Failure};
 
+/// Due by every clock. When an entry was stored is no such time: the journal's clock never goes back, the wall clock does.
+const AT_ONCE: Timestamp = Timestamp(0);
+
 /// How a subscriber is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -208,11 +211,10 @@ impl Subscription {
         if self.entries.contains_key(&position) || self.buried.contains(&position) {
             return;
         }
-        let stored_at = wanted.stored_at;
         let exception = Exception {
             wanted,
             attempts: 0,
-            retry_at: stored_at,
+            retry_at: AT_ONCE,
             error: Arc::from(""),
         };
         self.take_in(exception, false);
@@ -231,7 +233,7 @@ impl Subscription {
         }
         let position = wanted.position;
         let exception = Exception {
-            retry_at: wanted.stored_at,
+            retry_at: AT_ONCE,
             wanted,
             attempts: 0,
             error: Arc::from(""),

@@ -20,6 +20,7 @@ use kapelle_engine::response::{EventResult, Outcome, Response};
 use kapelle_runtime::partition::Request;
 use kapelle_runtime::{Refusal, Reply};
 
+use crate::broker::Offered;
 use crate::exercised::Exercised;
 use crate::facts::Mark;
 use crate::history::History;
@@ -81,7 +82,7 @@ pub(crate) enum Asked {
     ThrowError,
     Retries,
     Message,
-    Ingest(Vec<Box<str>>),
+    Ingest(Vec<Offered>),
     /// Promises nothing that could be looked for.
     Other,
 }
@@ -297,9 +298,10 @@ impl Clients {
                     created.instance
                 ));
             }
-            (Asked::Ingest(ids), Response::Ingested(results)) => {
-                check_results(ids, &results, history)?;
-                return Ok(Some(News::TakenIn(ids.clone())));
+            (Asked::Ingest(offered), Response::Ingested(results)) => {
+                check_results(offered, &results, history)?;
+                let names = offered.iter().map(|offered| offered.name().into());
+                return Ok(Some(News::TakenIn(names.collect())));
             }
             _ => {}
         }
@@ -409,25 +411,32 @@ fn promised(call: &Call, response: &Response) -> (Vec<Mark>, Sequence) {
 
 /// Each CloudEvent was taken in where the answer says, or before.
 fn check_results(
-    ids: &[Box<str>],
+    offered: &[Offered],
     results: &[EventResult],
     history: &History,
 ) -> Result<(), String> {
-    if ids.len() != results.len() {
+    if offered.len() != results.len() {
         return Err(format!(
             "{} CloudEvents got {} results",
-            ids.len(),
+            offered.len(),
             results.len()
         ));
     }
-    for (id, result) in ids.iter().zip(results) {
+    for (offered, result) in offered.iter().zip(results) {
         let at = match result.outcome {
             Outcome::Duplicate => result.duplicate_of.unwrap_or_default(),
             _ => result.position,
         };
-        if *result.id != **id || history.facts.find(&Mark::Received(at)).is_none() {
+        let is_there = match offered {
+            Offered::Event(id) => {
+                *result.id == **id && history.facts.find(&Mark::Received(at)).is_some()
+            }
+            // Of what is none, what came is kept.
+            Offered::Record { raw, .. } => history.facts.kept(at) == Some(raw),
+        };
+        if !is_there {
             return Err(format!(
-                "CloudEvent {id} was acknowledged as {} at record {}, where nothing was received",
+                "{offered:?} was acknowledged as {} at record {}, where it is not",
                 result.outcome.as_str(),
                 at.0
             ));

@@ -76,6 +76,9 @@ counts! {
     /// CloudEvents offered by brokers, with those that came again.
     arrivals: 2_000,
     repeated: 600,
+    /// Requests with CloudEvents over HTTP; and what came to either door and could not be read.
+    posts: 300,
+    unreadable: 150,
     deliveries: 250,
     /// To a receiver that had it.
     redeliveries: 25,

@@ -94,6 +94,8 @@ pub(crate) struct Facts {
     pub(crate) incidents: BTreeMap<IncidentKey, OpenIncident>,
     pub(crate) outbox: BTreeMap<OutboxKey, Arc<OutboxAdded>>,
     pub(crate) left: BTreeMap<OutboxKey, bool>,
+    /// What is no CloudEvent, as it was kept.
+    records: BTreeMap<Sequence, Arc<[u8]>>,
     /// Instances by their idempotency key, while it is remembered.
     requests: BTreeMap<Arc<str>, (ProcessInstanceKey, Timestamp)>,
     /// … and whom each ever made.
@@ -135,6 +137,9 @@ impl Facts {
     ) -> Result<(), String> {
         *self.seen.entry(event.name()).or_default() += 1;
         self.note_marks(event, sequence)?;
+        if let Event::RecordRejected { raw, .. } = event {
+            self.records.insert(sequence, Arc::clone(raw));
+        }
         if let Event::InstanceQuarantined {
             instance,
             reason,
@@ -182,6 +187,11 @@ impl Facts {
 
     pub(crate) fn find_all(&self, mark: &Mark) -> &[Sequence] {
         self.marks.get(mark).map_or(&[], Vec::as_slice)
+    }
+
+    /// The record that is no CloudEvent and was kept there.
+    pub(crate) fn kept(&self, at: Sequence) -> Option<&Arc<[u8]>> {
+        self.records.get(&at)
     }
 
     /// Whether that request ever made that instance.

@@ -46,7 +46,7 @@ pub(crate) fn play(world: &mut World, operation: Operation) -> Result<(), String
         Kind::HandlePush => handle_push(world, random),
         Kind::Publish => publish(world, random),
         Kind::Correlate => correlate(world, random),
-        Kind::Broker => broker(world, random),
+        Kind::Broker => return broker(world, random),
         Kind::Network => network::arrive(world, random),
         Kind::AskAgain => network::ask_again(world, random),
         Kind::Deliver => return deliver(world, Behaviour::Random, random),
@@ -390,20 +390,23 @@ fn correlate(world: &mut World, random: &mut Random) {
     ask_as(world, operation, Asked::Message, command, random);
 }
 
-fn broker(world: &mut World, random: &mut Random) {
+fn broker(world: &mut World, random: &mut Random) -> Result<(), String> {
     let now = alive(&mut world.running).partition.now().0;
-    let (command, ids) =
-        world
-            .broker
-            .offer(random, now, &world.clients.taken_in, &mut world.exercised);
-    if !ids.is_empty() {
-        ask(
-            world,
-            Asked::Ingest(ids),
-            Command::IngestEvents(command),
-            random,
-        );
+    let offered = if random.one_in(4) {
+        world.broker.post(random, now, &mut world.exercised)?
+    } else {
+        let taken_in = &world.clients.taken_in;
+        Some(
+            world
+                .broker
+                .offer(random, now, taken_in, &mut world.exercised)?,
+        )
+    };
+    if let Some((command, offered)) = offered.filter(|(_, offered)| !offered.is_empty()) {
+        let command = Command::IngestEvents(command);
+        ask(world, Asked::Ingest(offered), command, random);
     }
+    Ok(())
 }
 
 /// The carrier of deliveries takes a turn.

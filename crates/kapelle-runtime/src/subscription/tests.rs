@@ -193,6 +193,18 @@ fn a_redriven_entry_goes_before_later_ones_of_its_lane() {
     );
 }
 
+#[test]
+fn what_was_stored_before_the_clock_was_set_back_goes_at_once() {
+    let mut subscription = fresh();
+    let ahead = |position| Wanted {
+        stored_at: Timestamp(7_200_000),
+        ..wanted(position, "")
+    };
+    subscription.offer(ahead(3));
+    subscription.redrive(ahead(1));
+    assert_eq!(positions(&subscription.next(Timestamp(0), 100)), [1, 3]);
+}
+
 /// What a database would hold.
 #[derive(Default)]
 struct Kept {

@@ -9,8 +9,7 @@ use kapelle_connectors::{
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
-use kapelle_events::IdentityHash;
-use kapelle_runtime::Refusal;
+use kapelle_runtime::{Refusal, door};
 use tokio::task::JoinSet;
 
 use super::Ingest;
@@ -47,11 +46,11 @@ pub(crate) fn start(
         edge.watch_source(name, consumer.handle());
         let door = Door {
             ingest: Arc::clone(ingest),
-            name: Arc::from(name.as_str()),
+            door: door::Door::new(ingest.tenant().into(), name.as_str().into()),
         };
         tracing::info!(source = %name, queue = %source.queue, "source started");
         running.spawn(tell(
-            Arc::clone(&door.name),
+            Arc::clone(door.door.source()),
             consumer.handle(),
             cancel.clone(),
         ));
@@ -118,7 +117,7 @@ pub(crate) fn secret(
 /// the reason, so that its broker can forget it: offered again and again it would keep its queue from moving.
 struct Door {
     ingest: Arc<Ingest>,
-    name: Arc<str>,
+    door: door::Door,
 }
 
 impl kapelle_connectors::Ingest for Door {
@@ -145,7 +144,7 @@ impl Door {
     ) -> Result<Result<Vec<Outcome>, Final>, IngestError> {
         let submitted = self
             .ingest
-            .submit(&self.name, arrivals, CommandMeta::default());
+            .submit(self.door.source(), arrivals, CommandMeta::default());
         match submitted.await {
             Ok(results) => Ok(Ok(results.iter().map(outcome).collect())),
             Err(Failure::Refused(Refusal::Rejected(rejection))) => Ok(Err(Final(rejection.reason))),
@@ -173,13 +172,13 @@ impl Door {
         Final(why): &Final,
     ) -> Result<Vec<Outcome>, IngestError> {
         let reason: Arc<str> = format!("{REFUSED}: {why}").into();
-        tracing::warn!(source = %self.name, %reason, "a delivery was rejected");
+        tracing::warn!(source = %self.door.source(), %reason, "a delivery was rejected");
         let mut refused = String::new();
         // What is too large even raw is kept in part.
         for bytes_max in [usize::MAX, RAW_BYTES_KEPT] {
             let kept = arrivals
                 .iter()
-                .map(|arrival| self.as_refused(arrival, &reason, bytes_max))
+                .map(|arrival| self.door.refused(arrival, &reason, bytes_max))
                 .collect();
             match self.offer(kept).await? {
                 Ok(outcomes) => return Ok(outcomes),
@@ -189,60 +188,14 @@ impl Door {
         Err(IngestError::Unavailable { why: refused })
     }
 
-    /// The same delivery as something that is only kept.
-    fn as_refused(&self, arrival: &Arrival, reason: &Arc<str>, bytes_max: usize) -> Arrival {
-        let (raw, content_type, identity): (Arc<[u8]>, _, _) = match arrival {
-            Arrival::Event(event) => {
-                let raw = kapelle_events::json::encode(event);
-                let identity = self.identity([], &raw);
-                let content_type = Some(Arc::from("application/cloudevents+json"));
-                (raw.into(), content_type, identity)
-            }
-            Arrival::Malformed {
-                raw,
-                content_type,
-                identity,
-                ..
-            } => (Arc::clone(raw), content_type.clone(), *identity),
-        };
-        Arrival::Malformed {
-            raw: raw.get(..bytes_max).map_or(Arc::clone(&raw), Arc::from),
-            content_type,
-            reason: Arc::clone(reason),
-            identity,
-        }
-    }
-
     fn arrival(&self, delivery: Delivery) -> Arrival {
-        let rejected = match delivery {
-            Delivery::Event(event) => return Arrival::Event(Arc::new(event)),
-            Delivery::Rejected(rejected) => rejected,
-        };
-        let headers = || {
-            let headers = rejected.headers.iter();
-            headers.map(|(name, value)| (name.as_str(), value.as_str()))
-        };
-        let content_type = headers()
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-type") || *name == "content_type")
-            .map(|(_, value)| Arc::from(value));
-        let identity = self.identity(headers(), &rejected.body);
-        let reason = format!("{}: {}", rejected.why.code(), rejected.why);
-        Arrival::Malformed {
-            raw: Arc::from(rejected.body),
-            content_type,
-            reason: Arc::from(reason),
-            identity,
+        match delivery {
+            Delivery::Event(event) => Arrival::Event(Arc::new(event)),
+            Delivery::Rejected(rejected) => {
+                self.door
+                    .unreadable(&rejected.headers, rejected.body, &rejected.why)
+            }
         }
-    }
-
-    fn identity<'h>(
-        &self,
-        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
-        body: &[u8],
-    ) -> u128 {
-        let IdentityHash(hash) =
-            IdentityHash::of_record(self.ingest.tenant(), &self.name, headers, body);
-        u128::from_be_bytes(hash)
     }
 }
 
