@@ -18,4 +18,5 @@ prove: ## Long campaigns: an hour of the simulator, the mutants it has to find, 
 	cargo xtask sim --minutes 60
 	cargo xtask sim --mutants
 	cargo xtask stress
+	cargo xtask stress overload
 	cargo xtask stress soak --minutes 120
