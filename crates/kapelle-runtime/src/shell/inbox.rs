@@ -116,7 +116,7 @@ impl Inbox {
         }
         state
             .limiter
-            .decided(metrics.commands.get(), metrics.decide_ns.get());
+            .decided(metrics.commands.get(), metrics.decide_ns.get(), length);
         metrics.queue_length.set(length as u64);
         metrics.queue_limit.set(state.limiter.limit() as u64);
         metrics.overloaded.set(state.refused);
