@@ -19,4 +19,5 @@ prove: ## Long campaigns: an hour of the simulator, its mutants, five minutes of
 	cargo xtask sim --mutants
 	cargo xtask fuzz --seconds 300
 	cargo xtask stress
+	cargo xtask stress overload
 	cargo xtask stress soak --minutes 120

@@ -28,6 +28,8 @@ cargo xtask fuzz [--seconds N] [--target NAME]… [--input FILE]
 cargo xtask fuzz --self-test  break a target in known ways, each of which the fuzzer has to find
 cargo xtask stress [--rounds N] [--glances N] [--seed S] [--binary FILE]
                               kill a release binary hundreds of times, cut its power, take its disk, handles and clock
+cargo xtask stress overload [--scenario NAME] [--seconds N] [--connections N] [--binary FILE] [--load FILE]
+                              ten times the load that it can carry: who is refused, how fast are the others, what is left
 cargo xtask stress soak [--minutes N] [--rate R] [--binary FILE] [--load FILE]
                               hours of mixed load on a release binary; fails if anything grows, is lost or doubled
 cargo xtask ci                everything `make test` runs, with a summary of what ran and what was skipped

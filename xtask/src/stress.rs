@@ -17,11 +17,13 @@ mod figures;
 mod http;
 mod judge;
 mod load;
+mod overload;
 mod soak;
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == "soak" => soak::run(root, &Options::read(rest)?),
+        Some((first, rest)) if first == "overload" => overload::run(root, &Options::read(rest)?),
         _ => campaign::run(root, &Options::read(arguments)?),
     }
 }

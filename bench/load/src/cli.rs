@@ -24,6 +24,13 @@ pub struct Options {
     /// Open loop instead: instances started per second.
     #[arg(long, conflicts_with = "in_flight")]
     pub rate: Option<f64>,
+    /// Open loop: a start that is refused is not tried again, and times count from when it was sent. For more than a server
+    /// can carry, where whoever is refused would else come again and again.
+    #[arg(long, requires = "rate")]
+    pub give_up: bool,
+    /// Waits after the measured seconds for what is on the way, at most so many seconds.
+    #[arg(long, default_value_t = 0)]
+    pub drain: u64,
     /// Measured seconds.
     #[arg(long, default_value_t = 20)]
     pub seconds: u64,
@@ -82,6 +89,9 @@ pub enum Scenario {
     MessageResult,
     /// Start and end; the caller waits for the result.
     EmptyWithResult,
+    /// Start, ten mappings that compute for a while, end; the caller waits for the result. No worker takes part, so
+    /// what it costs is the server's alone: for overload by clients that have less of the processor than the server.
+    ComputeWithResult,
     /// Start and wait for a message that never comes: fills a server with waiting instances. Done when the start is answered.
     LeaveWaiting,
     /// No instance at all: asks for the topology. What a round trip costs without any work.
@@ -96,6 +106,7 @@ impl Scenario {
             Self::MessageWait => "load-message-wait",
             Self::MessageResult => "load-message-result",
             Self::EmptyWithResult => "load-empty",
+            Self::ComputeWithResult => "load-compute",
             Self::LeaveWaiting => "load-leave-waiting",
             Self::Topology => "load-topology",
         }

@@ -49,11 +49,12 @@ where
     T: Target,
     F: AsyncFnOnce(&Options, &Arc<Tally>) -> Result<T, Failure>,
 {
-    let tally = Arc::new(Tally::new(if options.rate.is_some() {
+    let in_flight = if options.rate.is_some() {
         0
     } else {
         options.in_flight
-    }));
+    };
+    let tally = Arc::new(Tally::new(in_flight, options.give_up));
     let target = connect(options, &tally).await?;
     let sync = probe::sync_time(&options.disk)?;
     let round_trip = probe::round_trip()?;
@@ -79,13 +80,23 @@ where
     let took = begun.elapsed();
     starts.abort();
     let after = sample(options)?;
+    let drained = drain(&driver.tally, Duration::from_secs(options.drain)).await;
     Ok(report(
         options,
         &driver.tally,
-        took,
+        (took, drained),
         (before, after),
         (sync, round_trip),
     ))
+}
+
+/// Waits until everything that was started has ended, but not for ever; how long that took.
+async fn drain(tally: &Tally, patience: Duration) -> Duration {
+    let begun = Instant::now();
+    while tally.on_the_way() > 0 && begun.elapsed() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    begun.elapsed()
 }
 
 /// In this order before and after: what takes long comes when nothing more is counted.
@@ -108,7 +119,7 @@ fn sample(options: &Options) -> Result<Sample, Failure> {
 fn report(
     options: &Options,
     tally: &Tally,
-    took: Duration,
+    (took, drained): (Duration, Duration),
     (before, after): (Sample, Sample),
     (sync, round_trip): (crate::histogram::Histogram, crate::histogram::Histogram),
 ) -> Report {
@@ -123,8 +134,10 @@ fn report(
         payload: options.payload,
         polling: options.polling,
         took,
+        drained,
         latencies: tally.latencies.lock().expect(invariant).clone(),
         refused: tally.refused.load(Ordering::Relaxed),
+        turned_away: tally.turned_away.load(Ordering::Relaxed),
         failed: tally.failed.load(Ordering::Relaxed),
         first_failure: tally.first_failure.lock().expect(invariant).take(),
         on_the_way: tally.on_the_way(),

@@ -22,6 +22,7 @@ pub(crate) fn bpmn(scenario: Scenario) -> String {
     let steps: Vec<String> = match scenario {
         Scenario::OneTask => vec![task(1)],
         Scenario::TenTasks => (1..=10).map(task).collect(),
+        Scenario::ComputeWithResult => (1..=10).map(compute).collect(),
         Scenario::MessageWait | Scenario::MessageResult | Scenario::LeaveWaiting => vec![wait()],
         Scenario::EmptyWithResult | Scenario::Topology => Vec::new(),
     };
@@ -55,6 +56,14 @@ fn task(number: usize) -> String {
     format!(
         "<bpmn:serviceTask id=\"task{number}\"><bpmn:extensionElements>\
          <zeebe:taskDefinition type=\"{JOB_TYPE}\"/></bpmn:extensionElements></bpmn:serviceTask>"
+    )
+}
+
+fn compute(number: usize) -> String {
+    format!(
+        "<bpmn:intermediateThrowEvent id=\"task{number}\"><bpmn:extensionElements><zeebe:ioMapping>\
+         <zeebe:output source=\"=sum(for i in 1..500 return i * {number})\" target=\"sum\"/>\
+         </zeebe:ioMapping></bpmn:extensionElements></bpmn:intermediateThrowEvent>"
     )
 }
 

@@ -13,8 +13,11 @@ pub struct Report {
     pub(crate) payload: usize,
     pub(crate) polling: bool,
     pub(crate) took: Duration,
+    /// How long it took after that until what was on the way had ended.
+    pub(crate) drained: Duration,
     pub(crate) latencies: Histogram,
     pub(crate) refused: u64,
+    pub(crate) turned_away: u64,
     pub(crate) failed: u64,
     pub(crate) first_failure: Option<String>,
     pub(crate) on_the_way: usize,
@@ -88,8 +91,8 @@ impl Report {
         );
         let _ = writeln!(
             text,
-            "  refused, tried again  {}   failed {}   on the way at the end {}",
-            self.refused, self.failed, self.on_the_way
+            "  refused, tried again  {}   turned away {}   failed {}   on the way at the end {}",
+            self.refused, self.turned_away, self.failed, self.on_the_way
         );
         if let Some(failure) = &self.first_failure {
             let _ = writeln!(text, "  first failure         {failure}");
@@ -143,7 +146,7 @@ impl Report {
         );
         format!(
             "{{\"scenario\":\"{}\",\"mode\":\"{}\",\"payloadBytes\":{},\"seconds\":{:.3},\"completed\":{},\"perSecond\":{:.1},\
-             \"p50Ms\":{:.3},\"p95Ms\":{:.3},\"p99Ms\":{:.3},\"maxMs\":{:.3},\"refused\":{},\"failed\":{},\
+             \"p50Ms\":{:.3},\"p95Ms\":{:.3},\"p99Ms\":{:.3},\"maxMs\":{:.3},\"refused\":{},\"turnedAway\":{},\"failed\":{},\"onTheWay\":{},\"drainSeconds\":{:.2},\
              \"serverCpuMsPerInstance\":{},\"serverMemoryMib\":{},\"clientCpuMsPerInstance\":{},\"diskBytesPerInstance\":{},\
              \"perInstance\":{{{}}},\"firstFailure\":{first_failure},\"syncP50Ms\":{:.4},\"roundTripP50Ms\":{:.4}}}",
             self.scenario.process_id(),
@@ -157,7 +160,10 @@ impl Report {
             self.latencies.quantile_ms(0.99),
             self.latencies.max_ms(),
             self.refused,
+            self.turned_away,
             self.failed,
+            self.on_the_way,
+            self.drained.as_secs_f64(),
             number(self.cpu_ms_per_instance(self.server)),
             memory(self.server),
             number(self.cpu_ms_per_instance(self.client)),

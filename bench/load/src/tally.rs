@@ -14,10 +14,14 @@ const PAUSE_WHEN_REFUSED: Duration = Duration::from_millis(5);
 
 /// Instances on the way and those done.
 pub struct Tally {
+    /// Whether a start that is refused is given up.
+    pub gives_up: bool,
     /// Whether the window is open: what ends outside is not counted.
     pub(crate) measuring: AtomicBool,
     /// Requests refused as overload and tried again.
     pub(crate) refused: AtomicU64,
+    /// Starts that were refused and not tried again.
+    pub(crate) turned_away: AtomicU64,
     /// Requests that failed otherwise.
     pub(crate) failed: AtomicU64,
     /// The first failure's text: the rest says the same.
@@ -36,10 +40,12 @@ enum Half {
 }
 
 impl Tally {
-    pub(crate) fn new(in_flight: usize) -> Self {
+    pub(crate) fn new(in_flight: usize, gives_up: bool) -> Self {
         Self {
+            gives_up,
             measuring: AtomicBool::new(false),
             refused: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             first_failure: Mutex::new(None),
             latencies: Mutex::new(Histogram::default()),
@@ -110,10 +116,19 @@ impl Tally {
         tokio::time::sleep(PAUSE_WHEN_REFUSED).await;
     }
 
+    /// A start was refused as overload, and that was it.
+    pub fn turned_away(&self) {
+        if self.measuring.load(Ordering::Relaxed) {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn on_the_way(&self) -> usize {
-        self.halves
-            .lock()
-            .expect("no task panics while it counts")
-            .len()
+        let halves = self.halves.lock().expect("no task panics while it counts");
+        // An end without a start is of an instance that an earlier run left.
+        let started = halves
+            .values()
+            .filter(|half| matches!(half, Half::Started(_)));
+        started.count()
     }
 }

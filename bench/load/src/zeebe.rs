@@ -25,6 +25,7 @@ const RESULT_TIMEOUT_MS: i64 = 60_000;
 
 pub(crate) struct Gateway {
     scenario: Scenario,
+    gives_up: bool,
     payload: usize,
     clients: Vec<Client>,
     /// Makes message keys of this run differ from those of the last.
@@ -58,6 +59,7 @@ pub(crate) async fn connect(options: &Options, tally: &Arc<Tally>) -> Result<Gat
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     Ok(Gateway {
         scenario: options.scenario,
+        gives_up: options.give_up,
         payload: options.payload,
         clients,
         run: format!("{}-{}", std::process::id(), now.as_millis()),
@@ -80,6 +82,26 @@ async fn deploy(client: &mut Client, scenario: Scenario) -> Result<(), Failure> 
 
 impl Target for Gateway {
     async fn start(&self, tally: &Tally, number: u64, planned: Instant) -> Result<(), Failure> {
+        if !self.gives_up {
+            return self.start_until_taken(tally, number, planned).await;
+        }
+        match self.start_until_taken(tally, number, Instant::now()).await {
+            Err(failure) if failure.downcast_ref().is_some_and(is_refusal) => {
+                tally.turned_away();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Gateway {
+    async fn start_until_taken(
+        &self,
+        tally: &Tally,
+        number: u64,
+        planned: Instant,
+    ) -> Result<(), Failure> {
         let at = usize::try_from(number).unwrap_or(0) % self.clients.len();
         let mut client = self.clients[at].clone();
         if self.scenario == Scenario::Topology {
@@ -95,7 +117,9 @@ impl Target for Gateway {
             ..CreateProcessInstanceRequest::default()
         };
         match self.scenario {
-            Scenario::EmptyWithResult => with_result(&mut client, tally, request).await?,
+            Scenario::EmptyWithResult | Scenario::ComputeWithResult => {
+                with_result(&mut client, tally, request).await?
+            }
             Scenario::MessageResult => {
                 let mut publisher = client.clone();
                 tokio::try_join!(
@@ -128,7 +152,7 @@ async fn create(
 ) -> Result<i64, Status> {
     loop {
         let answer = client.create_process_instance(request.clone()).await;
-        if let Some(answer) = taken(tally, answer).await? {
+        if let Some(answer) = admitted(tally, answer).await? {
             return Ok(answer.into_inner().process_instance_key);
         }
     }
@@ -149,7 +173,7 @@ async fn with_result(
         let answer = client
             .create_process_instance_with_result(request.clone())
             .await;
-        if taken(tally, answer).await?.is_some() {
+        if admitted(tally, answer).await?.is_some() {
             return Ok(());
         }
     }
@@ -170,6 +194,18 @@ async fn publish(client: &mut Client, tally: &Tally, key: String) -> Result<(), 
     }
 }
 
+fn is_refusal(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted
+}
+
+/// The answer of a start: one that is refused is not asked for again where this run gives up.
+async fn admitted<T>(tally: &Tally, answer: Result<T, Status>) -> Result<Option<T>, Status> {
+    match answer {
+        Err(status) if tally.gives_up && is_refusal(&status) => Err(status),
+        answer => taken(tally, answer).await,
+    }
+}
+
 /// The answer, or `None` after a pause where the request was refused as overload and is to be sent again. Each request by
 /// itself: the refusal of one must not repeat another that belongs to it.
 pub(crate) async fn taken<T>(
@@ -177,7 +213,7 @@ pub(crate) async fn taken<T>(
     answer: Result<T, Status>,
 ) -> Result<Option<T>, Status> {
     match answer {
-        Err(status) if status.code() == Code::ResourceExhausted => {
+        Err(status) if is_refusal(&status) => {
             tally.refused().await;
             Ok(None)
         }

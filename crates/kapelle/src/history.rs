@@ -19,6 +19,7 @@ mod flush;
 mod prune;
 pub(crate) mod query;
 mod schema;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use rusqlite::Connection;
 pub(crate) use error::Error;
 use feeder::Feeder;
 pub(crate) use feeder::READER;
+pub(crate) use tally::Tallies;
 
 /// Queries at once: enough that a long one holds up nobody, few enough that all of them leave the writer a processor most
 /// of the time.
@@ -61,6 +63,7 @@ pub(crate) struct History {
     pool: Mutex<Pool>,
     freed: Condvar,
     wait: Duration,
+    tallies: Arc<Tallies>,
 }
 
 /// All statements of a query see the same rows, whatever is written meanwhile.
@@ -130,12 +133,14 @@ impl History {
         let path = dir.join("history.db");
         let opened = schema::open_or_remake(&path, partition.committed())?;
         let progress = Arc::new(Progress::new(opened.position));
+        let tallies = Arc::default();
         Feeder::new(
             path.clone(),
             opened,
             partition.clone(),
             Arc::clone(&progress),
             options.retention,
+            tally::Tally::new(Arc::clone(&tallies)),
         )?
         .spawn()?;
         Ok(Arc::new(Self {
@@ -145,6 +150,7 @@ impl History {
             pool: Mutex::default(),
             freed: Condvar::new(),
             wait: options.wait,
+            tallies,
         }))
     }
 
@@ -168,7 +174,13 @@ impl History {
             pool: Mutex::default(),
             freed: Condvar::new(),
             wait: Duration::from_secs(10),
+            tallies: Arc::default(),
         }))
+    }
+
+    /// What was counted on the way.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     /// Records that are committed and not projected yet.

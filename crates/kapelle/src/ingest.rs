@@ -67,7 +67,8 @@ impl Ingest {
         match self.gateway.ask(command, meta).await? {
             Response::Ingested(results) => {
                 for result in &results {
-                    self.edge.count_event_in(source_name, result.outcome);
+                    self.edge
+                        .count_event_in(source_name, &result.source, result.outcome);
                 }
                 Ok(results)
             }

@@ -126,7 +126,10 @@ fn probe(is_up: bool, state: &State) -> Response {
 async fn prometheus(Shared(state): Shared<State>) -> Response {
     let text = metrics::render(
         state.partition.get(),
-        state.history.get().map(|history| history.lag()),
+        state.history.get().map(|history| metrics::Search {
+            lag: history.lag(),
+            tallies: history.tallies(),
+        }),
         &state.edge,
     );
     respond(

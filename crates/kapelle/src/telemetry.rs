@@ -3,6 +3,7 @@
 //! The core logs nothing: what is noteworthy there is in its counters and records. **Invariant**: no secret and no
 //! variable's value is ever logged.
 
+pub(crate) mod counts;
 pub(crate) mod metrics;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};

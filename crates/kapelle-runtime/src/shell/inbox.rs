@@ -128,6 +128,9 @@ impl Inbox {
             }
             std::mem::swap(&mut state.requests, backlog);
         }
+        state
+            .limiter
+            .decided(metrics.commands.get(), metrics.decide_ns.get(), length);
         metrics.queue_length.set(length as u64);
         metrics.queue_limit.set(state.limiter.limit() as u64);
         metrics.overloaded.set(state.refused);

@@ -40,10 +40,13 @@ async fn settle(
     reason: Option<&str>,
     output: Output,
 ) -> Result<(), Failure> {
-    let positions = args.positions.iter().map(String::as_str);
-    let mut request = Object::new()
-        .text("subscriber", &args.subscriber)
-        .texts("positions", positions);
+    let which = || {
+        let positions = args.positions.iter().map(String::as_str);
+        Object::new()
+            .text("subscriber", &args.subscriber)
+            .texts("positions", positions)
+    };
+    let mut request = which();
     if let Some(reason) = reason {
         request = request.text("reason", reason);
     }
@@ -51,15 +54,18 @@ async fn settle(
         .client()?
         .post(&format!("/v2/kapelle/dead-letters/{verb}"), request)
         .await?;
-    let what = if reason.is_some() {
-        "discarded"
+    let (state, what) = if reason.is_some() {
+        ("DISCARDED", "discarded")
     } else {
-        "tried again"
+        ("REDRIVEN", "tried again")
     };
-    output.message(&format!(
-        "{} dead letters of {} are {what}",
-        args.positions.len(),
-        args.subscriber
-    ));
-    Ok(())
+    output.done(
+        &args.positions.join("\n"),
+        which().text("state", state),
+        &format!(
+            "{} dead letters of {} are {what}",
+            args.positions.len(),
+            args.subscriber
+        ),
+    )
 }

@@ -41,8 +41,7 @@ pub(crate) async fn run(command: SubscribersCommand, output: Output) -> Result<(
                 .client()?
                 .call(Method::DELETE, &path(&args.name), None)
                 .await?;
-            output.message(&format!("subscriber {} is deleted", args.name));
-            Ok(())
+            done(&args.name, "DELETED", "is deleted", output)
         }
         SubscribersCommand::Pause(args) => {
             set_paused(&args.remote.client()?, &args.name, true, output).await
@@ -65,8 +64,15 @@ async fn put(args: PutSubscriber, output: Output) -> Result<(), Failure> {
         .client()?
         .call(Method::PUT, &path(&args.name), Some(Body::json(text)))
         .await?;
-    output.message(&format!("subscriber {} is in place", args.name));
-    Ok(())
+    done(&args.name, "IN_PLACE", "is in place", output)
+}
+
+fn done(name: &str, state: &str, what: &str, output: Output) -> Result<(), Failure> {
+    output.done(
+        name,
+        Object::new().text("name", name).text("state", state),
+        &format!("subscriber {name} {what}"),
+    )
 }
 
 /// Its own document again, with one member changed.
@@ -88,11 +94,11 @@ async fn set_paused(
     client
         .call(Method::PUT, &path(name), Some(Body::json(changed)))
         .await?;
-    output.message(&format!(
-        "subscriber {name} is {}",
-        if paused { "paused" } else { "resumed" }
-    ));
-    Ok(())
+    if paused {
+        done(name, "PAUSED", "is paused", output)
+    } else {
+        done(name, "RESUMED", "is resumed", output)
+    }
 }
 
 async fn try_filter(args: TryFilter, output: Output) -> Result<(), Failure> {

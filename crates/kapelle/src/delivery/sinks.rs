@@ -17,7 +17,11 @@ pub(crate) struct Sinks {
     by_name: BTreeMap<String, Sink>,
     /// For targets that are URLs.
     any_url: Poster,
+    edge: Arc<Edge>,
 }
+
+/// As what a target that is a URL is counted: URLs are made up by models and subscribers.
+const ANY_URL: &str = "url";
 
 /// A closed set: each kind of the configuration has its connector.
 enum Sink {
@@ -46,11 +50,34 @@ impl Sinks {
         Self {
             by_name,
             any_url: Poster::new(webhook::Config::default()),
+            edge: Arc::clone(edge),
         }
     }
 
     /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key.
     pub(crate) async fn publish(
+        &self,
+        to: &str,
+        within: Option<&str>,
+        event: &CloudEvent,
+        attempt: u32,
+    ) -> Result<(), SinkError> {
+        let result = self.try_publish(to, within, event, attempt).await;
+        let sink = if to.starts_with("http://") || to.starts_with("https://") {
+            ANY_URL
+        } else {
+            to
+        };
+        let ended = if result.is_ok() {
+            "DELIVERED"
+        } else {
+            "FAILED"
+        };
+        self.edge.count_delivery(sink, ended);
+        result
+    }
+
+    async fn try_publish(
         &self,
         to: &str,
         within: Option<&str>,

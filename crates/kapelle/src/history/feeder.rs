@@ -19,6 +19,7 @@ use super::definitions::signed;
 use super::error::{self, Error};
 use super::prune::Pruning;
 use super::schema::Opened;
+use super::tally::Tally;
 use super::{Progress, flush, schema};
 
 /// The reader's name in the partition: its position holds back the journal's trimming.
@@ -69,6 +70,7 @@ pub(super) struct Feeder {
     progress: Arc<Progress>,
     known: flush::Known,
     pruning: Pruning,
+    tally: Tally,
     /// The time of the newest record: retention counts in the journal's time.
     newest_ms: i64,
     checkpointed: Instant,
@@ -108,6 +110,7 @@ impl Feeder {
         partition: PartitionHandle,
         progress: Arc<Progress>,
         retention: Duration,
+        tally: Tally,
     ) -> Result<Self, Error> {
         let Opened {
             connection,
@@ -125,6 +128,7 @@ impl Feeder {
             progress,
             known,
             pruning,
+            tally,
             newest_ms: 0,
             checkpointed: now,
             prune_at: now,
@@ -199,6 +203,7 @@ impl Feeder {
             count += records.len();
             for record in records {
                 self.newest_ms = record.command.at.0;
+                self.tally.count(&record.event, &self.connection);
                 batch.add(record);
             }
         }

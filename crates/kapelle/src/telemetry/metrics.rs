@@ -1,20 +1,27 @@
 //! Metrics in Prometheus' text format: every name, its unit and its meaning in this one file.
 //!
-//! **Invariant**: labels are bounded: names from the configuration and closed sets, never keys, ids or types that
-//! clients make up. Reading takes no lock that the writer or a request needs for long.
+//! **Invariant**: labels are bounded: names from the configuration and closed sets, never keys or ids that clients make
+//! up; of process ids, job types and sources of CloudEvents as many as [`super::counts`] allows. Reading takes no lock that the writer or a request needs for long.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kapelle_connectors::{Handle, StatusSnapshot};
 use kapelle_engine::response::Outcome;
 use kapelle_runtime::PartitionHandle;
 
+use super::counts::Counts;
+use crate::history::Tallies;
+
 /// What the edges count.
 #[derive(Debug, Default)]
 pub(crate) struct Edge {
+    /// By the `source` of the CloudEvent, the channel that it came in by, and its outcome.
+    events_of_source: Counts<(Arc<str>, Outcome)>,
+    /// Attempts to deliver by sink and how they ended.
+    deliveries: Counts<&'static str>,
     /// By source name and outcome: both bounded.
     events_in: Mutex<BTreeMap<(String, Outcome), u64>>,
     events_unreadable: AtomicU64,
@@ -26,12 +33,15 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn count_event_in(&self, source: &str, outcome: Outcome) {
+    /// `channel` is the name of a source of the configuration, or `http`; `source` is the CloudEvent's own.
+    pub(crate) fn count_event_in(&self, channel: &Arc<str>, source: &str, outcome: Outcome) {
+        self.events_of_source
+            .add(source, (Arc::clone(channel), outcome));
         let mut counts = self
             .events_in
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((source.to_owned(), outcome)).or_default() += 1;
+        *counts.entry((channel.to_string(), outcome)).or_default() += 1;
     }
 
     pub(crate) fn count_event_unreadable(&self) {
@@ -48,6 +58,10 @@ impl Edge {
 
     pub(crate) fn count_event_dead(&self) {
         self.events_dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_delivery(&self, sink: &str, ended: &'static str) {
+        self.deliveries.add(sink, ended);
     }
 
     pub(crate) fn watch_source(&self, name: &str, handle: Handle) {
@@ -276,10 +290,17 @@ const PARTITION: [Told; 29] = [
     ),
 ];
 
+/// What the reader behind searches tells.
+pub(crate) struct Search<'t> {
+    /// Records that it has not read yet.
+    pub(crate) lag: u64,
+    pub(crate) tallies: &'t Tallies,
+}
+
 /// Everything, as text.
 pub(crate) fn render(
     partition: Option<&PartitionHandle>,
-    history_lag: Option<u64>,
+    search: Option<Search<'_>>,
     edge: &Edge,
 ) -> String {
     let mut page = Page::default();
@@ -292,16 +313,18 @@ pub(crate) fn render(
     if let Some(partition) = partition {
         render_partition(&mut page, partition);
     }
-    if let Some(records) = history_lag {
+    if let Some(search) = search {
         let name = "kapelle_history_lag_records";
         page.family(
             name,
             "gauge",
             "Records that are committed and that searches do not see yet.",
         );
-        page.sample(name, &[], float(records));
+        page.sample(name, &[], float(search.lag));
+        render_tallies(&mut page, search.tallies);
     }
     render_events(&mut page, edge);
+    render_routes(&mut page, edge);
     let snapshots = |handles: &Mutex<BTreeMap<String, Handle>>| -> Vec<(String, StatusSnapshot)> {
         let handles = handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles
@@ -330,6 +353,58 @@ fn render_partition(page: &mut Page, partition: &PartitionHandle) {
     );
     page.family("kapelle_log_position", "gauge", "The last durable record.");
     page.sample("kapelle_log_position", &[], float(partition.committed().0));
+}
+
+fn render_tallies(page: &mut Page, tallies: &Tallies) {
+    let name = "kapelle_process_instances_total";
+    page.family(
+        name,
+        "counter",
+        "Instances by process and what became of them.",
+    );
+    tallies.instances.for_each(|process, state, count| {
+        let labels = [("process", process), ("state", state)];
+        page.sample(name, &labels, float(count));
+    });
+    let name = "kapelle_process_incidents_total";
+    page.family(name, "counter", "Incidents raised by process.");
+    tallies.incidents.for_each(|process, (), count| {
+        page.sample(name, &[("process", process)], float(count));
+    });
+    let name = "kapelle_jobs_total";
+    page.family(name, "counter", "Jobs by type and what became of them.");
+    tallies.jobs.for_each(|job_type, state, count| {
+        let labels = [("type", job_type), ("state", state)];
+        page.sample(name, &labels, float(count));
+    });
+}
+
+/// By names that the outside made up.
+fn render_routes(page: &mut Page, edge: &Edge) {
+    let name = "kapelle_events_by_source_total";
+    page.family(
+        name,
+        "counter",
+        "CloudEvents that came in, by their source, their channel and their outcome.",
+    );
+    edge.events_of_source
+        .for_each(|source, (channel, outcome), count| {
+            let labels = [
+                ("source", source),
+                ("channel", &**channel),
+                ("outcome", outcome.as_str()),
+            ];
+            page.sample(name, &labels, float(count));
+        });
+    let name = "kapelle_deliveries_total";
+    page.family(
+        name,
+        "counter",
+        "Attempts to deliver a CloudEvent, by sink and how they ended.",
+    );
+    edge.deliveries.for_each(|sink, ended, count| {
+        page.sample(name, &[("sink", sink), ("outcome", ended)], float(count));
+    });
 }
 
 fn render_events(page: &mut Page, edge: &Edge) {
@@ -525,16 +600,35 @@ mod tests {
     #[test]
     fn a_page_has_help_type_and_escaped_labels() {
         let edge = Edge::default();
-        edge.count_event_in("or\"ders", Outcome::Started);
-        edge.count_event_in("or\"ders", Outcome::Started);
-        let page = render(None, Some(7), &edge).replace(env!("CARGO_PKG_VERSION"), "VERSION");
-        expect![[r#"
+        let channel = Arc::from("or\"ders");
+        edge.count_event_in(&channel, "/shop", Outcome::Started);
+        edge.count_event_in(&channel, "/shop", Outcome::Started);
+        edge.count_delivery("billing", "FAILED");
+        let tallies = Tallies::default();
+        tallies.instances.add("order", "STARTED");
+        tallies.incidents.add("order", ());
+        tallies.jobs.add("pack", "CREATED");
+        let search = Search {
+            lag: 7,
+            tallies: &tallies,
+        };
+        let page = render(None, Some(search), &edge).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        expect![[r##"
             # HELP kapelle_build_info Which program this is.
             # TYPE kapelle_build_info gauge
             kapelle_build_info{version="VERSION"} 1
             # HELP kapelle_history_lag_records Records that are committed and that searches do not see yet.
             # TYPE kapelle_history_lag_records gauge
             kapelle_history_lag_records 7
+            # HELP kapelle_process_instances_total Instances by process and what became of them.
+            # TYPE kapelle_process_instances_total counter
+            kapelle_process_instances_total{process="order",state="STARTED"} 1
+            # HELP kapelle_process_incidents_total Incidents raised by process.
+            # TYPE kapelle_process_incidents_total counter
+            kapelle_process_incidents_total{process="order"} 1
+            # HELP kapelle_jobs_total Jobs by type and what became of them.
+            # TYPE kapelle_jobs_total counter
+            kapelle_jobs_total{type="pack",state="CREATED"} 1
             # HELP kapelle_events_total CloudEvents by what became of them.
             # TYPE kapelle_events_total counter
             kapelle_events_total{direction="in",source="or\"ders",outcome="STARTED"} 2
@@ -546,7 +640,13 @@ mod tests {
             # HELP kapelle_delivery_failures_total Attempts to deliver a CloudEvent that failed.
             # TYPE kapelle_delivery_failures_total counter
             kapelle_delivery_failures_total 0
-        "#]]
+            # HELP kapelle_events_by_source_total CloudEvents that came in, by their source, their channel and their outcome.
+            # TYPE kapelle_events_by_source_total counter
+            kapelle_events_by_source_total{source="/shop",channel="or\"ders",outcome="STARTED"} 2
+            # HELP kapelle_deliveries_total Attempts to deliver a CloudEvent, by sink and how they ended.
+            # TYPE kapelle_deliveries_total counter
+            kapelle_deliveries_total{sink="billing",outcome="FAILED"} 1
+        "##]]
         .assert_eq(&page);
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 
+use crate::http;
 use crate::models;
 use crate::program::{Ended, Place, ended_within, interrupt};
 use crate::server::Server;
@@ -535,5 +536,54 @@ fn status_tells_that_the_server_is_there() {
     assert!(
         shown.contains("healthy") && shown.contains("leader"),
         "{shown}"
+    );
+}
+
+#[test]
+fn what_was_done_to_subscribers_and_dead_letters_is_an_object_a_line_for_programs() {
+    let setup = Setup::new();
+    // Nobody listens there.
+    setup.place.write(
+        "s.json",
+        r#"{"target":{"webhook":{"url":"http://127.0.0.1:9/"}},"retry":{"attempts":1}}"#,
+    );
+    let json = |arguments: &[&str]| setup.data(&[arguments, &["--output", "json"]].concat());
+    assert_eq!(
+        json(&["subscribers", "put", "s", "s.json"]),
+        r#"{"name":"s","state":"IN_PLACE"}"#
+    );
+    let event = r#"{"specversion":"1.0","id":"1","source":"/shop","type":"t"}"#;
+    let media = [("content-type", "application/cloudevents+json")];
+    let rest = &setup.server.rest;
+    assert_eq!(
+        http::send(rest, "POST", "/events", &media, event.as_bytes()).status,
+        200
+    );
+    setup.first(&["dead", "list", "--output", "name"]);
+    let dead = http::get(rest, "/v2/kapelle/dead-letters?subscriber=s");
+    let position = dead.member("position");
+    assert_eq!(
+        json(&["dead", "redrive", "s", &position]),
+        format!(r#"{{"subscriber":"s","positions":["{position}"],"state":"REDRIVEN"}}"#)
+    );
+    setup.first(&["dead", "list", "--output", "name"]);
+    assert_eq!(
+        json(&["dead", "discard", "s", &position, "--reason", "old"]),
+        format!(r#"{{"subscriber":"s","positions":["{position}"],"state":"DISCARDED"}}"#)
+    );
+    for (verb, state) in [
+        ("pause", "PAUSED"),
+        ("resume", "RESUMED"),
+        ("delete", "DELETED"),
+    ] {
+        assert_eq!(
+            json(&["subscribers", verb, "s"]),
+            format!(r#"{{"name":"s","state":"{state}"}}"#)
+        );
+    }
+    setup.data(&["subscribers", "put", "s", "s.json"]);
+    assert_eq!(
+        setup.data(&["subscribers", "delete", "s", "--output", "name"]),
+        "s"
     );
 }

@@ -102,8 +102,12 @@ fn time_does_not_go_back_with_the_clock() {
     let server = clock.start("");
     http::must_deploy(&server.rest, "timer.bpmn", &timer("timer"));
     let long = [must_start(&server.rest, "timer", r#"{"wait":"PT1H"}"#)];
+    let soon = must_start(&server.rest, "timer", r#"{"wait":"PT3S"}"#);
     server.kill();
     clock.set(-24 * HOUR);
     let server = clock.start("");
+    eventually("a timer of three seconds", Duration::from_secs(20), || {
+        has_ended(&server.rest, &soon)
+    });
     only_the_short_timer_fires(&server, &long);
 }
