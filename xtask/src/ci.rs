@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::run::{self, Tally};
-use crate::{clients, fuzz, licences, tidy};
+use crate::{clients, licences, tidy};
 
 /// One part: its name, and what it does.
 type Part = (&'static str, fn(&Path) -> anyhow::Result<Tally>);
 
 /// Cheap and telling ones first. Each goes on after a failure of another, so that one run shows all that is broken.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 6] = [
     ("tidy", |root| tidy::check(root).map(|()| Tally::default())),
     ("licences", |root| {
         licences::check(root).map(|()| Tally::default())
@@ -36,7 +36,6 @@ const PARTS: [Part; 7] = [
     ("tests", |root| {
         cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"])
     }),
-    ("fuzz", fuzz::run_short),
     ("clients", |root| clients::run_some(root, &[])),
 ];
 

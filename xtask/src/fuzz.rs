@@ -22,9 +22,6 @@ use libfuzzer::{Binary, Outcome};
 /// Usually so long for each target.
 const SECONDS: u64 = 60;
 
-/// … in `cargo xtask ci`.
-const SECONDS_IN_CI: u64 = 2;
-
 /// The target that must fail.
 const PLANTED: &str = "planted";
 
@@ -92,25 +89,6 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
         }
         None => all(root, &binaries, options.seconds.unwrap_or(SECONDS)).map(drop),
     }
-}
-
-/// A few seconds for each target, after the proof that the fuzzer sees something.
-pub(crate) fn run_short(root: &Path) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
-    if !has_compiler() {
-        let skipped = "SKIPPED: fuzzing: libFuzzer is built by a C++ compiler, and there is none";
-        println!("{skipped}");
-        tally.skipped.push(skipped.to_owned());
-        return Ok(tally);
-    }
-    let mut names = targets(root)?;
-    names.push(PLANTED.to_owned());
-    let mut binaries = build(root, &names)?;
-    tally.add(&run::program(cargo(root, "test").arg("--lib"))?);
-    let planted = binaries.pop().context("the planted target is built last")?;
-    planted::check(&planted)?;
-    tally.add(&all(root, &binaries, SECONDS_IN_CI)?);
-    Ok(tally)
 }
 
 fn has_compiler() -> bool {
