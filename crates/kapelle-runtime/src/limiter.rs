@@ -7,8 +7,9 @@
 //! A queue of commands that cost a millisecond each must be shorter than one of commands that cost a hundredth of it, or
 //! those that are taken under overload wait many times as long as else. So, whatever the disk does, no more may wait than
 //! is decided within `DECIDE_MAX`. That is measured apart from how long commands wait, because on a slow disk they wait for
-//! a sync, and a shorter queue would only make batches small. It holds once the queue has been long for a while: a burst
-//! after quiet is taken as a whole.
+//! a sync, and a shorter queue would only make batches small. It begins to hold once the queue has been long for a
+//! while, so that a burst after quiet is taken as a whole, and ends when nobody had to be refused for a while: that the
+//! queue is short shows nothing, because the limit keeps it so.
 
 use std::time::Duration;
 
@@ -28,8 +29,11 @@ const FEWEST: usize = 8;
 /// Of so many commands it is looked what they cost.
 const SAMPLE: u64 = 64;
 
-/// A queue that is still long after so much deciding is no burst.
+/// What is decided within this may come at once; a queue that is still long after so much deciding is no burst.
 const BURST: Duration = Duration::from_millis(500);
+
+/// Overload is over when nobody was refused for so long.
+const CALM: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -40,9 +44,10 @@ pub(crate) struct Limiter {
     cost_ns: u64,
     /// Commands and nanoseconds when the last sample was complete.
     seen: (u64, u64),
-    /// Time spent deciding until now, and until the queue was short for the last time.
-    nanos: u64,
+    /// Time spent deciding until the queue was short for the last time.
     short_at: u64,
+    /// Whether no more may wait than is decided soon.
+    is_strict: bool,
 }
 
 impl Limiter {
@@ -53,21 +58,26 @@ impl Limiter {
             max,
             cost_ns: 0,
             seen: (0, 0),
-            nanos: 0,
             short_at: 0,
+            is_strict: false,
         }
     }
 
     pub(crate) fn limit(&self) -> usize {
-        if u128::from(self.nanos - self.short_at) < BURST.as_nanos() {
-            return self.limit;
-        }
-        self.limit.min(self.quickly())
+        self.limit.min(if self.is_strict {
+            self.quickly()
+        } else {
+            self.within(BURST)
+        })
     }
 
-    /// How many are decided within `DECIDE_MAX`.
     fn quickly(&self) -> usize {
-        let nanos = u64::try_from(DECIDE_MAX.as_nanos()).unwrap_or(u64::MAX);
+        self.within(DECIDE_MAX)
+    }
+
+    /// How many are decided within that time.
+    fn within(&self, time: Duration) -> usize {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let Some(quickly) = nanos.checked_div(self.cost_ns) else {
             return self.max;
         };
@@ -75,12 +85,18 @@ impl Limiter {
         quickly.max(FEWEST.min(self.max))
     }
 
-    /// So many commands have been decided so far, in so much time, and `length` wait.
-    pub(crate) fn decided(&mut self, commands: u64, nanos: u64, length: usize) {
-        self.nanos = nanos;
-        if length * 2 <= self.quickly() {
+    /// So many commands have been decided so far, in so much time; `length` wait, and it is so long since the last refusal.
+    pub(crate) fn decided(
+        &mut self,
+        (commands, nanos): (u64, u64),
+        length: usize,
+        unrefused: Duration,
+    ) {
+        if self.is_strict && unrefused >= CALM || length <= self.quickly() {
             self.short_at = nanos;
         }
+        let long = u128::from(nanos - self.short_at) >= BURST.as_nanos();
+        self.is_strict = long || self.is_strict && unrefused < CALM;
         let count = commands - self.seen.0;
         if count >= SAMPLE {
             let sample = (nanos - self.seen.1) / count;
@@ -126,7 +142,7 @@ mod tests {
     fn overloaded() -> Limiter {
         let mut limiter = Limiter::new(MIN, 4_096);
         for step in 1..=10 {
-            limiter.decided(100 * step, 100_000_000 * step, 1_000);
+            limiter.decided((100 * step, 100_000_000 * step), 1_000, Duration::ZERO);
         }
         limiter
     }
@@ -137,7 +153,8 @@ mod tests {
         assert_eq!(limiter.limit(), 8);
         // A hundredth of that, for long enough.
         for step in 1..=40 {
-            limiter.decided(1_000 + 100 * step, 1_000_000_000 + 1_000_000 * step, 1_000);
+            let so_far = (1_000 + 100 * step, 1_000_000_000 + 1_000_000 * step);
+            limiter.decided(so_far, 1_000, Duration::ZERO);
         }
         assert!(
             (760..=800).contains(&limiter.limit()),
@@ -145,18 +162,24 @@ mod tests {
             limiter.limit()
         );
         // A second each.
-        limiter.decided(10_000, 10_000_000_000_000, 1_000);
+        limiter.decided((10_000, 10_000_000_000_000), 1_000, Duration::ZERO);
         assert_eq!(limiter.limit(), FEWEST);
     }
 
     #[test]
     fn a_burst_after_quiet_is_taken_as_a_whole() {
         let mut limiter = overloaded();
-        limiter.decided(1_001, 1_001_000_000, 1);
-        assert_eq!(limiter.limit(), 4_096);
-        limiter.decided(1_101, 1_401_000_000, 1_000);
-        assert_eq!(limiter.limit(), 4_096, "half a second is a burst");
-        limiter.decided(1_301, 1_601_000_000, 1_000);
+        limiter.decided((1_001, 1_001_000_000), 1, CALM / 2);
+        assert_eq!(limiter.limit(), 8, "the limit keeps it short");
+        limiter.decided((1_002, 1_002_000_000), 1, CALM);
+        let burst = limiter.limit();
+        assert!(
+            (480..=500).contains(&burst),
+            "half a second's work: {burst}"
+        );
+        limiter.decided((1_102, 1_401_000_000), 1_000, CALM);
+        assert!(limiter.limit() > 100, "less than half a second is a burst");
+        limiter.decided((1_302, 1_601_000_000), 1_000, Duration::ZERO);
         assert_eq!(limiter.limit(), limiter.quickly());
     }
 

@@ -127,7 +127,7 @@ impl Overload {
     fn open_loop(&self, rate: f64) -> anyhow::Result<Phase> {
         let rate = format!("{rate:.0}");
         let watch = Watch::begin(&self.server);
-        let arguments = ["--rate", &rate, "--give-up", "--warm-up", "2"];
+        let arguments = ["--rate", &rate, "--give-up", "--warm-up", "5"];
         let arguments = [&arguments[..], &["--drain", DRAIN_SECONDS]].concat();
         let report = self.begin(&arguments)?.report()?;
         let ended = Instant::now() - report.drain;

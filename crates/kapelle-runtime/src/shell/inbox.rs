@@ -34,6 +34,7 @@ struct State {
     oldest: Option<Instant>,
     limiter: Limiter,
     refused: u64,
+    refused_at: Option<Instant>,
     /// The journal or the store has something to tell, or the end has come.
     poked: bool,
     leads: bool,
@@ -56,6 +57,7 @@ impl Inbox {
             oldest: None,
             limiter: Limiter::new(least, max),
             refused: 0,
+            refused_at: None,
             poked: false,
             leads: false,
             closed: false,
@@ -99,6 +101,7 @@ impl Inbox {
         };
         if self.waiting.load(Ordering::Relaxed) >= limit {
             state.refused += 1;
+            state.refused_at = Some(Instant::now());
             return Err(Overloaded);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -128,9 +131,9 @@ impl Inbox {
             }
             std::mem::swap(&mut state.requests, backlog);
         }
-        state
-            .limiter
-            .decided(metrics.commands.get(), metrics.decide_ns.get(), length);
+        let so_far = (metrics.commands.get(), metrics.decide_ns.get());
+        let unrefused = state.refused_at.map_or(Duration::MAX, |at| at.elapsed());
+        state.limiter.decided(so_far, length, unrefused);
         metrics.queue_length.set(length as u64);
         metrics.queue_limit.set(state.limiter.limit() as u64);
         metrics.overloaded.set(state.refused);
