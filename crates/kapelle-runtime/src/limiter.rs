@@ -78,11 +78,11 @@ impl Limiter {
     /// How many are decided within that time.
     fn within(&self, time: Duration) -> usize {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let Some(quickly) = nanos.checked_div(self.cost_ns) else {
+        let Some(count) = nanos.checked_div(self.cost_ns) else {
             return self.max;
         };
-        let quickly = usize::try_from(quickly).unwrap_or(usize::MAX);
-        quickly.max(FEWEST.min(self.max))
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        count.max(FEWEST.min(self.max))
     }
 
     /// So many commands have been decided so far, in so much time; `length` wait, and it is so long since the last refusal.

@@ -101,7 +101,7 @@ impl Inbox {
         };
         if self.waiting.load(Ordering::Relaxed) >= limit {
             state.refused += 1;
-            state.refused_at = Some(Instant::now());
+            state.refused_at = Some(now);
             return Err(Overloaded);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +132,9 @@ impl Inbox {
             std::mem::swap(&mut state.requests, backlog);
         }
         let so_far = (metrics.commands.get(), metrics.decide_ns.get());
-        let unrefused = state.refused_at.map_or(Duration::MAX, |at| at.elapsed());
+        let unrefused = state
+            .refused_at
+            .map_or(Duration::MAX, |at| now.saturating_duration_since(at));
         state.limiter.decided(so_far, length, unrefused);
         metrics.queue_length.set(length as u64);
         metrics.queue_limit.set(state.limiter.limit() as u64);
