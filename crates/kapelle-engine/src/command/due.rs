@@ -16,7 +16,7 @@ use crate::document::Document;
 use crate::element::process::{self, Start};
 use crate::element::{self, At, waiting};
 use crate::event::{AvailableCause, Cause, DueOwner, Event, TimerEvent, TimerOwner};
-use crate::expression::{self, Sight};
+use crate::expression::Sight;
 use crate::ids::{DefinitionKey, JobKey, MessageKey, ProcessInstanceKey, TimerKey, Timestamp};
 use crate::jobs;
 use crate::rejection::Rejection;
@@ -187,28 +187,14 @@ fn schedule_start(
     else {
         return;
     };
-    if repetitions == Some(0) {
-        return;
-    }
     let owner = TimerOwner::Definition {
         definition: definition.key,
         element,
     };
-    let Ok(schedule) = expression::schedule(ctx, timer.kind, &timer.value, Sight::Other(&()))
-    else {
-        return set_aside::postpone(ctx, Step::Reschedule { owner, repetitions });
-    };
-    let remaining = repetitions.map(|times| times.saturating_add(1));
-    let Some(due) = schedule.next_due(from.0, remaining) else {
-        return;
-    };
-    let timer = TimerKey(ctx.new_key());
-    ctx.emit(Event::TimerScheduled(TimerEvent {
-        timer,
-        owner,
-        due: Timestamp(due),
-        repetitions: repetitions.map(|times| times - 1),
-    }));
+    let sight = Sight::Other(&());
+    if waiting::recur(ctx, timer, sight, owner, repetitions, from).is_err() {
+        set_aside::postpone(ctx, Step::Reschedule { owner, repetitions });
+    }
 }
 
 fn message_expiry(ctx: &mut Ctx<'_>, message: MessageKey) {

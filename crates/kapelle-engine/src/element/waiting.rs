@@ -272,48 +272,46 @@ pub(crate) fn reschedule(
         element_instance: at.key,
         element,
     };
-    match next_due(ctx, at, element, repetitions, from) {
-        Ok(None) => {}
-        Ok(Some(due)) => {
-            let timer = TimerKey(ctx.new_key());
-            ctx.emit(Event::TimerScheduled(TimerEvent {
-                timer,
-                owner,
-                due,
-                repetitions: repetitions.map(|times| times - 1),
-            }));
-        }
-        Err(problem) => {
-            let incident = IncidentKey(ctx.new_key());
-            problem::raise_as(ctx, incident, at, None, problem);
-            ctx.emit(Event::StepInterrupted(Box::new(StepInterrupted {
-                instance: at.instance,
-                incident,
-                step: Step::Reschedule { owner, repetitions },
-            })));
-        }
+    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(element).kind else {
+        return;
+    };
+    let BoundaryTrigger::Timer(timer) = &boundary.trigger else {
+        return;
+    };
+    let sight = Sight::Scope(at.instance, at.key);
+    if let Err(problem) = recur(ctx, timer, sight, owner, repetitions, from) {
+        let incident = IncidentKey(ctx.new_key());
+        problem::raise_as(ctx, incident, at, None, problem);
+        ctx.emit(Event::StepInterrupted(Box::new(StepInterrupted {
+            instance: at.instance,
+            incident,
+            step: Step::Reschedule { owner, repetitions },
+        })));
     }
 }
 
-/// When a timer that has fired does so again, if at all.
-fn next_due(
-    ctx: &Ctx<'_>,
-    at: &At,
-    element: ElementIndex,
+/// Schedules a timer's next time after `from`, if it is to fire once more.
+pub(crate) fn recur(
+    ctx: &mut Ctx<'_>,
+    timer: &Timer,
+    sight: Sight<'_>,
+    owner: TimerOwner,
     repetitions: Option<u32>,
     from: Timestamp,
-) -> Result<Option<Timestamp>, Problem> {
-    let ElementKind::BoundaryEvent(boundary) = &at.definition.element(element).kind else {
-        return Ok(None);
-    };
-    let BoundaryTrigger::Timer(timer) = &boundary.trigger else {
-        return Ok(None);
-    };
+) -> Result<(), Problem> {
     if repetitions == Some(0) {
-        return Ok(None);
+        return Ok(());
     }
-    let sight = Sight::Scope(at.instance, at.key);
     let schedule = expression::schedule(ctx, timer.kind, &timer.value, sight)?;
     let remaining = repetitions.map(|times| times.saturating_add(1));
-    Ok(schedule.next_due(from.0, remaining).map(Timestamp))
+    if let Some(due) = schedule.next_due(from.0, remaining) {
+        let timer = TimerKey(ctx.new_key());
+        ctx.emit(Event::TimerScheduled(TimerEvent {
+            timer,
+            owner,
+            due: Timestamp(due),
+            repetitions: repetitions.map(|times| times - 1),
+        }));
+    }
+    Ok(())
 }
