@@ -22,8 +22,6 @@ pub(crate) struct Edge {
     events_of_source: Counts<(Arc<str>, Outcome)>,
     /// Attempts to deliver by sink and how they ended.
     deliveries: Counts<&'static str>,
-    /// By source name and outcome: both bounded.
-    events_in: Mutex<BTreeMap<(String, Outcome), u64>>,
     events_unreadable: AtomicU64,
     events_delivered: AtomicU64,
     deliveries_failed: AtomicU64,
@@ -37,11 +35,15 @@ impl Edge {
     pub(crate) fn count_event_in(&self, channel: &Arc<str>, source: &str, outcome: Outcome) {
         self.events_of_source
             .add(source, (Arc::clone(channel), outcome));
-        let mut counts = self
-            .events_in
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((channel.to_string(), outcome)).or_default() += 1;
+    }
+
+    /// The same without the sources.
+    fn events_in(&self) -> BTreeMap<(Arc<str>, Outcome), u64> {
+        let mut counts = BTreeMap::new();
+        self.events_of_source.for_each(|_, came, count| {
+            *counts.entry(came.clone()).or_default() += count;
+        });
+        counts
     }
 
     pub(crate) fn count_event_unreadable(&self) {
@@ -413,18 +415,13 @@ fn render_events(page: &mut Page, edge: &Edge) {
         "counter",
         "CloudEvents by what became of them.",
     );
-    for ((source, outcome), count) in edge
-        .events_in
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-    {
+    for ((channel, outcome), count) in edge.events_in() {
         let labels = [
             ("direction", "in"),
-            ("source", source.as_str()),
+            ("source", &*channel),
             ("outcome", outcome.as_str()),
         ];
-        page.sample("kapelle_events_total", &labels, float(*count));
+        page.sample("kapelle_events_total", &labels, float(count));
     }
     for (outcome, counter) in [
         ("DELIVERED", &edge.events_delivered),
