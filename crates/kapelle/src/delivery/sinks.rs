@@ -63,11 +63,7 @@ impl Sinks {
         attempt: u32,
     ) -> Result<(), SinkError> {
         let result = self.try_publish(to, within, event, attempt).await;
-        let sink = if to.starts_with("http://") || to.starts_with("https://") {
-            ANY_URL
-        } else {
-            to
-        };
+        let sink = if is_url(to) { ANY_URL } else { to };
         let ended = if result.is_ok() {
             "DELIVERED"
         } else {
@@ -92,9 +88,7 @@ impl Sinks {
         match self.by_name.get(to) {
             Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Webhook(poster)) => poster.publish(publication(within)).await,
-            None if to.starts_with("http://") || to.starts_with("https://") => {
-                self.any_url.publish(publication(Some(to))).await
-            }
+            None if is_url(to) => self.any_url.publish(publication(Some(to))).await,
             // Retried like a receiver that is away: the sink may be configured at the next start, and giving up at once
             // would bury everything for a forgotten line.
             None => Err(SinkError {
@@ -104,6 +98,11 @@ impl Sinks {
             }),
         }
     }
+}
+
+/// Whether a target is an address and no sink's name.
+fn is_url(to: &str) -> bool {
+    to.starts_with("http://") || to.starts_with("https://")
 }
 
 impl Sink {

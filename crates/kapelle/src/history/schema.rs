@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kapelle_engine::ids::Sequence;
+use kapelle_storage::files::{Files as _, OsFiles};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::Error;
@@ -191,7 +192,7 @@ fn sync_wal(path: &Path) -> std::io::Result<()> {
     let dir = path
         .parent()
         .expect("invariant: the database is in a directory");
-    File::open(dir)?.sync_all()
+    OsFiles.sync_dir(dir)
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
