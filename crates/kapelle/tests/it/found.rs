@@ -11,11 +11,16 @@ pub(crate) type Item = BTreeMap<String, String>;
 
 /// The items of an answer like `{"items": […]}`.
 pub(crate) fn items(body: &str) -> Vec<Item> {
+    listed(body, "items")
+}
+
+/// What an answer lists in that member.
+fn listed(body: &str, name: &str) -> Vec<Item> {
     let answer = Raw::parse(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    let items = answer
+    let list = answer
         .members()
-        .find(|(name, _)| name.as_str().as_deref() == Some("items"));
-    let (_, items) = items.unwrap_or_else(|| panic!("no items in {body}"));
+        .find(|(other, _)| other.as_str().as_deref() == Some(name));
+    let (_, list) = list.unwrap_or_else(|| panic!("no {name} in {body}"));
     let plain = |raw: Raw<'_>| match raw.as_str() {
         Some(text) => text.into_owned(),
         None => raw.text().to_owned(),
@@ -25,7 +30,31 @@ pub(crate) fn items(body: &str) -> Vec<Item> {
             .map(|(name, value)| (plain(name), plain(value)))
             .collect()
     };
-    items.elements().map(item).collect()
+    list.elements().map(item).collect()
+}
+
+fn key(mut item: Item, name: &str) -> String {
+    item.remove(name)
+        .unwrap_or_else(|| panic!("no {name} in {item:?}"))
+}
+
+/// The keys of all process instances that a search finds; `filter` is a JSON object.
+pub(crate) fn instances(rest: &str, filter: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    loop {
+        let from = all.len();
+        let body = format!(r#"{{"filter":{filter},"page":{{"from":{from},"limit":1000}}}}"#);
+        let answer = http::post(rest, "/v2/process-instances/search", &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let page = items(&answer.body);
+        if page.is_empty() {
+            return all;
+        }
+        let keys = page
+            .into_iter()
+            .map(|instance| key(instance, "processInstanceKey"));
+        all.extend(keys);
+    }
 }
 
 /// All CloudEvents that the events API has, oldest first; `filter` as in `&direction=in`.
@@ -48,16 +77,6 @@ pub(crate) fn events(rest: &str, filter: &str) -> Vec<Item> {
 
 /// The keys of the jobs that an activation answered.
 pub(crate) fn jobs(body: &str) -> Vec<String> {
-    let answer = Raw::parse(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    let jobs = answer
-        .members()
-        .find(|(name, _)| name.as_str().as_deref() == Some("jobs"));
-    let (_, jobs) = jobs.unwrap_or_else(|| panic!("no jobs in {body}"));
-    let key = |job: Raw<'_>| {
-        let key = job
-            .members()
-            .find(|(name, _)| name.as_str().as_deref() == Some("jobKey"));
-        key.unwrap().1.as_str().unwrap().into_owned()
-    };
-    jobs.elements().map(key).collect()
+    let jobs = listed(body, "jobs").into_iter();
+    jobs.map(|job| key(job, "jobKey")).collect()
 }

@@ -44,23 +44,7 @@ fn must_start(rest: &str, process_id: &str, variables: &str) -> String {
 
 /// Keys of the instances in that state.
 fn instances(rest: &str, state: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    loop {
-        let body = format!(
-            r#"{{"filter":{{"state":"{state}"}},"page":{{"from":{},"limit":1000}}}}"#,
-            all.len()
-        );
-        let answer = http::post(rest, "/v2/process-instances/search", &body);
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let items = found::items(&answer.body);
-        if items.is_empty() {
-            return all;
-        }
-        all.extend(items.into_iter().map(|mut item| {
-            item.remove("processInstanceKey")
-                .expect("an instance has a key")
-        }));
-    }
+    found::instances(rest, &format!(r#"{{"state":"{state}"}}"#))
 }
 
 fn has_ended(rest: &str, key: &str) -> bool {
@@ -77,18 +61,6 @@ fn eventually(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) -> D
         std::thread::sleep(Duration::from_millis(50));
     }
     begun.elapsed()
-}
-
-/// A counter or gauge of the server.
-fn metric(management: &str, name: &str) -> f64 {
-    let page = http::get(management, "/metrics").body;
-    let value = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value
-        .unwrap_or_else(|| panic!("no {name} in {page}"))
-        .parse()
-        .unwrap()
 }
 
 /// The same command below limits of the shell.

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+const JSON: (&str, &str) = ("content-type", "application/json");
+
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -55,6 +57,21 @@ pub(crate) fn send(
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
+    stream
+        .write_all(&request(address, method, path, headers, body))
+        .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    parse(&String::from_utf8(bytes).unwrap())
+}
+
+fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -63,11 +80,7 @@ pub(crate) fn send(
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    parse(&String::from_utf8(bytes).unwrap())
+    [head.as_bytes(), body].concat()
 }
 
 /// Sends a JSON body to a server that may die over it; `None` if it gave no answer.
@@ -76,12 +89,8 @@ pub(crate) fn try_post(address: &str, path: &str, body: &str) -> Option<Answer> 
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).ok()?;
+    let request = request(address, "POST", path, &[JSON], body.as_bytes());
+    stream.write_all(&request).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     text.contains("\r\n\r\n").then(|| parse(&text))
@@ -115,13 +124,7 @@ pub(crate) fn get(address: &str, path: &str) -> Answer {
 
 /// A request with a JSON body.
 pub(crate) fn json(address: &str, method: &str, path: &str, body: &str) -> Answer {
-    send(
-        address,
-        method,
-        path,
-        &[("content-type", "application/json")],
-        body.as_bytes(),
-    )
+    send(address, method, path, &[JSON], body.as_bytes())
 }
 
 pub(crate) fn post(address: &str, path: &str, body: &str) -> Answer {
@@ -150,4 +153,16 @@ pub(crate) fn deploy(address: &str, files: &[(&str, &str)]) -> Answer {
 pub(crate) fn must_deploy(address: &str, name: &str, content: &str) {
     let answer = deploy(address, &[(name, content)]);
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// A counter or gauge of the server.
+pub(crate) fn metric(management: &str, name: &str) -> f64 {
+    let page = get(management, "/metrics").body;
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("no {name} in {page}"))
+        .parse()
+        .unwrap()
 }

@@ -10,25 +10,6 @@ use crate::http;
 use crate::models;
 use crate::server::Server;
 
-/// Keys of the instances of the process.
-fn instances(rest: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    loop {
-        let from = all.len();
-        let body = format!(r#"{{"page":{{"from":{from},"limit":1000}}}}"#);
-        let answer = http::post(rest, "/v2/process-instances/search", &body);
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let items = found::items(&answer.body);
-        if items.is_empty() {
-            return all;
-        }
-        all.extend(items.into_iter().map(|mut item| {
-            item.remove("processInstanceKey")
-                .expect("an instance has a key")
-        }));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_at_once_is_refused_retryably_and_what_is_acknowledged_has_its_effect() {
     let server = Server::start_with("[limits]\ncommands-in-flight = 16\n");
@@ -60,16 +41,9 @@ async fn too_much_at_once_is_refused_retryably_and_what_is_acknowledged_has_its_
         }
     }
     assert!(refused > 0, "800 at once fit into a queue of 16");
-    let told = http::get(&server.management, "/metrics").body;
-    let told = told
-        .lines()
-        .find_map(|line| line.strip_prefix("kapelle_backpressure_rejections_total "))
-        .unwrap();
-    assert!(
-        told.parse::<f64>().unwrap() >= f64::from(refused),
-        "{told} of {refused}"
-    );
-    let there = instances(&server.rest);
+    let told = http::metric(&server.management, "kapelle_backpressure_rejections_total");
+    assert!(told >= f64::from(refused), "{told} of {refused}");
+    let there = found::instances(&server.rest, "{}");
     assert_eq!(there.len(), 800, "what was refused has no effect");
     assert!(there.iter().all(|key| taken.contains(key)));
 }

@@ -86,7 +86,7 @@ fn a_start_believes_no_clock_that_is_more_than_an_hour_ahead_until_an_operator_d
     clock.set(3 * HOUR);
     let server = clock.start("");
     only_the_short_timer_fires(&server, &long);
-    let doubted = metric(&server.management, "kapelle_clock_doubted");
+    let doubted = http::metric(&server.management, "kapelle_clock_doubted");
     assert!(doubted > 0.5, "nobody is told: {doubted}");
     server.kill();
     let server = clock.start("[data]\naccept-clock-jump = true\n");

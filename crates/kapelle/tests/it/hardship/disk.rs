@@ -70,7 +70,7 @@ fn new_work_is_refused_before_the_disk_is_full_and_what_runs_goes_on() {
         is_refused
     };
     eventually("new work is refused", Duration::from_secs(10), refused);
-    let told = metric(&server.management, "kapelle_disk_full_rejections_total");
+    let told = http::metric(&server.management, "kapelle_disk_full_rejections_total");
     assert!(told > 0.5);
     let jobs = jobs(&server.rest);
     assert!(
@@ -108,15 +108,7 @@ fn a_disk_that_is_full_without_a_warning_ends_the_server_and_loses_nothing() {
     // Without room it may not start, or start and refuse; with room it works.
     machine.room(-1);
     let server = machine.start();
-    let there = instances(&server.rest, "ACTIVE");
-    let lost: Vec<&String> = taken.iter().filter(|key| !there.contains(key)).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost",
-        lost.len(),
-        taken.len()
-    );
-    assert!(!taken.is_empty());
+    assert_there(&server, &taken);
     must_start(&server.rest, "one", "{}");
 }
 
@@ -138,6 +130,17 @@ fn fill(rest: &str) -> Vec<String> {
     taken
 }
 
+/// Some were acknowledged, and all of them are there.
+fn assert_there(server: &Server, taken: &[String]) {
+    let there = instances(&server.rest, "ACTIVE");
+    let lost = taken.iter().filter(|key| !there.contains(key)).count();
+    assert!(
+        lost == 0 && !taken.is_empty(),
+        "{lost} of {} are lost",
+        taken.len()
+    );
+}
+
 #[test]
 fn a_failed_sync_ends_the_server_and_loses_nothing() {
     let machine = Machine::new();
@@ -151,15 +154,7 @@ fn a_failed_sync_ends_the_server_and_loses_nothing() {
         "it says that something is wrong: {status}"
     );
     let server = machine.start();
-    let there = instances(&server.rest, "ACTIVE");
-    let lost: Vec<&String> = taken.iter().filter(|key| !there.contains(key)).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} are lost",
-        lost.len(),
-        taken.len()
-    );
-    assert!(!taken.is_empty());
+    assert_there(&server, &taken);
 }
 
 /// `ulimit -f`: no file may be larger. The system ends a process that goes on all the same, unless it listens.
@@ -173,13 +168,8 @@ fn a_limit_of_file_size_loses_nothing() {
     let taken = fill(&server.rest);
     drop(server);
     let server = Server::start_as(dir.path(), &data, CONFIG, |command| command);
-    let there = instances(&server.rest, "ACTIVE");
-    let lost = taken.iter().filter(|key| !there.contains(key)).count();
-    assert!(
-        lost == 0 && taken.len() > 1_000,
-        "{lost} of {} are lost",
-        taken.len()
-    );
+    assert_there(&server, &taken);
+    assert!(taken.len() > 1_000, "{}", taken.len());
 }
 
 #[test]

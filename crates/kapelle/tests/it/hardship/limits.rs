@@ -55,7 +55,7 @@ async fn connections_that_take_all_they_can_do_not_end_the_server() {
     });
     let there = instances(&server.rest, "ACTIVE");
     assert!(keys.iter().all(|key| there.contains(key)));
-    assert!(metric(&server.management, "kapelle_checkpoints_total") >= 1.0);
+    assert!(http::metric(&server.management, "kapelle_checkpoints_total") >= 1.0);
     assert!(server.stop().success());
 }
 
