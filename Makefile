@@ -17,6 +17,7 @@ build: ## Build the release binary: target/release/kapelle
 prove: ## Long campaigns: an hour of the simulator, its mutants, five minutes of fuzzing a target, hundreds of deaths, a two-hour soak
 	cargo xtask sim --minutes 60
 	cargo xtask sim --mutants
+	cargo xtask fuzz --self-test
 	cargo xtask fuzz --seconds 300
 	cargo xtask stress
 	cargo xtask stress overload
