@@ -14,5 +14,6 @@ mod source;
 mod tests;
 
 pub use config::{Mode, SinkConfig, SourceConfig};
+pub use message::PLACE;
 pub use sink::Publisher;
 pub use source::Consumer;

@@ -44,14 +44,14 @@ pub enum Delivery {
 /// A record that can't become a CloudEvent, as it came.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejected {
-    /// The connector's name of the place it came from, such as a queue.
-    pub origin: String,
+    /// Where it lay, under the names that rules know, such as `queue` and `routingKey`.
+    pub place: Vec<(&'static str, String)>,
     /// The body, cut off behind the size that a CloudEvent may have.
     pub body: Vec<u8>,
     /// How long the body was.
     pub body_bytes: usize,
     /// Headers and properties as text, in an order that does not change, without those that the broker itself writes when it
-    /// delivers again: with origin and body they tell whether two records are one.
+    /// delivers again: with the body they tell whether two records are one.
     pub headers: Vec<(String, String)>,
     /// Why it is no CloudEvent.
     pub why: kapelle_events::Error,

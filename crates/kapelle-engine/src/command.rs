@@ -236,6 +236,11 @@ pub struct IngestEvents {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrival {
     Event(Arc<CloudEvent>),
+    /// A CloudEvent with data made of a broker's record, which is kept beside it.
+    Made {
+        event: Arc<CloudEvent>,
+        raw: Arc<[u8]>,
+    },
     /// A broker's record that cannot become a CloudEvent: kept raw, outcome `REJECTED`.
     Malformed {
         raw: Arc<[u8]>,

@@ -212,6 +212,8 @@ pub enum Event {
         identity: u128,
         content: u128,
         event: Arc<CloudEvent>,
+        /// The body of the record that it was made of, where its data is another.
+        raw: Option<Arc<[u8]>>,
     },
     /// What it came to: always in the same batch as the `CloudEventReceived` it names.
     CloudEventRouted {

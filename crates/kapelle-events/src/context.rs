@@ -53,26 +53,32 @@ impl CloudEvent {
         out
     }
 
-    /// The data as a stored value (MessagePack): JSON as what it says, other UTF-8 as text, the rest as base64 text, and
-    /// nil if there is none. Data that is declared as JSON but is none counts as text: what it is is not the
-    /// business of a CloudEvent, and filters and keys may do without it.
+    /// The data as a stored value (MessagePack), nil if there is none; see [`stored`].
     pub fn stored_data(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let Some(data) = self.data().map(Data::as_bytes) else {
-            msgpack::write_nil(&mut out);
-            return out;
-        };
-        if self.data_is_json()
-            && let Ok(stored) = json::to_msgpack(data)
-        {
-            return stored;
+        match self.data().map(Data::as_bytes) {
+            Some(data) => stored(data, self.data_is_json()),
+            None => {
+                let mut nil = Vec::new();
+                msgpack::write_nil(&mut nil);
+                nil
+            }
         }
-        match str::from_utf8(data) {
-            Ok(text) => msgpack::write_str(&mut out, text),
-            Err(_) => msgpack::write_str(&mut out, &base64::encode(data)),
-        }
-        out
     }
+}
+
+/// Bytes as a stored value (MessagePack): JSON as what it says, other UTF-8 as text, the rest as base64 text. What is
+/// declared as JSON but is none counts as text: what it is is not the business of a CloudEvent, and filters and keys may do
+/// without it.
+pub(crate) fn stored(bytes: &[u8], is_json: bool) -> Vec<u8> {
+    if is_json && let Ok(stored) = json::to_msgpack(bytes) {
+        return stored;
+    }
+    let mut out = Vec::new();
+    match str::from_utf8(bytes) {
+        Ok(text) => msgpack::write_str(&mut out, text),
+        Err(_) => msgpack::write_str(&mut out, &base64::encode(bytes)),
+    }
+    out
 }
 
 impl Variables for Context<'_> {

@@ -73,6 +73,12 @@ pub enum Kind {
     /// The journal's form of a CloudEvent is damaged.
     #[error("stored CloudEvent is damaged at byte {offset}: {what}")]
     Damaged { offset: usize, what: &'static str },
+    /// The rule of a source makes no CloudEvent of a record.
+    #[error("the rule's `{attribute}` fails: {why}")]
+    RuleFailed {
+        attribute: &'static str,
+        why: String,
+    },
 }
 
 /// Which limit was reached.
@@ -127,6 +133,7 @@ impl Kind {
             Self::NotABatch { .. } => "KAP-CE-014",
             Self::Damaged { .. } => "KAP-CE-016",
             Self::NotAnObject { .. } => "KAP-CE-015",
+            Self::RuleFailed { .. } => "KAP-CE-017",
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | [`context`] | a CloudEvent as the variables of a FEEL expression |
 //! | [`payload`] | a CloudEvent as Camunda's inbound connectors would show it |
 //! | [`filter`] | CloudEvents dialects, CESQL, EventBridge patterns, FEEL; an index over many filters |
+//! | [`rule`] | a record that is no CloudEvent becomes one |
 //! | [`subscriber`] | who wants which CloudEvents, as what, where |
 //!
 //! Deliberately absent: transports and clocks.
@@ -37,6 +38,7 @@ pub mod identity;
 pub mod json;
 mod limits;
 pub mod payload;
+pub mod rule;
 pub mod subscriber;
 pub mod timestamp;
 

@@ -7,19 +7,45 @@
 use std::sync::Arc;
 
 use kapelle_engine::command::Arrival;
-use kapelle_events::IdentityHash;
+use kapelle_events::rule::{Record, Rule};
+use kapelle_events::{IdentityHash, Kind, Limit, Limits};
 
 /// The door of one source.
 #[derive(Clone, Debug)]
 pub struct Door {
     tenant: Arc<str>,
     source: Arc<str>,
+    rule: Option<Rule>,
+}
+
+/// What a source received and no codec takes for a CloudEvent, as it came.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// Where it lay, under the names that rules know.
+    pub place: Vec<(&'static str, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// How long the body was before it was cut off.
+    pub body_bytes: usize,
+    /// Why it is no CloudEvent.
+    pub why: kapelle_events::Error,
 }
 
 impl Door {
     #[must_use]
     pub fn new(tenant: Arc<str>, source: Arc<str>) -> Self {
-        Self { tenant, source }
+        Self {
+            tenant,
+            source,
+            rule: None,
+        }
+    }
+
+    /// With a rule that makes CloudEvents of records that do not claim to be some.
+    #[must_use]
+    pub fn with_rule(mut self, rule: Option<Rule>) -> Self {
+        self.rule = rule;
+        self
     }
 
     /// The source's name.
@@ -28,27 +54,38 @@ impl Door {
         &self.source
     }
 
-    /// A delivery that cannot become a CloudEvent, as it came.
+    /// A delivery that no codec takes for a CloudEvent: what the source's rule makes of it, or a record that is only kept.
     #[must_use]
-    pub fn unreadable(
-        &self,
-        headers: &[(String, String)],
-        body: Vec<u8>,
-        why: &kapelle_events::Error,
-    ) -> Arrival {
-        let headers = || {
-            let headers = headers.iter();
-            headers.map(|(name, value)| (name.as_str(), value.as_str()))
-        };
-        let content_type = headers()
+    pub fn unreadable(&self, came: Unreadable, now_ms: i64, limits: &Limits) -> Arrival {
+        let headers = came.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+        let content_type = headers
+            .clone()
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type") || *name == "content_type")
-            .map(|(_, value)| Arc::from(value));
-        let identity = self.identity(headers(), &body);
-        Arrival::Malformed {
-            raw: Arc::from(body),
+            .map(|(_, value)| value);
+        let identity = self.identity(headers, &came.body);
+        let record = Record {
+            source_name: &self.source,
+            place: &came.place,
+            headers: &came.headers,
             content_type,
-            reason: Arc::from(format!("{}: {why}", why.code())),
+            body: &came.body,
             identity,
+        };
+        let why = match &self.rule {
+            Some(rule) if came.why.kind == Kind::NotACloudEvent => {
+                match made(rule, &record, came.body_bytes, now_ms, limits) {
+                    Ok(arrival) => return arrival,
+                    Err(why) => why,
+                }
+            }
+            _ => came.why,
+        };
+        Arrival::Malformed {
+            content_type: content_type.map(Arc::from),
+            reason: Arc::from(format!("{}: {why}", why.code())),
+            identity: number(identity),
+            raw: Arc::from(came.body),
         }
     }
 
@@ -56,11 +93,16 @@ impl Door {
     #[must_use]
     pub fn refused(&self, arrival: &Arrival, reason: &Arc<str>, bytes_max: usize) -> Arrival {
         let (raw, content_type, identity): (Arc<[u8]>, _, _) = match arrival {
-            Arrival::Event(event) => {
-                let raw = kapelle_events::json::encode(event);
-                let identity = self.identity([], &raw);
-                let content_type = Some(Arc::from("application/cloudevents+json"));
-                (raw.into(), content_type, identity)
+            Arrival::Event(event) | Arrival::Made { event, .. } => {
+                let encoded = kapelle_events::json::encode(event);
+                let identity = number(self.identity([], &encoded));
+                match arrival {
+                    Arrival::Made { raw, .. } => (Arc::clone(raw), None, identity),
+                    _ => {
+                        let content_type = Some(Arc::from("application/cloudevents+json"));
+                        (encoded.into(), content_type, identity)
+                    }
+                }
             }
             Arrival::Malformed {
                 raw,
@@ -81,8 +123,36 @@ impl Door {
         &self,
         headers: impl IntoIterator<Item = (&'h str, &'h str)>,
         body: &[u8],
-    ) -> u128 {
-        let IdentityHash(hash) = IdentityHash::of_record(&self.tenant, &self.source, headers, body);
-        u128::from_be_bytes(hash)
+    ) -> IdentityHash {
+        IdentityHash::of_record(&self.tenant, &self.source, headers, body)
     }
+}
+
+fn made(
+    rule: &Rule,
+    record: &Record<'_>,
+    body_bytes: usize,
+    now_ms: i64,
+    limits: &Limits,
+) -> Result<Arrival, kapelle_events::Error> {
+    // A rule that saw a part would make another CloudEvent.
+    if body_bytes > record.body.len() {
+        return Err(Kind::TooLarge {
+            limit: Limit::EventBytes,
+            found: body_bytes,
+            max: limits.event_bytes_max,
+        }
+        .into());
+    }
+    let event = Arc::new(rule.apply(record, now_ms, limits)?);
+    Ok(if rule.makes_data() {
+        let raw = Arc::from(record.body);
+        Arrival::Made { event, raw }
+    } else {
+        Arrival::Event(event)
+    })
+}
+
+fn number(IdentityHash(hash): IdentityHash) -> u128 {
+    u128::from_be_bytes(hash)
 }

@@ -13,7 +13,7 @@ use kapelle_engine::command::{Arrival, IngestEvents};
 use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_events::amqp::{self, Property};
 use kapelle_events::{CloudEvent, Limits, Timestamp, Value, http, json};
-use kapelle_runtime::door::Door;
+use kapelle_runtime::door::{Door, Unreadable};
 
 use crate::exercised::Exercised;
 use crate::random::Random;
@@ -288,7 +288,14 @@ fn read(message: &Message, door: &Door) -> Result<Arrival, String> {
                     .iter()
                     .map(|value| ("content_type".to_owned(), value.clone())),
             );
-            Ok(door.unreadable(&headers, wire.body.clone(), &why))
+            let came = Unreadable {
+                place: Vec::new(),
+                headers,
+                body: wire.body.clone(),
+                body_bytes: wire.body.len(),
+                why,
+            };
+            Ok(door.unreadable(came, 0, &Limits::DEFAULT))
         }
         (read, event) => Err(format!("a broker had {event:?}, and read is {read:?}")),
     }

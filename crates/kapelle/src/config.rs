@@ -10,6 +10,7 @@
 mod error;
 mod layers;
 mod reference;
+mod rule;
 mod section;
 mod sections;
 mod setting;
@@ -29,6 +30,7 @@ pub(crate) use setting::{Address, Secret, Span};
 #[cfg(test)]
 pub(crate) use setting::{Bytes, Port};
 
+use rule::Rule;
 use section::{Reader, Section as _};
 use tree::Tree;
 
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// By name: the name is part of the CloudEvents' way in, so that it shows in metrics and in *explain*.
     pub(crate) sources: BTreeMap<String, SourceConfig>,
+    /// By the source's name: what becomes of its records that are no CloudEvents.
+    pub(crate) rules: BTreeMap<String, kapelle_events::rule::Rule>,
     /// By name: what `kapelle:publish to=` refers to.
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
 }
@@ -86,6 +90,7 @@ impl Config {
             event_store,
             log,
             sources,
+            rules,
             sinks,
         } = self;
         for (key, node) in tree.entries() {
@@ -103,9 +108,15 @@ impl Config {
                 EventStore::NAME => event_store.take(node, reader),
                 Log::NAME => log.take(node, reader),
                 "sources" => reader.named(node, |name, node, reader| {
-                    sources.extend(
-                        SourceConfig::read(node, reader).map(|source| (name.to_owned(), source)),
-                    );
+                    let (node, rule) = Rule::split(node);
+                    let Some(source) = SourceConfig::read(&node, reader) else {
+                        return;
+                    };
+                    reader.at(Rule::NAME, |reader| {
+                        let rule = rule.and_then(|rule| Rule::read(&rule, source.place(), reader));
+                        rules.extend(rule.map(|rule| (name.to_owned(), rule)));
+                    });
+                    sources.insert(name.to_owned(), source);
                 }),
                 "sinks" => reader.named(node, |name, node, reader| {
                     sinks

@@ -1,7 +1,7 @@
 //! AMQP 0-9-1 messages to and from CloudEvents: the only place where lapin's values meet ours.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Error, Limits, Value};
+use kapelle_events::{CloudEvent, Error, Limits, Timestamp, Value};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
@@ -14,9 +14,30 @@ const PERSISTENT: u8 = 2;
 /// A short string has one byte for its length.
 const SHORT_STRING_BYTES_MAX: usize = 255;
 
+/// What rules know of where a message lay.
+pub const PLACE: [&str; 3] = ["queue", "exchange", "routingKey"];
+
+/// Where a message lay.
+pub(super) struct Place<'m> {
+    pub(super) queue: &'m str,
+    pub(super) exchange: &'m str,
+    pub(super) routing_key: &'m str,
+}
+
+impl Place<'_> {
+    fn names(&self) -> Vec<(&'static str, String)> {
+        let [queue, exchange, routing_key] = PLACE;
+        vec![
+            (queue, self.queue.to_owned()),
+            (exchange, self.exchange.to_owned()),
+            (routing_key, self.routing_key.to_owned()),
+        ]
+    }
+}
+
 /// A delivery as the engine's door wants it.
 pub(super) fn received(
-    queue: &str,
+    place: &Place<'_>,
     properties: &BasicProperties,
     body: Vec<u8>,
     limits: &Limits,
@@ -28,7 +49,7 @@ pub(super) fn received(
             let mut body = body;
             body.truncate(limits.event_bytes_max);
             Delivery::Rejected(Rejected {
-                origin: queue.to_owned(),
+                place: place.names(),
                 body,
                 body_bytes,
                 headers: told(properties),
@@ -61,18 +82,20 @@ fn property(value: &AMQPValue) -> Property<'_> {
         AMQPValue::ShortString(text) => Property::Text(text.as_str().as_bytes()),
         AMQPValue::LongString(text) => Property::Text(text.as_bytes()),
         AMQPValue::ByteArray(bytes) => Property::Binary(bytes.as_slice()),
-        // Seconds; what does not fit is refused as out of range.
-        AMQPValue::Timestamp(seconds) => Property::UnixMs(
-            i64::try_from(*seconds)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1_000),
-        ),
+        AMQPValue::Timestamp(seconds) => Property::UnixMs(unix_ms(*seconds)),
         AMQPValue::Float(_) | AMQPValue::Double(_) => Property::Other("a floating-point number"),
         AMQPValue::DecimalValue(_) => Property::Other("a decimal"),
         AMQPValue::FieldArray(_) => Property::Other("an array"),
         AMQPValue::FieldTable(_) => Property::Other("a table"),
         AMQPValue::Void => Property::Other("void"),
     }
+}
+
+/// AMQP has seconds; what does not fit is out of every range.
+fn unix_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000)
 }
 
 /// Headers and properties as the producer gave them: a message that comes again has the same.
@@ -83,12 +106,19 @@ fn told(properties: &BasicProperties) -> Vec<(String, String)> {
         ("message-id", properties.message_id()),
         ("correlation-id", properties.correlation_id()),
         ("type", properties.kind()),
+        ("reply-to", properties.reply_to()),
         ("app-id", properties.app_id()),
     ];
     for (name, value) in texts {
         if let Some(value) = value {
             told.push((name.to_owned(), value.to_string()));
         }
+    }
+    if let Some(time) = properties
+        .timestamp()
+        .and_then(|seconds| Timestamp::from_unix_ms(unix_ms(seconds)))
+    {
+        told.push(("timestamp".to_owned(), time.as_str().to_owned()));
     }
     for (name, value) in properties
         .headers()
@@ -99,7 +129,10 @@ fn told(properties: &BasicProperties) -> Vec<(String, String)> {
         .filter(|(name, _)| !is_of_the_broker(name.as_str()))
     {
         let value = match property(value) {
-            Property::Text(text) | Property::Binary(text) => text.escape_ascii().to_string(),
+            Property::Text(bytes) | Property::Binary(bytes) => match str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => bytes.escape_ascii().to_string(),
+            },
             Property::Boolean(value) => value.to_string(),
             Property::Integer(value) => value.to_string(),
             Property::UnixMs(value) => format!("{value} ms since 1970"),

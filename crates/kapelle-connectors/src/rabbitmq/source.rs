@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::SourceConfig;
 use super::connection::{ask, broken, close, connect};
 use super::error::Error;
-use super::message::{received, short};
+use super::message::{Place, received, short};
 use crate::backoff::Backoff;
 use crate::source::{Delivery, Ingest, IngestError, Outcome, Source};
 use crate::status::{Handle, State, Status, count, paused_is};
@@ -245,8 +245,13 @@ impl<I: Ingest> Session<'_, I> {
             .map(|message| message.delivery_tag)
             .expect("an empty batch ended the session");
         let decode = |message: Message| {
+            let place = Place {
+                queue: &self.config.queue,
+                exchange: message.exchange.as_str(),
+                routing_key: message.routing_key.as_str(),
+            };
             received(
-                &self.config.queue,
+                &place,
                 &message.properties,
                 message.data,
                 &self.config.limits,

@@ -6,9 +6,15 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::config::Mode;
-use super::message::{outgoing, received};
+use super::message::{Place, outgoing, received};
 use crate::sink::Publication;
 use crate::source::Delivery;
+
+const PLACE: Place<'_> = Place {
+    queue: "orders",
+    exchange: "",
+    routing_key: "orders.new",
+};
 
 fn event() -> CloudEvent {
     CloudEvent::builder("1", "/shop", "order.placed")
@@ -38,7 +44,7 @@ fn what_goes_out_comes_back() {
         Mode::Binary,
     );
     assert_eq!(
-        received("q", &properties, body, &Limits::DEFAULT),
+        received(&PLACE, &properties, body, &Limits::DEFAULT),
         Delivery::Event(event.clone())
     );
     let (properties, body) = outgoing(
@@ -49,7 +55,7 @@ fn what_goes_out_comes_back() {
         },
         Mode::Structured,
     );
-    let Delivery::Event(back) = received("q", &properties, body, &Limits::DEFAULT) else {
+    let Delivery::Event(back) = received(&PLACE, &properties, body, &Limits::DEFAULT) else {
         panic!("it was rejected")
     };
     assert_eq!((back.id(), back.data()), (event.id(), event.data()));
@@ -92,13 +98,26 @@ fn what_is_no_cloud_event_is_kept_as_it_came() {
         .with_headers(headers)
         .with_content_type("text/plain".into());
     let Delivery::Rejected(rejected) =
-        received("orders", &properties, b"0123456789abc".to_vec(), &limits)
+        received(&PLACE, &properties, b"0123456789abc".to_vec(), &limits)
     else {
         panic!("it was accepted")
     };
     expect![[r#"
         Rejected {
-            origin: "orders",
+            place: [
+                (
+                    "queue",
+                    "orders",
+                ),
+                (
+                    "exchange",
+                    "",
+                ),
+                (
+                    "routingKey",
+                    "orders.new",
+                ),
+            ],
             body: [
                 48,
                 49,

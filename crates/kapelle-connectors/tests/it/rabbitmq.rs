@@ -86,8 +86,8 @@ fn deliveries_become_cloud_events_in_order_and_the_malformed_ones_are_rejected()
             Some(&kapelle_events::Value::Integer(3))
         );
         assert_eq!(
-            (second.origin.as_str(), second.body.as_slice()),
-            ("mixed", b"no CloudEvent".as_slice())
+            (&second.place[0], second.body.as_slice()),
+            (&("queue", "mixed".to_owned()), b"no CloudEvent".as_slice())
         );
 
         eventually("the last acknowledgement is on its way", || {

@@ -49,7 +49,7 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
     }
     check::index_text(ctx, INGEST, "tenant id", &tenant)?;
     for arrival in &arrivals {
-        if let Arrival::Event(event) = arrival {
+        if let Arrival::Event(event) | Arrival::Made { event, .. } = arrival {
             check::index_text(ctx, INGEST, "type of a CloudEvent", event.event_type())?;
         }
     }
@@ -57,7 +57,8 @@ pub(super) fn ingest(ctx: &mut Ctx<'_>, command: IngestEvents) -> Result<Respons
     for arrival in arrivals {
         ctx.next_entry();
         results.push(match arrival {
-            Arrival::Event(event) => take_in(ctx, &tenant, &source_name, event),
+            Arrival::Event(event) => take_in(ctx, &tenant, &source_name, event, None),
+            Arrival::Made { event, raw } => take_in(ctx, &tenant, &source_name, event, Some(raw)),
             Arrival::Malformed {
                 raw,
                 content_type,
@@ -128,6 +129,7 @@ fn take_in(
     tenant: &Arc<str>,
     source_name: &Arc<str>,
     event: Arc<CloudEvent>,
+    raw: Option<Arc<[u8]>>,
 ) -> EventResult {
     let position = ctx.next_sequence();
     let identity = u128::from_be_bytes(event.identity_hash(tenant).0);
@@ -151,6 +153,7 @@ fn take_in(
         identity,
         content,
         event: event.clone(),
+        raw,
     });
     let matches = route(ctx, tenant, &event);
     let (outcome, reason) = whole(&event, &matches);

@@ -43,7 +43,7 @@ variants! { Event
         101 IncidentResolved { 1 incident, 2 instance, 3 element, 4 job },
         102 InstanceQuarantined { 1 instance, 2 reason, 3 incident },
 
-        110 CloudEventReceived { 1 tenant, 2 source_name, 3 identity, 4 content, 5 event },
+        110 CloudEventReceived { 1 tenant, 2 source_name, 3 identity, 4 content, 5 event, 6 raw },
         111 CloudEventRouted { 1 position, 2 outcome, 3 matches, 4 reason, 5 identity, 6 content, 7 bucket },
         112 CloudEventRepeated { 1 tenant, 2 source_name, 3 source, 4 id, 5 identity, 6 first, 7 first_outcome, 8 same_content },
         113 RecordRejected { 1 tenant, 2 source_name, 3 raw, 4 content_type, 5 reason, 6 identity, 7 bucket },

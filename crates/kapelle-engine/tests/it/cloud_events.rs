@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use kapelle_engine::command::{Arrival, Command, IngestEvents};
+use kapelle_engine::encode::{decode_event, encode_event};
+use kapelle_engine::event::Event;
 use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_engine::pending;
 use kapelle_engine::response::{EventResult, Outcome, Response};
@@ -563,4 +565,36 @@ fn records_that_are_no_events_are_forgotten_while_nothing_else_is_due() {
     ] {
         assert!(world.log.contains(line), "{}", world.log);
     }
+}
+
+#[test]
+fn the_record_that_an_event_was_made_of_is_kept_beside_it() {
+    let mut world = World::with_process("start -> end");
+    world.keeps_history = true;
+    let event = CloudEvent::builder("1", "/old", "t").build().unwrap();
+    let made = Arrival::Made {
+        event: Arc::new(event),
+        raw: b"\xff?".as_slice().into(),
+    };
+    let ingest = IngestEvents {
+        tenant: DEFAULT_TENANT.into(),
+        source_name: "rabbit".into(),
+        arrivals: vec![made.clone(), made],
+    };
+    match world.submit(Command::IngestEvents(ingest)).unwrap() {
+        Response::Ingested(results) => {
+            let outcomes: Vec<_> = results.iter().map(|result| result.outcome).collect();
+            assert_eq!(outcomes, [Outcome::NoMatch, Outcome::Duplicate]);
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut kept = Vec::new();
+    for (event, ..) in &world.history {
+        let mut bytes = Vec::new();
+        encode_event(event, &mut bytes);
+        if let Event::CloudEventReceived { raw, .. } = decode_event(&bytes).unwrap() {
+            kept.push(raw);
+        }
+    }
+    assert_eq!(kept, [Some(b"\xff?".as_slice().into())]);
 }

@@ -67,7 +67,9 @@ impl Reference {
             // Each has a share of follow-ups of its own.
             self.steps_taken = 0;
             results.push(match arrival {
-                Arrival::Event(event) => self.take_in(event, &mut told)?,
+                Arrival::Event(event) | Arrival::Made { event, .. } => {
+                    self.take_in(event, &mut told)?
+                }
                 Arrival::Malformed { identity, .. } => {
                     (self.reject(*identity, &mut told)?, Vec::new())
                 }

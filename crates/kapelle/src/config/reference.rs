@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Loaded;
+use super::rule::Rule;
 use super::section::{Field, Section};
 use super::sections::{
     Data, EventStore, Events, History, Limits, Log, Outbox, RabbitmqSink, RabbitmqSource, Server,
@@ -38,6 +39,9 @@ pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
     all.section(&[Log::NAME], config.log.fields());
     for (name, SourceConfig::Rabbitmq(source)) in &config.sources {
         all.section(&["sources", name], source.fields());
+        if let Some(rule) = config.rules.get(name) {
+            all.section(&["sources", name, Rule::NAME], Rule::of(rule).fields());
+        }
     }
     for (name, sink) in &config.sinks {
         let fields = match sink {
@@ -117,6 +121,7 @@ pub(crate) fn reference_page() -> String {
     describe::<EventStore>(&mut page, "event-store");
     describe::<Log>(&mut page, "log");
     describe::<RabbitmqSource>(&mut page, "sources.NAME, kind rabbitmq");
+    describe::<Rule>(&mut page, "sources.NAME.rule");
     describe::<RabbitmqSink>(&mut page, "sinks.NAME, kind rabbitmq");
     describe::<WebhookSink>(&mut page, "sinks.NAME, kind webhook");
     page

@@ -93,6 +93,11 @@ pub(super) fn between<T: Setting>(bounds: &RangeInclusive<T>) -> String {
     format!("between {least} and {most}")
 }
 
+/// A field's name as a key: kebab-case, and free of what Rust needs for its own words.
+pub(super) fn key(field: &str) -> String {
+    field.trim_start_matches("r#").replace('_', "-")
+}
+
 /// Declares a section: a struct whose fields are settings with defaults, kebab-case keys and documentation, and, behind a
 /// semicolon, the bounds of those that have some.
 macro_rules! section {
@@ -126,7 +131,7 @@ macro_rules! section {
                 let $crate::config::tree::Raw::Table(table) = &node.raw else {
                     return reader.wrong(node, format!("must be a table, not {}", node.raw.kind()));
                 };
-                $( let $field = stringify!($field).replace('_', "-"); )*
+                $( let $field = $crate::config::section::key(stringify!($field)); )*
                 let known: &[&str] = &[$( $field.as_str(), )*];
                 for (key, node) in table.entries() {
                     $( if key == $field {
@@ -145,7 +150,7 @@ macro_rules! section {
 
             fn fields(&self) -> Vec<$crate::config::section::Field> {
                 vec![$( $crate::config::section::Field {
-                    key: stringify!($field).replace('_', "-"),
+                    key: $crate::config::section::key(stringify!($field)),
                     kind: <$type as $crate::config::setting::Setting>::KIND,
                     value: $crate::config::setting::Setting::show(&self.$field),
                     bounds: [$( $crate::config::section::between(&$bounds) )?].into_iter().next(),

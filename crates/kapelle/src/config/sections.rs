@@ -210,6 +210,13 @@ pub(crate) enum SourceConfig {
 }
 
 impl SourceConfig {
+    /// What rules know of where a record lay.
+    pub(super) const fn place(&self) -> &'static [&'static str] {
+        match self {
+            Self::Rabbitmq(_) => &kapelle_connectors::rabbitmq::PLACE,
+        }
+    }
+
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match kind(node, reader, &["rabbitmq"])? {
             "rabbitmq" => {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kapelle_feel::Expr;
+
 use super::tree::{Node, Raw};
 
 /// A value that can be read from a layer and written back.
@@ -40,6 +42,19 @@ impl Setting for String {
     }
     fn show(&self) -> Option<String> {
         Some(quoted(self))
+    }
+}
+
+impl Setting for Expr {
+    const KIND: &'static str = "FEEL expression";
+    fn read(node: &Node) -> Result<Self, String> {
+        let text = text(node, "a FEEL expression")?;
+        // Models write expressions with a leading `=`; here everything is one, so it may be left out.
+        Self::parse(text.strip_prefix('=').unwrap_or(text))
+            .map_err(|error| format!("is no FEEL expression: {error}"))
+    }
+    fn show(&self) -> Option<String> {
+        Some(quoted(self.text()))
     }
 }
 

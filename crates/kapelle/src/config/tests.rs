@@ -219,3 +219,49 @@ fn the_reference_page_is_fresh() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
     expect_file![page].assert_eq(&reference_page());
 }
+
+const QUEUE: &str = "[sources.orders]\nkind = \"rabbitmq\"\nurl-env = \"U\"\nqueue = \"q\"\n";
+
+#[test]
+fn a_rule_is_shown_as_it_was_written() {
+    check(
+        &format!(
+            "{QUEUE}[sources.orders.rule]\ntype = '\"order.\" + payload.kind'\nkey = '=headers.shop'\n"
+        ),
+        &[("KAPELLE_SOURCES__ORDERS__RULE__SUBJECT", "routingKey")],
+        Vec::new(),
+        expect![[r#"
+            kind = "rabbitmq" # kapelle.toml:2
+            url-env = "U" # kapelle.toml:3
+            queue = "q" # kapelle.toml:4
+            type = "\"order.\" + payload.kind" # kapelle.toml:6
+            subject = "routingKey" # environment KAPELLE_SOURCES__ORDERS__RULE__SUBJECT
+            key = "headers.shop" # kapelle.toml:7
+        "#]],
+    );
+}
+
+#[test]
+fn a_rule_that_no_record_could_follow_is_refused_with_place_and_remedy() {
+    check(
+        &format!(
+            "{QUEUE}[sources.orders.rule]\ntype = \"order.placed\"\nid = 'paylod.id'\nsubject = 'payload.items[kind = \"x\"].no'\n\
+             time = '[1,'\nkey = 7\ntimes = 'x'\n[sources.bills]\nkind = \"rabbitmq\"\nurl-env = \"U\"\nqueue = \"q\"\n\
+             rule.type = 'topic'\nrule.data = 'payload'\n[sources.none]\nkind = \"rabbitmq\"\nurl-env = \"U\"\nqueue = \"q\"\nrule.id = 'payload'\n\
+             [sources.flat]\nkind = \"rabbitmq\"\nurl-env = \"U\"\nqueue = \"q\"\nrule = 'payload'\n"
+        ),
+        &[],
+        Vec::new(),
+        expect![[r#"
+            KAP-1003: accept the configuration:
+              kapelle.toml:16: `sources.bills.rule.type` reads `topic`, which no record of this source has: it has payload, headers, queue, exchange, routingKey; a text stands in quotes of its own, such as '"order.placed"'
+              kapelle.toml:27: `sources.flat.rule` must be a table, not text
+              kapelle.toml:22: `sources.none.rule` needs `type`
+              kapelle.toml:10: `sources.orders.rule.key` must be a FEEL expression, not a number
+              kapelle.toml:9: `sources.orders.rule.time` is no FEEL expression: expected an expression, found the end at line 1 column 4
+              kapelle.toml:11: `sources.orders.rule.times` is not a known key; did you mean `time`?
+              kapelle.toml:6: `sources.orders.rule.type` reads `order`, which no record of this source has: it has payload, headers, queue, exchange, routingKey; a text stands in quotes of its own, such as '"order.placed"'
+              kapelle.toml:7: `sources.orders.rule.id` reads `paylod`, which no record of this source has: did you mean `payload`?
+        "#]],
+    );
+}

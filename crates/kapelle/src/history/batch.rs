@@ -106,7 +106,10 @@ pub(super) struct Arrival {
 }
 
 pub(super) enum Arrived {
-    Event(Arc<CloudEvent>),
+    Event {
+        event: Arc<CloudEvent>,
+        raw: Option<Arc<[u8]>>,
+    },
     Repeat {
         source: Arc<str>,
         id: Arc<str>,
@@ -243,16 +246,18 @@ impl Batch {
                 tenant,
                 source_name,
                 event,
+                raw,
                 ..
             } => {
                 self.routing = Some(position);
                 self.bytes += event.data().map_or(0, |data| data.as_bytes().len());
+                self.bytes += raw.as_ref().map_or(0, |raw| raw.len());
                 self.arrivals.push(Arrival {
                     position,
                     at,
                     tenant,
                     channel: source_name,
-                    what: Arrived::Event(event),
+                    what: Arrived::Event { event, raw },
                 });
             }
             Event::CloudEventRouted {

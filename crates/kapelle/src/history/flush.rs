@@ -355,12 +355,12 @@ fn write_events(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resul
 
 fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL)",
+        "INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL,?13)",
     )?;
     let (position, at) = (signed(arrival.position.0), arrival.at.0);
     let (channel, tenant) = (&*arrival.channel, &*arrival.tenant);
     match &arrival.what {
-        Arrived::Event(event) => {
+        Arrived::Event { event, raw } => {
             let mut bytes = Vec::new();
             kapelle_events::encode::encode(event, &mut bytes);
             let none: Option<&str> = None;
@@ -377,6 +377,7 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 Outcome::NoMatch as u8,
                 none,
                 none,
+                raw.as_deref(),
             ])?;
         }
         Arrived::Repeat {
@@ -406,6 +407,7 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 Outcome::Duplicate as u8,
                 reason,
                 first,
+                None::<&[u8]>,
             ])?;
             transaction
                 .prepare_cached(
@@ -427,6 +429,7 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 Outcome::Rejected as u8,
                 &**reason,
                 None::<i64>,
+                None::<&[u8]>,
             ])?;
         }
     }

@@ -18,7 +18,7 @@ use super::error::Error;
 use super::flush;
 
 /// Raised with every change of a table. An older file is put aside and remade from the journal.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How many keys behind its instance's an entity is found by a scan and not by an index. The number is part of the schema
 /// (`near_or_far!`). At full load an instance of a few tasks stays within it, and scanning it takes about a millisecond.
@@ -88,7 +88,7 @@ CREATE INDEX subscription_by_name ON subscription (name, correlation_key);
 CREATE INDEX subscription_by_key ON subscription (correlation_key);
 CREATE INDEX subscription_by_instance ON subscription (instance);
 CREATE TABLE event_in (position INTEGER PRIMARY KEY, time INTEGER, channel TEXT, tenant TEXT, source TEXT, id TEXT,
-    type TEXT, subject TEXT, event BLOB, outcome INTEGER, reason TEXT, duplicate_of INTEGER, matches BLOB);
+    type TEXT, subject TEXT, event BLOB, outcome INTEGER, reason TEXT, duplicate_of INTEGER, matches BLOB, raw BLOB);
 CREATE INDEX event_in_by_id ON event_in (id);
 CREATE INDEX event_in_by_type ON event_in (type);
 CREATE INDEX event_in_by_subject ON event_in (subject);

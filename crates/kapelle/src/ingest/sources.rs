@@ -1,7 +1,7 @@
 //! Configured sources: brokers whose deliveries go through the same door as `POST /events`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kapelle_connectors::rabbitmq::{self, Consumer};
 use kapelle_connectors::{
@@ -13,7 +13,7 @@ use kapelle_runtime::{Refusal, door};
 use tokio::task::JoinSet;
 
 use super::Ingest;
-use crate::config::{self, Config, RabbitmqSource, SourceConfig};
+use crate::config::{self, Config, RabbitmqSource, SourceConfig, Span};
 use crate::gateway::failure::{Class, Failure};
 use crate::telemetry::metrics::Edge;
 
@@ -46,7 +46,8 @@ pub(crate) fn start(
         edge.watch_source(name, consumer.handle());
         let door = Door {
             ingest: Arc::clone(ingest),
-            door: door::Door::new(ingest.tenant().into(), name.as_str().into()),
+            door: door::Door::new(ingest.tenant().into(), name.as_str().into())
+                .with_rule(config.rules.get(name).cloned()),
         };
         tracing::info!(source = %name, queue = %source.queue, "source started");
         running.spawn(tell(
@@ -192,8 +193,16 @@ impl Door {
         match delivery {
             Delivery::Event(event) => Arrival::Event(Arc::new(event)),
             Delivery::Rejected(rejected) => {
-                self.door
-                    .unreadable(&rejected.headers, rejected.body, &rejected.why)
+                let came = door::Unreadable {
+                    place: rejected.place,
+                    headers: rejected.headers,
+                    body: rejected.body,
+                    body_bytes: rejected.body_bytes,
+                    why: rejected.why,
+                };
+                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+                let now_ms = Span(since_1970.unwrap_or_default()).as_millis();
+                self.door.unreadable(came, now_ms, &self.ingest.limits)
             }
         }
     }

@@ -60,9 +60,21 @@ pub(crate) fn send(
     stream
         .write_all(&request(address, method, path, headers, body))
         .unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    parse(&String::from_utf8(bytes).unwrap())
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    parse(&text)
+}
+
+/// The body of an answer that need not be text.
+pub(crate) fn bytes(address: &str, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(&request(address, "GET", path, &[], b""))
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let gap = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    answer.split_off(gap.unwrap() + 4)
 }
 
 fn request(

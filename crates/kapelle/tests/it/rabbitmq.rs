@@ -10,6 +10,7 @@
 #[path = "../../../kapelle-connectors/tests/it/broker.rs"]
 mod broker;
 mod partner;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

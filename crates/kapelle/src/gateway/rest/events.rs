@@ -2,7 +2,8 @@
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::Key;
@@ -17,19 +18,21 @@ use crate::history::query::words::{DeliveryState, OUTCOMES};
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 1_000;
 
-/// List, one, explain.
-pub(super) const PATHS: [&str; 3] = [
+/// List, one, explain, what came.
+pub(super) const PATHS: [&str; 4] = [
     "/v2/kapelle/events",
     "/v2/kapelle/events/{key}",
     "/v2/kapelle/events/{key}/explain",
+    "/v2/kapelle/events/{key}/raw",
 ];
 
 pub(super) fn routes() -> Router<Searching> {
-    let [all, one, explanation] = PATHS;
+    let [all, one, explanation, came] = PATHS;
     Router::new()
         .route(all, get(list))
         .route(one, get(show))
         .route(explanation, get(explain_one))
+        .route(came, get(raw))
 }
 
 async fn list(
@@ -141,4 +144,28 @@ async fn explain_one(
     })
     .await?;
     found.map(json::ok).ok_or_else(|| no_event(position))
+}
+
+async fn raw(State(state): State<Searching>, Key(position): Key) -> Result<Response, Problem> {
+    let found = ask(&state.history, move |connection| {
+        events::came(connection, position)
+    })
+    .await?;
+    let came = found.ok_or_else(|| no_event(position))?;
+    let content_type = came.content_type;
+    let content_type = content_type.and_then(|text| HeaderValue::try_from(text).ok());
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    let mut response = came.bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(unknown));
+    // What a producer sent must not run in somebody's browser.
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment"),
+    );
+    Ok(response)
 }

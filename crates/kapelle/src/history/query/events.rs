@@ -1,7 +1,7 @@
 //! CloudEvents that came in and went out, as `docs/reference/events-api.md` gives them.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::render::time;
 use super::words::{DeliveryState, OUTCOMES, word};
@@ -295,9 +295,43 @@ fn conditions(query: &EventQuery, is_out: bool) -> (Vec<String>, Vec<Value>) {
     (conditions, values)
 }
 
+/// What came, byte for byte.
+pub(crate) struct Came {
+    pub(crate) bytes: Vec<u8>,
+    /// If it is known.
+    pub(crate) content_type: Option<String>,
+}
+
+/// The record that a rule made the event of, or one that is no CloudEvent, else the data.
+pub(crate) fn came(connection: &Connection, position: i64) -> Result<Option<Came>, Error> {
+    let Some(found) = find(connection, position)? else {
+        return Ok(None);
+    };
+    let stored = found.event.unwrap_or_default();
+    let record: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT raw FROM event_in WHERE position = ?1")
+        .and_then(|mut statement| statement.query_row([position], |row| row.get(0)).optional())
+        .map_err(Error::sqlite("look up a record"))?
+        .flatten()
+        .or_else(|| found.id.is_none().then(|| stored.clone()));
+    if let Some(bytes) = record {
+        let content_type = None;
+        return Ok(Some(Came {
+            bytes,
+            content_type,
+        }));
+    }
+    let event = kapelle_events::encode::decode(&stored).ok();
+    let data = event.as_ref().and_then(|event| event.data());
+    let content_type = event.as_ref().and_then(|event| event.data_content_type());
+    Ok(Some(Came {
+        bytes: data.map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
+        content_type: content_type.map(str::to_owned),
+    }))
+}
+
 /// One event.
 pub(crate) fn find(connection: &Connection, position: i64) -> Result<Option<EventRow>, Error> {
-    use rusqlite::OptionalExtension as _;
     for columns in [IN, OUT] {
         let found = connection
             .prepare_cached(&format!("{columns} WHERE position = ?1"))

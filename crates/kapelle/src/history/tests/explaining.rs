@@ -23,6 +23,7 @@ pub(super) fn arrived(story: &mut Story, subject: &str, outcome: Outcome) -> u64
         identity: 1,
         content: 1,
         event: Arc::new(event),
+        raw: None,
     });
     let found = Match {
         message: text("paid"),
@@ -323,6 +324,7 @@ fn kept(story: &mut Story) -> u64 {
         identity: 1,
         content: 1,
         event: Arc::new(event),
+        raw: None,
     });
     story.say(Event::MessagePublished(Box::new(MessagePublished {
         message: MessageKey(40),

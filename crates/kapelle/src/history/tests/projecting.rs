@@ -63,6 +63,7 @@ fn buffered(position: u64) -> Command {
             identity: 1,
             content: 1,
             event: Arc::new(cloud_event("1", "A-1")),
+            raw: None,
         },
         Event::MessagePublished(Box::new(published)),
         Event::CloudEventRouted {

@@ -36,6 +36,7 @@ fn many(story: &mut Story, count: u64) {
             identity: 1,
             content: 1,
             event: Arc::new(event),
+            raw: None,
         });
         if number % 10 != 0 {
             story.end(instance, true);

@@ -156,7 +156,7 @@ impl Partner {
         self.publish(properties, body).await;
     }
 
-    async fn publish(&mut self, properties: BasicProperties, body: &[u8]) {
+    pub(super) async fn publish(&mut self, properties: BasicProperties, body: &[u8]) {
         let properties = properties.with_delivery_mode(2);
         loop {
             let queue = self.source.clone();
