@@ -19,7 +19,7 @@ use super::stored::{Projection, Stored, env};
 use super::{Error, Ledger, Report, SharedStore};
 use crate::delivery::Failure;
 use crate::reader::{CommittedRecord, ReadError, RecordReader};
-use crate::subscription::{Attempt, Policy, Subscription};
+use crate::subscription::{Attempt, Checkpoint, Policy, Subscription};
 
 const POLL_RECORDS: usize = 2_048;
 
@@ -96,6 +96,8 @@ pub struct Router<L> {
     loaded: Sequence,
     /// Decisions about dead letters up to here were carried out.
     applied: Sequence,
+    /// Records up to here are dealt with; the reader may have read further.
+    taken: Sequence,
     is_dirty: bool,
     /// Subscribers whose documents a newer version wrote, until somebody asks.
     unreadable: Vec<Arc<str>>,
@@ -117,6 +119,7 @@ impl<L: Ledger> Router<L> {
     ) -> Result<Self, Error> {
         let mut router = Self {
             applied: ledger.applied()?,
+            taken: Sequence(reader.position().0.saturating_sub(1)),
             reader: reader.only(is_wanted),
             projection: Projection::default(),
             store,
@@ -147,11 +150,15 @@ impl<L: Ledger> Router<L> {
     pub fn take(&mut self, now: Timestamp) -> Result<bool, Error> {
         let position = self.reader.position();
         let records = self.reader.poll(POLL_RECORDS)?;
+        for record in records {
+            let sequence = record.sequence;
+            self.take_record(record, now)?;
+            self.taken = sequence;
+        }
+        // Also behind what it passed over without a look.
+        self.taken = Sequence(self.reader.position().0.saturating_sub(1));
         let has_more = self.reader.position() > position;
         self.is_dirty |= has_more;
-        for record in records {
-            self.take_record(record, now)?;
-        }
         Ok(has_more)
     }
 
@@ -174,7 +181,9 @@ impl<L: Ledger> Router<L> {
                 ..
             } if sequence > self.applied => {
                 self.applied = sequence;
-                let settled = self.ledger.settle(sequence, subscriber, positions)?;
+                let settled = self
+                    .ledger
+                    .settle(sequence, subscriber, positions, *redrive)?;
                 if let Some(served) = self.served.get_mut(subscriber) {
                     served.report.dead = self.ledger.count_dead(subscriber)?;
                     if *redrive {
@@ -436,6 +445,13 @@ impl<L: Ledger> Router<L> {
         if checkpoints.is_empty() {
             return Ok(());
         }
+        // What an exception is about has to be there after a loss of power; a cursor may be ahead of the store.
+        let names_entries = |(_, checkpoint): &(_, Checkpoint)| {
+            !checkpoint.put.is_empty() || !checkpoint.dead.is_empty()
+        };
+        if self.is_dirty && checkpoints.iter().any(names_entries) {
+            self.sync()?;
+        }
         let store = Arc::clone(&self.store);
         let event = |position: Sequence| {
             let entry = store
@@ -457,15 +473,14 @@ impl<L: Ledger> Router<L> {
         Ok(())
     }
 
-    /// Syncs the store; the journal may go up to there.
+    /// Syncs the store; the journal may go up to what is complete in it.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn sync(&mut self) -> Result<(), Error> {
-        let position = self.reader.position();
         self.store.write().sync()?;
         self.is_dirty = false;
-        self.reader.release(Sequence(position.0.saturating_sub(1)));
+        self.reader.release(self.projection.complete(self.taken));
         Ok(())
     }
 

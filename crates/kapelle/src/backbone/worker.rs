@@ -118,8 +118,10 @@ impl Worker {
     fn run(mut self) {
         match self.follow() {
             Ok(()) | Err(backbone::Error::Journal(ReadError::Stopped { .. })) => {}
+            // Nobody knows what is on the disk; the next start does what was not kept again.
             Err(error) => {
-                tracing::error!(%error, "the event backbone has stopped; commands go on, and the journal is kept for it")
+                tracing::error!(%error, "the event backbone has stopped; commands go on, and the journal is kept for it");
+                return;
             }
         }
         // What was delivered and what is stored is made safe; the next start repeats the rest.
