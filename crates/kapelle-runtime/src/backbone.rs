@@ -28,7 +28,7 @@ use crate::reader::ReadError;
 
 pub use ledger::{Ledger, LedgerError};
 pub use memory::MemLedger;
-pub use router::{Answer, Delivery, Gap, Received, Router, reader};
+pub use router::{Answer, Delivery, Gap, Options, Received, Router, reader};
 pub use served::Report;
 pub use stored::{Stored, Tag, env};
 

@@ -24,6 +24,16 @@ pub trait Ledger {
     /// It cannot be read.
     fn applied(&self) -> Result<Sequence, LedgerError>;
 
+    /// Records of the journal up to here were dealt with, and what came of them is on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn position(&self) -> Result<Sequence, LedgerError>;
+
+    /// # Errors
+    /// It cannot be written, or nobody knows whether it is.
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError>;
+
     /// Names of all that have begun.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub struct MemLedger(Arc<Mutex<Rows>>);
 #[derive(Clone, Debug, Default)]
 struct Rows {
     applied: Sequence,
+    position: Sequence,
     cursors: BTreeMap<Arc<str>, Sequence>,
     exceptions: BTreeMap<(Arc<str>, Sequence), Exception>,
     dead: BTreeMap<(Arc<str>, Sequence), Exception>,
@@ -80,6 +81,14 @@ impl MemLedger {
 impl Ledger for MemLedger {
     fn applied(&self) -> Result<Sequence, LedgerError> {
         Ok(self.rows().applied)
+    }
+
+    fn position(&self) -> Result<Sequence, LedgerError> {
+        Ok(self.rows().position)
+    }
+
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError> {
+        self.write(|rows| rows.position = position)
     }
 
     fn names(&self) -> Result<Vec<Arc<str>>, LedgerError> {

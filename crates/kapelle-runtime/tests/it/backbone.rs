@@ -7,9 +7,8 @@ use kapelle_engine::command::{Arrival, Command, IngestEvents, PutSubscriber, Set
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_engine::pending;
 use kapelle_events::CloudEvent;
-use kapelle_runtime::backbone::{self, Delivery, MemLedger, READER, Router, SharedStore};
+use kapelle_runtime::backbone::{self, Delivery, MemLedger, Options, READER, Router, SharedStore};
 use kapelle_runtime::delivery::Failure;
-use kapelle_runtime::subscription::Policy;
 use kapelle_storage::event_store::{self, EventStore};
 use kapelle_storage::files::{Crash, MemFiles};
 
@@ -46,13 +45,17 @@ impl Backbone {
         let partition = self.world.partition();
         let readers = Arc::clone(partition.readers());
         let subscribe = |from| readers.subscribe(READER, from);
-        let (reader, gap) = backbone::reader(&store, subscribe).expect("the journal is there");
+        let (reader, gap) =
+            backbone::reader(&store, &self.ledger, subscribe).expect("the journal is there");
         assert_eq!(gap, None);
         let subscribers = (readers.committed(), pending::subscribers(partition.state()));
         let ledger = self.ledger.clone();
-        let policy = Policy::default();
+        let options = Options {
+            position_every: 10,
+            ..Options::default()
+        };
         self.router = Some(
-            Router::new(reader, store, ledger, policy, subscribers, self.now)
+            Router::new(reader, store, ledger, options, subscribers, self.now)
                 .expect("healthy disks"),
         );
     }
@@ -217,4 +220,22 @@ fn the_journal_is_released_only_behind_what_was_taken_in() {
     assert!(held <= position, "{held:?} is behind {position:?}");
     backbone.lose_power();
     assert_eq!(positions(&backbone.turn()), [position]);
+}
+
+/// Otherwise the next start would miss what it does not need, and call the store incomplete.
+#[test]
+fn a_journal_without_cloud_events_is_let_go_up_to_where_the_next_start_begins() {
+    let mut backbone = Backbone::new();
+    let position = backbone.ingest("1");
+    backbone.world.deploy();
+    for _ in 0..3 {
+        backbone.world.create("order-1");
+    }
+    assert_eq!(positions(&backbone.turn()), []);
+    backbone.router().sync().expect("healthy disks");
+    let readers = Arc::clone(backbone.world.partition().readers());
+    let held = readers.held(READER).expect("it reads");
+    assert!(held.0 > position.0 + 10, "{held:?} is near {position:?}");
+    backbone.lose_power();
+    assert_eq!(readers.held(READER), Some(held));
 }

@@ -87,6 +87,15 @@ impl SqliteLedger {
         })
     }
 
+    fn meta(&self, name: &str) -> rusqlite::Result<Sequence> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map(|value: Option<i64>| Sequence(value.unwrap_or(0).cast_unsigned()))
+    }
+
     pub(super) fn dead_letters(
         &self,
         subscriber: Option<&str>,
@@ -120,13 +129,16 @@ impl SqliteLedger {
 
 impl Ledger for SqliteLedger {
     fn applied(&self) -> Result<Sequence, LedgerError> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE name = 'applied'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map(|applied: Option<i64>| Sequence(applied.unwrap_or(0).cast_unsigned()))
-            .map_err(refused("read the position"))
+        self.meta("applied")
+            .map_err(refused("read the last decision"))
+    }
+
+    fn position(&self) -> Result<Sequence, LedgerError> {
+        self.meta("position").map_err(refused("read the position"))
+    }
+
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError> {
+        write_meta(&self.connection, "position", position).map_err(refused("keep the position"))
     }
 
     fn cursor(&self, subscriber: &str) -> Result<Option<Sequence>, LedgerError> {
@@ -222,10 +234,7 @@ impl Ledger for SqliteLedger {
                 }
                 settled.push(wanted);
             }
-            transaction.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('applied', ?1)",
-                [applied.0.cast_signed()],
-            )?;
+            write_meta(&transaction, "applied", applied)?;
             transaction.commit()?;
             Ok(settled)
         };
@@ -269,6 +278,15 @@ impl Ledger for SqliteLedger {
             .map(i64::cast_unsigned)
             .map_err(refused("count dead letters"))
     }
+}
+
+fn write_meta(connection: &Connection, name: &str, value: Sequence) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+            params![name, value.0.cast_signed()],
+        )
+        .map(drop)
 }
 
 fn wanted(row: &Row<'_>) -> rusqlite::Result<Wanted> {
@@ -400,6 +418,8 @@ mod tests {
             .keep(&checkpoint(4), Timestamp(0), &|_| None)
             .unwrap();
         assert_eq!(buried(&ledger), [].into());
+        ledger.set_position(Sequence(11)).unwrap();
         assert_eq!(ledger.applied().unwrap(), Sequence(10));
+        assert_eq!(ledger.position().unwrap(), Sequence(11));
     }
 }
