@@ -184,10 +184,12 @@ fn a_trace_shows_processes_jobs_and_the_events_of_others_as_one_tree() {
     expect![[r#"
         odd  ← /odd x-2  NO_MATCH  position 86
         └─ odd  ← /odd x-1  NO_MATCH  position 83
-    "#]].assert_eq(&trace(&server, &["x-1"]).stdout);
+    "#]]
+    .assert_eq(&trace(&server, &["x-1"]).stdout);
     expect![[r#"
         odd  ← /odd x-3  NO_MATCH  position 89
-    "#]].assert_eq(&trace(&server, &["x-3"]).stdout);
+    "#]]
+    .assert_eq(&trace(&server, &["x-3"]).stdout);
 
     let missing = http::get(&server.rest, "/v2/kapelle/events/999999/trace");
     assert_eq!(missing.status, 404, "{}", missing.body);
