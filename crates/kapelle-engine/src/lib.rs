@@ -227,7 +227,10 @@ impl Engine {
 
     fn note_schedule(&mut self, event: &Event, at: Timestamp) {
         let next = match event {
-            Event::CloudEventRouted { .. } => Some(self.bucket_over(at)),
+            // Both are remembered in the dedup window.
+            Event::CloudEventRouted { .. } | Event::RecordRejected { .. } => {
+                Some(self.bucket_over(at))
+            }
             // There is something to sweep now.
             Event::DedupBucketDropped { .. } | Event::DedupForgotten { .. } => {
                 Some(Timestamp(i64::MIN))

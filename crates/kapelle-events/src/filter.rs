@@ -22,7 +22,10 @@ pub mod sql;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use kapelle_feel::{Env, Expr, Value, msgpack};
+use kapelle_feel::{Expr, Value, msgpack};
+
+/// The surroundings of expressions in filters and transforms.
+pub use kapelle_feel::Env;
 
 pub use explain::Verdict;
 pub use index::Index;

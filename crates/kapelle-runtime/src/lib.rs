@@ -12,6 +12,7 @@
 //! - Synchronous and generic over journal, store and clock: the simulator runs exactly this code. No tokio, no logging;
 //!   what is noteworthy is in [`metrics::Metrics`] and in the effects.
 
+pub mod backbone;
 pub mod clock;
 pub mod delivery;
 pub mod door;

@@ -121,6 +121,12 @@ impl Readers {
         })
     }
 
+    /// The first record that a reader has not released, if it has come.
+    #[must_use]
+    pub fn held(&self, name: &str) -> Option<Sequence> {
+        self.positions().get(name).copied().flatten()
+    }
+
     /// A reader that is gone for good no longer holds anything.
     pub fn forget(&self, name: &str) {
         self.positions().remove(name);

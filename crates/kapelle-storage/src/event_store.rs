@@ -11,8 +11,9 @@
 //! compares what it wanted with the bytes, as two values may have one hash.
 //!
 //! **Invariants**
-//! - Positions and times only grow. What [`EventStore::sync`] returned is on the disk for good; what comes later may be lost
-//!   by a crash and is appended again from the journal.
+//! - Positions and times only grow. What [`EventStore::sync`] returned is on the disk for good, and so is what
+//!   [`EventStore::open`] found; what comes later may be lost by a crash and is appended again from the journal.
+//! - A failed sync ends the store: only reading goes on. What a later sync would say could be a lie.
 //! - A segment is replaced as a whole (rename) when entries are dropped or emptied; readers keep what they have open.
 //! - A block is read whole or not at all: its checksum covers all of it.
 //!
@@ -137,6 +138,10 @@ pub enum Error {
     },
     #[error("entry {found} does not follow {last}")]
     OutOfOrder { last: Sequence, found: Sequence },
+    #[error("sync {}: {source}", path.display())]
+    Sync { path: PathBuf, source: io::Error },
+    #[error("the event store has ended with an earlier failure: {why}")]
+    Poisoned { why: String },
 }
 
 impl Error {
@@ -147,6 +152,11 @@ impl Error {
             path,
             source,
         }
+    }
+
+    fn sync(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Sync { path, source }
     }
 }
 
@@ -159,11 +169,13 @@ pub struct EventStore {
     /// By position.
     sealed: Vec<Sealed>,
     open: Open,
+    /// The sync that failed.
+    poison: Option<String>,
 }
 
 impl EventStore {
     /// Opens the store in `dir`, which is created if need be. What was not synced may be gone; [`last`](Self::last) says from
-    /// where to append again.
+    /// where to append again. All that is found is on the disk for good.
     ///
     /// # Errors
     /// A file cannot be read, or a sealed segment is damaged.
@@ -187,13 +199,14 @@ impl EventStore {
         let open_names = names.iter().filter(|name| is(name, open::SUFFIX));
         let open = Open::recover(&*files, dir, open_names, last)?;
         // Who made or removed a file that was found (not found) may have been killed before that was durable.
-        files.sync_dir(dir).map_err(Error::io("sync", dir))?;
+        files.sync_dir(dir).map_err(Error::sync(dir))?;
         Ok(Self {
             files,
             dir: dir.to_owned(),
             options,
             sealed: segments,
             open,
+            poison: None,
         })
     }
 
@@ -232,21 +245,40 @@ impl EventStore {
                 found: entry.position,
             });
         }
-        self.open
-            .append(&*self.files, &self.dir, entry, self.options.block_bytes)?;
-        if self.open.is_full(&self.options) {
-            self.seal()?;
-        }
-        Ok(())
+        self.change(|store| {
+            store
+                .open
+                .append(&*store.files, &store.dir, entry, store.options.block_bytes)?;
+            if store.open.is_full(&store.options) {
+                store.seal_open()?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes everything durable and says up to where that is.
     ///
     /// # Errors
-    /// The disk refuses; nothing is known then of what was appended since the last sync.
+    /// The disk refuses; nothing is known then of what was appended since the last sync, and the store has ended.
     pub fn sync(&mut self) -> Result<Sequence, Error> {
-        self.open.sync(&*self.files, &self.dir)?;
+        self.change(|store| store.open.sync(&*store.files, &store.dir))?;
         Ok(self.last())
+    }
+
+    /// Whatever writes goes through here. After a failed sync the system takes what was not written for clean, so that the next
+    /// one succeeds.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(why) = &self.poison {
+            return Err(Error::Poisoned { why: why.clone() });
+        }
+        let changed = change(self);
+        if let Err(error @ Error::Sync { .. }) = &changed {
+            self.poison = Some(error.to_string());
+        }
+        changed
     }
 
     /// Shows the entries from `from` on until `look` has seen enough.
@@ -360,6 +392,10 @@ impl EventStore {
     /// # Errors
     /// The disk refuses.
     pub fn drop_before(&mut self, position: Sequence) -> Result<(), Error> {
+        self.change(|store| store.drop_segments(position))
+    }
+
+    fn drop_segments(&mut self, position: Sequence) -> Result<(), Error> {
         let gone = self
             .sealed
             .iter()
@@ -373,7 +409,7 @@ impl EventStore {
             _ => self
                 .files
                 .sync_dir(&self.dir)
-                .map_err(Error::io("sync", &self.dir)),
+                .map_err(Error::sync(&self.dir)),
         }
     }
 
@@ -383,6 +419,14 @@ impl EventStore {
     /// # Errors
     /// The disk refuses, or a block cannot be read; the segment is as it was then.
     pub fn rewrite(
+        &mut self,
+        first: Sequence,
+        fate: &mut dyn FnMut(&Entry) -> Fate,
+    ) -> Result<u32, Error> {
+        self.change(|store| store.rewrite_segment(first, fate))
+    }
+
+    fn rewrite_segment(
         &mut self,
         first: Sequence,
         fate: &mut dyn FnMut(&Entry) -> Fate,
@@ -423,7 +467,7 @@ impl EventStore {
             remove(&*self.files, &path)?;
             self.files
                 .sync_dir(&self.dir)
-                .map_err(Error::io("sync", &self.dir))?;
+                .map_err(Error::sync(&self.dir))?;
             self.sealed.remove(place);
         } else {
             // The name stays, whatever the first entry is now.
@@ -443,6 +487,10 @@ impl EventStore {
     /// # Errors
     /// The disk refuses.
     pub fn seal(&mut self) -> Result<(), Error> {
+        self.change(Self::seal_open)
+    }
+
+    fn seal_open(&mut self) -> Result<(), Error> {
         self.open.flush(&*self.files, &self.dir)?;
         let Some(first) = self.open.first() else {
             return Ok(());

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use kapelle_connectors::Secret;
+use lapin::message::BasicGetMessage;
 use lapin::options::{
     ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -203,7 +204,7 @@ impl Peer {
             .message_count()
     }
 
-    pub(crate) async fn get(&self, queue: &str) -> Option<lapin::message::BasicGetMessage> {
+    pub(crate) async fn get(&self, queue: &str) -> Option<BasicGetMessage> {
         let options = lapin::options::BasicGetOptions { no_ack: true };
         self.channel.basic_get(queue.into(), options).await.unwrap()
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use kapelle_events::subscriber::Subscriber;
-use kapelle_feel::json;
 
 use crate::command::{PutSubscriber, SettleDeadLetters, check};
 use crate::ctx::Ctx;
@@ -33,14 +32,12 @@ pub(super) fn put(ctx: &mut Ctx<'_>, command: PutSubscriber) -> Result<Response,
         );
         return Err(Rejection::invalid_argument(PUT, reason));
     }
-    let refused = |why: String| {
+    Subscriber::from_text(&document).map_err(|why| {
         Rejection::invalid_argument(
             PUT,
             format!("Expected a valid document for subscriber '{name}', but {why}"),
         )
-    };
-    let value = json::to_value(&document).map_err(|error| refused(error.to_string()))?;
-    Subscriber::from_value(&value).map_err(|error| refused(error.to_string()))?;
+    })?;
     let known = subscribers::find(ctx.keep(), &tenant, &name);
     if known
         .as_ref()

@@ -8,7 +8,7 @@ use kapelle_engine::encode::{decode_event, encode_event};
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::DEFAULT_TENANT;
 use kapelle_engine::pending;
-use kapelle_engine::response::{Outcome, Response};
+use kapelle_engine::response::{EventResult, Outcome, Response};
 use kapelle_events::CloudEvent;
 
 use crate::world::{NOON, World, check};
@@ -512,43 +512,59 @@ fn what_is_published_names_its_conversation_and_its_cause() {
     assert_eq!(pending::outbox(&world.state, None, 10).len(), 2);
 }
 
+fn reject(world: &mut World, identity: u128) -> EventResult {
+    let raw = Arrival::Malformed {
+        raw: b"?".as_slice().into(),
+        content_type: None,
+        reason: "no CloudEvent".into(),
+        identity,
+    };
+    let ingest = IngestEvents {
+        tenant: DEFAULT_TENANT.into(),
+        source_name: "rabbit".into(),
+        arrivals: vec![raw],
+    };
+    match world.submit(Command::IngestEvents(ingest)).unwrap() {
+        Response::Ingested(mut results) => results.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_record_that_is_no_event_is_kept_raw_and_once() {
     let mut world = World::with_process("start -> end");
-    let come = |world: &mut World, identity| {
-        let raw = Arrival::Malformed {
-            raw: b"?".as_slice().into(),
-            content_type: None,
-            reason: "no CloudEvent".into(),
-            identity,
-        };
-        let ingest = IngestEvents {
-            tenant: DEFAULT_TENANT.into(),
-            source_name: "rabbit".into(),
-            arrivals: vec![raw],
-        };
-        match world.submit(Command::IngestEvents(ingest)).unwrap() {
-            Response::Ingested(mut results) => results.remove(0),
-            other => panic!("{other:?}"),
-        }
-    };
-    let first = come(&mut world, 1);
+    let first = reject(&mut world, 1);
     let kept = pending::rejected_records(&world.state, None, 10);
     assert_eq!(
         (first.outcome, &*kept[0].raw, kept[0].position),
         (Outcome::Rejected, b"?".as_slice(), first.position)
     );
     assert!(pending::rejected_records(&world.state, Some(kept[0].position), 10).is_empty());
-    let again = come(&mut world, 1);
+    let again = reject(&mut world, 1);
     assert_eq!(
         (again.outcome, again.duplicate_of),
         (Outcome::Duplicate, Some(first.position))
     );
-    assert_eq!(come(&mut world, 2).outcome, Outcome::Rejected);
+    assert_eq!(reject(&mut world, 2).outcome, Outcome::Rejected);
     // As long as CloudEvents are known, and no longer.
     world.run("wait 90000000");
-    assert_eq!(come(&mut world, 1).outcome, Outcome::Rejected);
+    assert_eq!(reject(&mut world, 1).outcome, Outcome::Rejected);
     assert_eq!(pending::rejected_records(&world.state, None, 10).len(), 3);
+}
+
+#[test]
+fn records_that_are_no_events_are_forgotten_while_nothing_else_is_due() {
+    let mut world = World::with_process("start -> end");
+    // Now it is known that nothing is due.
+    world.run("wait 1000");
+    reject(&mut world, 1);
+    world.run("wait 90000000");
+    for line in [
+        "bucket 0 of the dedup window dropped\n",
+        "bucket 0 of the dedup window forgot 1, renewed 0\n",
+    ] {
+        assert!(world.log.contains(line), "{}", world.log);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A subscriber's document: what it may say, and what is wrong with it otherwise.
 
-use kapelle_feel::{Context, DaysTimeDuration, Expr, Value};
+use kapelle_feel::{Context, DaysTimeDuration, Expr, Value, json};
 
 use super::{Edge, Message, Order, Retry, Start, Subscriber, Target, Transform};
 use crate::Timestamp;
@@ -11,6 +11,15 @@ const LOCK_MS: i64 = 30_000;
 const TIME_TO_LIVE_MS: i64 = 3_600_000;
 
 impl Subscriber {
+    /// Reads a subscriber from the text of its document.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of "expected a valid document, but".
+    pub fn from_text(document: &str) -> Result<Self, String> {
+        let value = json::to_value(document).map_err(|error| error.to_string())?;
+        Self::from_value(&value).map_err(|error| error.to_string())
+    }
+
     /// Reads a subscriber.
     ///
     /// # Errors

@@ -35,7 +35,8 @@ pub(super) struct Open {
 
 impl Open {
     /// Reads what a crash has left, up to the first block that is not whole, and cuts the rest: behind a new block an old one
-    /// would look as if it belonged there.
+    /// would look as if it belonged there. What is left is written once more, as it may be in the page cache alone: after a
+    /// failed sync the system takes it for clean, and no sync would reach it.
     pub(super) fn recover<'n>(
         files: &dyn Files,
         dir: &Path,
@@ -54,6 +55,7 @@ impl Open {
                 if !follows {
                     break;
                 }
+                write_again(&*file, &path, &block)?;
                 end = block.end();
                 open.end = end;
                 open.blocks.push(block);
@@ -65,7 +67,7 @@ impl Open {
                 continue;
             }
             file.set_len(end).map_err(Error::io("cut", &path))?;
-            file.sync().map_err(Error::io("sync", &path))?;
+            file.sync().map_err(Error::sync(&path))?;
             open.file = Some((path, file));
             open.is_new = true;
             recovered = open;
@@ -161,9 +163,9 @@ impl Open {
         let Some((path, file)) = &self.file else {
             return Ok(());
         };
-        file.sync().map_err(Error::io("sync", path))?;
+        file.sync().map_err(Error::sync(path))?;
         if self.is_new {
-            files.sync_dir(dir).map_err(Error::io("sync", dir))?;
+            files.sync_dir(dir).map_err(Error::sync(dir))?;
             self.is_new = false;
         }
         Ok(())
@@ -194,4 +196,15 @@ impl Part for Open {
     fn ordinals(&self, key: Key) -> Result<Vec<u32>, Error> {
         Ok(self.index.get(&key).cloned().unwrap_or_default())
     }
+}
+
+fn write_again(file: &dyn File, path: &Path, block: &Block) -> Result<(), Error> {
+    let length = block.end() - block.offset;
+    let mut bytes = vec![0; usize::try_from(length).expect("invariant: a block fits into memory")];
+    let read = file
+        .read_at(block.offset, &mut bytes)
+        .map_err(Error::io("read", path))?;
+    bytes.truncate(read);
+    file.write_at(block.offset, &bytes)
+        .map_err(Error::io("write", path))
 }

@@ -85,11 +85,11 @@ impl Sealed {
             keys: BTreeMap::new(),
         };
         writer.write(&entries, block_bytes)?;
-        file.sync().map_err(Error::io("sync", &temporary))?;
+        file.sync().map_err(Error::sync(&temporary))?;
         files
             .rename(&temporary, &path)
             .map_err(Error::io("rename", &temporary))?;
-        files.sync_dir(dir).map_err(Error::io("sync", dir))?;
+        files.sync_dir(dir).map_err(Error::sync(dir))?;
         Self::open(files, path)
     }
 

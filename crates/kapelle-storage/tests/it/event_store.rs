@@ -217,6 +217,71 @@ fn a_segment_whose_sealer_was_killed_is_durable_once_it_is_said_to_be() {
     }
 }
 
+/// After it the disk takes what was not written for clean, as Linux does, so that the next sync says what is not true.
+#[test]
+fn a_failed_sync_ends_the_store() {
+    let files = MemFiles::new();
+    let mut store = open(&files);
+    fill(&mut store, 1..20);
+    let durable = store.sync().unwrap();
+    fill(&mut store, 20..25);
+    files.fail_sync(1);
+    store.sync().unwrap_err();
+    assert!(matches!(store.sync(), Err(Error::Poisoned { .. })));
+    assert!(matches!(
+        store.append(entry(25)),
+        Err(Error::Poisoned { .. })
+    ));
+    assert!(matches!(store.seal(), Err(Error::Poisoned { .. })));
+    assert!(matches!(
+        store.drop_before(Sequence(30)),
+        Err(Error::Poisoned { .. })
+    ));
+    assert_eq!(store.get(Sequence(30)).unwrap(), Some(entry(10)));
+    files.crash(Crash::Lose);
+    assert_eq!(open(&files).last(), durable);
+}
+
+#[test]
+fn a_failed_sync_of_a_sealed_segment_ends_the_store() {
+    for failing in [1, 2] {
+        let files = MemFiles::new();
+        let mut store = open(&files);
+        fill(&mut store, 1..20);
+        let durable = store.sync().unwrap();
+        files.fail_sync(failing);
+        store.seal().unwrap_err();
+        assert!(matches!(store.seal(), Err(Error::Poisoned { .. })));
+        files.crash(Crash::Lose);
+        assert_eq!(open(&files).last(), durable);
+    }
+}
+
+/// The position behind which the journal is let go: what a start finds may be in the page cache alone.
+#[test]
+fn what_is_found_after_a_failed_sync_is_on_the_disk_once_the_store_is_open() {
+    for seed in 0..64 {
+        let files = MemFiles::new();
+        let mut store = open(&files);
+        fill(&mut store, 1..10);
+        if seed % 2 == 0 {
+            store.sync().unwrap();
+            fill(&mut store, 10..30);
+        }
+        files.fail_sync(1);
+        store.sync().unwrap_err();
+        drop(store);
+        files.crash(Crash::Keep);
+        let told = open(&files).last();
+        assert!(told > Sequence(9 * 2), "what was written is still read");
+        files.crash(match seed % 3 {
+            0 => Crash::Lose,
+            _ => Crash::Tear(seed),
+        });
+        assert!(open(&files).last() >= told, "seed {seed}");
+    }
+}
+
 #[test]
 fn entries_are_erased_and_dropped_for_good() {
     let files = MemFiles::new();

@@ -10,26 +10,10 @@ use kapelle_engine::ids::Sequence;
 use kapelle_runtime::subscription::Attempt;
 use tokio::sync::oneshot;
 
-use super::{DeadLetter, Report, Stored};
+use super::{Answer, DeadLetter, Received, Report};
 
 /// What a consumer that pulls holds, and answers with.
 pub(crate) type Token = Attempt;
-
-/// A CloudEvent that was handed to a consumer.
-#[derive(Clone, Debug)]
-pub(crate) struct Received {
-    pub(crate) token: Token,
-    pub(crate) stored: Stored,
-}
-
-/// What a consumer says of what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Acknowledge,
-    Release { delay: Duration },
-    Reject { reason: String },
-    Renew,
-}
 
 /// A question. The answer is `None` where there is no such subscriber, or it is not one that pulls.
 pub(crate) enum Ask {

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_events::CloudEvent;
+use kapelle_runtime::backbone::{Ledger, LedgerError};
 use kapelle_runtime::subscription::{Checkpoint, Exception, Wanted};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-
-use super::Error;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
@@ -36,14 +35,21 @@ pub(crate) struct DeadLetter {
 
 /// The database.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(super) struct SqliteLedger {
     connection: Connection,
 }
 
-impl Ledger {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let connection = Connection::open(path).map_err(Error::ledger("open the file"))?;
-        Self::prepare(connection).map_err(Error::ledger("make the tables"))
+fn refused(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> LedgerError {
+    move |source| LedgerError {
+        attempt,
+        source: Box::new(source),
+    }
+}
+
+impl SqliteLedger {
+    pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = Connection::open(path).map_err(refused("open the file"))?;
+        Self::prepare(connection).map_err(refused("make the tables"))
     }
 
     fn prepare(connection: Connection) -> rusqlite::Result<Self> {
@@ -54,147 +60,12 @@ impl Ledger {
         Ok(Self { connection })
     }
 
-    /// The last record of the journal whose decisions about dead letters were carried out.
-    pub(super) fn applied(&self) -> Result<Sequence, Error> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE name = 'applied'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map(|applied: Option<i64>| Sequence(applied.unwrap_or(0).cast_unsigned()))
-            .map_err(Error::ledger("read the position"))
-    }
-
-    /// The cursor of a subscriber that has begun.
-    pub(super) fn cursor(&self, subscriber: &str) -> Result<Option<Sequence>, Error> {
-        self.connection
-            .query_row(
-                "SELECT cursor FROM subscriber WHERE name = ?1",
-                [subscriber],
-                |row| row.get(0),
-            )
-            .optional()
-            .map(|cursor: Option<i64>| cursor.map(|cursor| Sequence(cursor.cast_unsigned())))
-            .map_err(Error::ledger("read a cursor"))
-    }
-
-    pub(super) fn exceptions(&self, subscriber: &str) -> Result<Vec<Exception>, Error> {
-        const SQL: &str = "SELECT position, lane, stored_at, attempts, error, retry_at FROM exception WHERE subscriber = ?1";
-        let read = || {
-            let mut statement = self.connection.prepare_cached(SQL)?;
-            let rows = statement.query_map([subscriber], |row| {
-                Ok(Exception {
-                    wanted: wanted(row)?,
-                    attempts: row.get(3)?,
-                    error: row.get(4)?,
-                    retry_at: Timestamp(row.get(5)?),
-                })
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::ledger("read the exceptions of a subscriber"))
-    }
-
-    /// Positions of dead letters behind the cursor.
-    pub(super) fn buried(
-        &self,
-        subscriber: &str,
-        cursor: Sequence,
-    ) -> Result<BTreeSet<Sequence>, Error> {
-        let read = || {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT position FROM dead WHERE subscriber = ?1 AND position > ?2",
-            )?;
-            let rows = statement.query_map(params![subscriber, cursor.0.cast_signed()], |row| {
-                row.get(0)
-            })?;
-            rows.map(|position| position.map(|position: i64| Sequence(position.cast_unsigned())))
-                .collect::<rusqlite::Result<BTreeSet<_>>>()
-        };
-        read().map_err(Error::ledger("read the dead letters of a subscriber"))
-    }
-
-    /// Keeps checkpoints of several subscribers at once. `event` finds the CloudEvent of a dead letter.
-    pub(super) fn keep(
-        &mut self,
-        checkpoints: &[(Arc<str>, Checkpoint)],
-        now: Timestamp,
-        event: &dyn Fn(Sequence) -> Option<Vec<u8>>,
-    ) -> Result<(), Error> {
-        let write = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            for (name, checkpoint) in checkpoints {
-                write_checkpoint(&transaction, name, checkpoint, now, event)?;
-            }
-            transaction.commit()
-        };
-        write(&mut self.connection).map_err(Error::ledger("keep what was delivered"))
-    }
-
-    /// Takes dead letters out, for another try or for good, together with the position of the decision.
-    pub(super) fn settle(
-        &mut self,
-        applied: Sequence,
-        subscriber: &str,
-        positions: &[Sequence],
-    ) -> Result<Vec<Wanted>, Error> {
-        let write = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            let mut settled = Vec::new();
-            for position in positions {
-                let found = transaction
-                    .query_row(
-                        "DELETE FROM dead WHERE subscriber = ?1 AND position = ?2 RETURNING position, lane, stored_at",
-                        params![subscriber, position.0.cast_signed()],
-                        wanted,
-                    )
-                    .optional()?;
-                settled.extend(found);
-            }
-            transaction.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('applied', ?1)",
-                [applied.0.cast_signed()],
-            )?;
-            transaction.commit()?;
-            Ok(settled)
-        };
-        write(&mut self.connection).map_err(Error::ledger("settle dead letters"))
-    }
-
-    /// Everything of a subscriber that is no more; its dead letters go with it.
-    pub(super) fn forget(&mut self, subscriber: &str) -> Result<(), Error> {
-        let write = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            for sql in [
-                "DELETE FROM subscriber WHERE name = ?1",
-                "DELETE FROM exception WHERE subscriber = ?1",
-                "DELETE FROM dead WHERE subscriber = ?1",
-            ] {
-                transaction.execute(sql, [subscriber])?;
-            }
-            transaction.commit()
-        };
-        write(&mut self.connection).map_err(Error::ledger("forget a subscriber"))
-    }
-
-    /// Names of all that have begun.
-    pub(super) fn names(&self) -> Result<Vec<Arc<str>>, Error> {
-        let read = || {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT name FROM subscriber")?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::ledger("list subscribers"))
-    }
-
     pub(super) fn dead_letters(
         &self,
         subscriber: Option<&str>,
         after: Sequence,
         most: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Vec<DeadLetter>, LedgerError> {
         const SQL: &str = "SELECT position, lane, stored_at, attempts, error, subscriber, died_at, event FROM dead
             WHERE (?1 IS NULL OR subscriber = ?1) AND position > ?2 ORDER BY position, subscriber LIMIT ?3";
         let read = || {
@@ -216,11 +87,140 @@ impl Ledger {
                 })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
-        read().map_err(Error::ledger("list dead letters"))
+        read().map_err(refused("list dead letters"))
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn applied(&self) -> Result<Sequence, LedgerError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE name = 'applied'", [], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map(|applied: Option<i64>| Sequence(applied.unwrap_or(0).cast_unsigned()))
+            .map_err(refused("read the position"))
     }
 
-    /// How many dead letters a subscriber has.
-    pub(super) fn count_dead(&self, subscriber: &str) -> Result<u64, Error> {
+    fn cursor(&self, subscriber: &str) -> Result<Option<Sequence>, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT cursor FROM subscriber WHERE name = ?1",
+                [subscriber],
+                |row| row.get(0),
+            )
+            .optional()
+            .map(|cursor: Option<i64>| cursor.map(|cursor| Sequence(cursor.cast_unsigned())))
+            .map_err(refused("read a cursor"))
+    }
+
+    fn exceptions(&self, subscriber: &str) -> Result<Vec<Exception>, LedgerError> {
+        const SQL: &str = "SELECT position, lane, stored_at, attempts, error, retry_at FROM exception WHERE subscriber = ?1";
+        let read = || {
+            let mut statement = self.connection.prepare_cached(SQL)?;
+            let rows = statement.query_map([subscriber], |row| {
+                Ok(Exception {
+                    wanted: wanted(row)?,
+                    attempts: row.get(3)?,
+                    error: row.get(4)?,
+                    retry_at: Timestamp(row.get(5)?),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(refused("read the exceptions of a subscriber"))
+    }
+
+    fn buried(
+        &self,
+        subscriber: &str,
+        cursor: Sequence,
+    ) -> Result<BTreeSet<Sequence>, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT position FROM dead WHERE subscriber = ?1 AND position > ?2",
+            )?;
+            let rows = statement.query_map(params![subscriber, cursor.0.cast_signed()], |row| {
+                row.get(0)
+            })?;
+            rows.map(|position| position.map(|position: i64| Sequence(position.cast_unsigned())))
+                .collect::<rusqlite::Result<BTreeSet<_>>>()
+        };
+        read().map_err(refused("read the dead letters of a subscriber"))
+    }
+
+    fn keep(
+        &mut self,
+        checkpoints: &[(Arc<str>, Checkpoint)],
+        now: Timestamp,
+        event: &dyn Fn(Sequence) -> Option<Vec<u8>>,
+    ) -> Result<(), LedgerError> {
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for (name, checkpoint) in checkpoints {
+                write_checkpoint(&transaction, name, checkpoint, now, event)?;
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(refused("keep what was delivered"))
+    }
+
+    fn settle(
+        &mut self,
+        applied: Sequence,
+        subscriber: &str,
+        positions: &[Sequence],
+    ) -> Result<Vec<Wanted>, LedgerError> {
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let mut settled = Vec::new();
+            for position in positions {
+                let found = transaction
+                    .query_row(
+                        "DELETE FROM dead WHERE subscriber = ?1 AND position = ?2 RETURNING position, lane, stored_at",
+                        params![subscriber, position.0.cast_signed()],
+                        wanted,
+                    )
+                    .optional()?;
+                settled.extend(found);
+            }
+            transaction.execute(
+                "INSERT OR REPLACE INTO meta (name, value) VALUES ('applied', ?1)",
+                [applied.0.cast_signed()],
+            )?;
+            transaction.commit()?;
+            Ok(settled)
+        };
+        write(&mut self.connection).map_err(refused("settle dead letters"))
+    }
+
+    fn forget(&mut self, subscriber: &str) -> Result<(), LedgerError> {
+        let write = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for sql in [
+                "DELETE FROM subscriber WHERE name = ?1",
+                "DELETE FROM exception WHERE subscriber = ?1",
+                "DELETE FROM dead WHERE subscriber = ?1",
+            ] {
+                transaction.execute(sql, [subscriber])?;
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(refused("forget a subscriber"))
+    }
+
+    fn names(&self) -> Result<Vec<Arc<str>>, LedgerError> {
+        let read = || {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT name FROM subscriber")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(refused("list subscribers"))
+    }
+
+    fn count_dead(&self, subscriber: &str) -> Result<u64, LedgerError> {
         self.connection
             .query_row(
                 "SELECT count(*) FROM dead WHERE subscriber = ?1",
@@ -228,7 +228,7 @@ impl Ledger {
                 |row| row.get(0),
             )
             .map(i64::cast_unsigned)
-            .map_err(Error::ledger("count dead letters"))
+            .map_err(refused("count dead letters"))
     }
 }
 

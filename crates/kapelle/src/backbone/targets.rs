@@ -11,12 +11,11 @@ use kapelle_engine::rejection::RejectionCode;
 use kapelle_events::CloudEvent;
 use kapelle_events::subscriber::{Message, Target};
 use kapelle_feel::{Expr, Value, msgpack};
-use kapelle_runtime::subscription::Attempt;
+use kapelle_runtime::backbone::{Delivery, env};
 use kapelle_runtime::{PartitionHandle, Refusal, Reply};
 use tokio::sync::oneshot;
 
 use super::inbox::{Ask, Inbox};
-use super::stored::env;
 use crate::delivery::Sinks;
 
 /// Where attempts run.
@@ -25,16 +24,6 @@ pub(super) struct Targets {
     partition: PartitionHandle,
     inbox: Inbox,
     network: tokio::runtime::Handle,
-}
-
-/// One delivery to be made.
-pub(super) struct Delivery {
-    pub(super) subscriber: Arc<str>,
-    pub(super) attempt: Attempt,
-    pub(super) target: Target,
-    /// As the subscriber gets it.
-    pub(super) event: Arc<CloudEvent>,
-    pub(super) stored_at: Timestamp,
 }
 
 impl Targets {

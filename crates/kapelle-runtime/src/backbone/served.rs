@@ -1,63 +1,57 @@
-//! One subscriber at work: its document, its deliveries, its counters, and consumers that wait for something to pull.
+//! One subscriber at work: its document, its deliveries, its counters.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_events::filter::Filter;
 use kapelle_events::subscriber::{Order, Subscriber, Target};
-use kapelle_runtime::delivery::{Backoff, Failure};
-use kapelle_runtime::subscription::{Attempt, Policy, Subscription, Wanted};
-use tokio::sync::oneshot;
 
-use super::{Received, Stored};
+use super::Stored;
+use crate::delivery::{Backoff, Failure};
+use crate::subscription::{Attempt, Policy, Subscription, Wanted};
 
-/// How long a push may take before it has failed.
-const PUSH_TIMEOUT_MS: i64 = 30_000;
+/// How many a consumer that pulls may hold at once: it decides for itself how much it takes.
+const PULLED_MAX: usize = 10_000;
 
 /// A subscriber from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) document: Arc<str>,
-    pub(crate) paused: bool,
+pub struct Report {
+    pub document: Arc<str>,
+    pub paused: bool,
     /// Everything up to here is over, but for what waits.
-    pub(crate) cursor: u64,
+    pub cursor: u64,
     /// Entries that are not over: waiting, in retry, under way.
-    pub(crate) waiting: u64,
-    pub(crate) in_flight: u64,
-    pub(crate) dead: u64,
+    pub waiting: u64,
+    pub in_flight: u64,
+    pub dead: u64,
     /// Since the start of the process.
-    pub(crate) matched: u64,
-    pub(crate) filtered: u64,
-    pub(crate) delivered: u64,
-    pub(crate) failed: u64,
-    pub(crate) last_error: Option<Arc<str>>,
-}
-
-/// A consumer that waits.
-pub(super) struct Puller {
-    pub(super) most: usize,
-    pub(super) until: Instant,
-    pub(super) reply: oneshot::Sender<Option<Vec<Received>>>,
+    pub matched: u64,
+    pub filtered: u64,
+    pub delivered: u64,
+    pub failed: u64,
+    pub last_error: Option<Arc<str>>,
 }
 
 pub(super) struct Served {
     pub(super) document: Arc<str>,
     pub(super) subscriber: Subscriber,
     pub(super) machine: Subscription,
-    pub(super) pullers: VecDeque<Puller>,
     pub(super) report: Report,
     /// The last position it may have; none: no end.
     pub(super) end: Option<Sequence>,
 }
 
 impl Served {
-    pub(super) fn policy(subscriber: &Subscriber, name: &str) -> Policy {
+    /// How a subscriber is served, where others are as `general` says.
+    pub(super) fn policy(subscriber: &Subscriber, name: &str, general: &Policy) -> Policy {
         let retry = &subscriber.retry;
         let seed = name.bytes().fold(0_u64, |seed, byte| {
             seed.wrapping_mul(31).wrapping_add(byte.into())
         });
+        let (attempt_timeout_ms, concurrency) = match subscriber.target {
+            Target::Pull { lock_ms } => (lock_ms, PULLED_MAX),
+            _ => (general.attempt_timeout_ms, general.concurrency),
+        };
         Policy {
             attempts_max: retry.attempts,
             age_max_ms: retry.age_ms,
@@ -65,17 +59,10 @@ impl Served {
                 first_ms: retry.first_ms,
                 max_ms: retry.limit_ms,
             },
-            attempt_timeout_ms: match subscriber.target {
-                Target::Pull { lock_ms } => lock_ms,
-                _ => PUSH_TIMEOUT_MS,
-            },
-            concurrency: match subscriber.target {
-                // Consumers decide for themselves how much they take.
-                Target::Pull { .. } => 10_000,
-                _ => Policy::default().concurrency,
-            },
+            attempt_timeout_ms,
+            concurrency,
             seed,
-            ..Policy::default()
+            ..general.clone()
         }
     }
 
@@ -125,8 +112,8 @@ impl Served {
     }
 
     /// When something is to be done for it, if nothing else happens. What is pulled waits for whoever asks.
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        let is_idle = self.subscriber.paused || (!self.is_pushed() && self.pullers.is_empty());
+    pub(super) fn wake_at(&self, is_asked_for: bool) -> Option<Timestamp> {
+        let is_idle = self.subscriber.paused || (!self.is_pushed() && !is_asked_for);
         if is_idle {
             None
         } else {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use crate::reader::CommittedRecord;
 use kapelle_engine::encode::{decode_event, encode_event};
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_events::CloudEvent;
-use kapelle_feel::Env;
-use kapelle_runtime::reader::CommittedRecord;
+use kapelle_events::filter::Env;
 use kapelle_storage::event_store::{Entry, Key};
 use kapelle_storage::position;
 
 /// What an entry can be looked up by. Numbers are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Tag {
+pub enum Tag {
     Id = 1,
     Type = 2,
     Source = 3,
@@ -25,7 +25,7 @@ pub(crate) enum Tag {
 
 impl Tag {
     /// The tag's value in a CloudEvent.
-    pub(crate) fn of(self, event: &CloudEvent) -> Option<&str> {
+    pub fn of(self, event: &CloudEvent) -> Option<&str> {
         match self {
             Self::Id => Some(event.id()),
             Self::Type => Some(event.event_type()),
@@ -36,7 +36,7 @@ impl Tag {
         }
     }
 
-    pub(crate) const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6] = [
         Self::Id,
         Self::Type,
         Self::Source,
@@ -48,18 +48,18 @@ impl Tag {
 
 /// A CloudEvent out of the store.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) position: Sequence,
-    pub(crate) at: Timestamp,
+pub struct Stored {
+    pub position: Sequence,
+    pub at: Timestamp,
     /// `None`: it was erased.
-    pub(crate) event: Option<Arc<CloudEvent>>,
+    pub event: Option<Arc<CloudEvent>>,
     /// What the engine made of it; `PUBLISHED` for what a process sent.
-    pub(crate) outcome: &'static str,
+    pub outcome: &'static str,
 }
 
 /// The surroundings of expressions over a CloudEvent: the time at which it was stored, so that they come to the same
 /// whenever they are asked.
-pub(crate) fn env(stored_at: Timestamp) -> Env {
+pub fn env(stored_at: Timestamp) -> Env {
     Env {
         now_ms: stored_at.0,
         ..Env::default()
@@ -128,7 +128,7 @@ fn cloud_event(event: &Event) -> Option<&CloudEvent> {
 impl Stored {
     /// Reads an entry; one that cannot be read counts as erased, as the segment's checksum was right and a newer program may
     /// have written it.
-    pub(crate) fn read(entry: &Entry) -> Self {
+    pub fn read(entry: &Entry) -> Self {
         let mut stored = Self {
             position: Sequence(entry.position.0),
             at: Timestamp(entry.at_ms),
