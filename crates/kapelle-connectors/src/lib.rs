@@ -19,6 +19,7 @@
 )]
 
 pub mod backoff;
+pub mod probe;
 pub mod secret;
 pub mod sink;
 pub mod source;
@@ -31,6 +32,7 @@ pub mod rabbitmq;
 #[cfg(feature = "webhook")]
 pub mod webhook;
 
+pub use probe::Check;
 pub use secret::Secret;
 pub use sink::{Publication, Sink, SinkError, SinkErrorKind};
 pub use source::{Delivery, Ingest, IngestError, Outcome, Rejected, Source};

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod error;
 mod message;
+mod probe;
 mod sink;
 mod source;
 

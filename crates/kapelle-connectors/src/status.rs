@@ -27,6 +27,20 @@ pub enum State {
     Stopped = 5,
 }
 
+impl State {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "IDLE",
+            Self::Connecting => "CONNECTING",
+            Self::Running => "RUNNING",
+            Self::BackingOff => "BACKING_OFF",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
 /// The shared counters of one connector.
 #[derive(Debug, Default)]
 pub struct Status {

@@ -211,6 +211,12 @@ impl CloudEvent {
         self.text_extension(attribute::TRACE_PARENT)
     }
 
+    /// The trace that `traceparent` names.
+    pub fn trace_id(&self) -> Option<&str> {
+        let (_, rest) = self.trace_parent()?.split_once('-')?;
+        rest.split('-').next().filter(|id| id.len() == 32)
+    }
+
     /// `expirytime`: when it is of no more use.
     pub fn expiry_time(&self) -> Option<&Timestamp> {
         match self.extension(attribute::EXPIRY_TIME)? {

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod completion;
 mod configuration;
+mod connectors;
 mod dead;
 mod deploy;
 mod events;
@@ -79,6 +80,8 @@ fn dispatch(command: Command, output: Output) -> Result<Exit, Failure> {
         Command::Events(args) => remote::run(events::run(args.command, output)),
         Command::Subscribers(args) => remote::run(subscribers::run(args.command, output)),
         Command::Dead(args) => remote::run(dead::run(args.command, output)),
+        Command::Sources(args) => remote::run(connectors::sources(args.command, output)),
+        Command::Sinks(args) => remote::run(connectors::sinks(args.command, output)),
         Command::Feel(args) => feel::run(args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Status(args) => remote::run(status::status(args, output)),

@@ -22,6 +22,7 @@ mod schema;
 mod tally;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trace;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -3,6 +3,7 @@
 //! **Invariant**: an answer or an acknowledgement is given only after the records are durable. What was refused for
 //! overload is never lost: HTTP clients are told to come again, sources keep their deliveries.
 
+pub(crate) mod control;
 pub(crate) mod http;
 pub(crate) mod sources;
 

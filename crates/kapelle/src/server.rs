@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use kapelle_connectors::CancellationToken;
@@ -32,12 +32,16 @@ use crate::config::{self, Config};
 use crate::delivery::{Delivery, Sinks};
 use crate::gateway::{Cluster, Gateway, grpc, rest};
 use crate::history::{self, History};
+use crate::ingest::control::Control;
 use crate::ingest::{self, Ingest};
 use crate::management::{self, Phase};
 use crate::telemetry::metrics::Edge;
 use partition::Opened;
 
 pub(crate) use error::ServeError;
+
+/// How often what goes through sources and sinks is noted.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the partition still decides.
 const WATCH: Duration = Duration::from_millis(250);
@@ -178,10 +182,19 @@ impl Working {
         };
         let sinks = Arc::new(Sinks::new(config, edge));
         let backbone = Backbone::start(config, partition.clone(), Arc::clone(&sinks))?;
+        let control = Arc::new(control(config, edge)?);
+        let connectors = rest::connectors::router(
+            config,
+            Arc::clone(&control),
+            Arc::clone(&sinks),
+            Arc::clone(edge),
+        );
+        tokio::spawn(sample_rates(Arc::clone(edge), cancel.clone()));
         let intake = Arc::new(Ingest::new(Arc::clone(&gateway), config, Arc::clone(edge)));
         let others = searches
             .merge(ingest::http::router(Arc::clone(&intake)))
-            .merge(rest::subscribers::router(Arc::clone(&gateway), backbone));
+            .merge(rest::subscribers::router(Arc::clone(&gateway), backbone))
+            .merge(connectors);
         Ok(Self {
             routes: rest::router(Arc::clone(&gateway), others),
             delivery: Delivery::start(
@@ -192,7 +205,9 @@ impl Working {
                 edge,
                 cancel.clone(),
             ),
-            sources: Box::pin(ingest::sources::start(config, &intake, edge, cancel)),
+            sources: Box::pin(ingest::sources::start(
+                config, &intake, edge, &control, cancel,
+            )),
             opened,
             gateway,
         })
@@ -209,6 +224,24 @@ impl Working {
         .await
         .ok();
         self.opened.close().await;
+    }
+}
+
+fn control(config: &Config, edge: &Arc<Edge>) -> Result<Control, ServeError> {
+    Control::open(config, edge).map_err(|source| ServeError::PausedSources {
+        path: Control::path(config),
+        source,
+    })
+}
+
+async fn sample_rates(edge: Arc<Edge>, cancel: CancellationToken) {
+    let mut every = tokio::time::interval(SAMPLE);
+    // Cancel-safe: a token and a timer.
+    while tokio::select! {
+        () = cancel.cancelled() => false,
+        _ = every.tick() => true,
+    } {
+        edge.sample_rates(Instant::now());
     }
 }
 

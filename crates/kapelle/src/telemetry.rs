@@ -5,6 +5,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod metrics;
+pub(crate) mod rates;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;

@@ -19,6 +19,7 @@ use super::connection::{ask, close, connect};
 use super::error::Error;
 use super::message::{outgoing, short};
 use crate::backoff::Backoff;
+use crate::probe::Check;
 use crate::sink::{Publication, Sink, SinkError, SinkErrorKind};
 use crate::status::{Handle, State, count};
 
@@ -60,6 +61,11 @@ impl Publisher {
             idle: Mutex::default(),
             config,
         }
+    }
+
+    /// Looks for the broker and the exchange, on a connection of its own.
+    pub async fn probe(&self) -> Vec<Check> {
+        self.config.probe().await
     }
 
     /// Ends the connection in an orderly way. A later publication makes a new one.

@@ -90,6 +90,7 @@ impl Source for Consumer {
             status.set_state(State::BackingOff);
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = paused_is(true, &mut paused) => {}
                 () = tokio::time::sleep(backoff.next_wait()) => {}
             }
         }
@@ -307,7 +308,10 @@ async fn watch_lag(
     }
 }
 
-async fn declare_passively(channel: &Channel, queue: &ShortString) -> lapin::Result<lapin::Queue> {
+pub(super) async fn declare_passively(
+    channel: &Channel,
+    queue: &ShortString,
+) -> lapin::Result<lapin::Queue> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -339,7 +343,7 @@ fn count_outcomes(status: &Status, outcomes: &[Outcome]) {
     count(&status.rejected, with(Outcome::Rejected));
 }
 
-fn is_not_found(error: &lapin::Error) -> bool {
+pub(super) fn is_not_found(error: &lapin::Error) -> bool {
     match error.kind() {
         ErrorKind::ProtocolError(error) => {
             *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)

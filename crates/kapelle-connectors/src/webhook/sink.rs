@@ -18,6 +18,7 @@ use kapelle_events::http;
 
 use super::config::{Config, Mode};
 use super::error::{class_of, retry_after, unanswered};
+use crate::probe::Check;
 use crate::secret::Secret;
 use crate::sink::{ATTEMPT_HEADER, Publication, Sink, SinkError, SinkErrorKind};
 use crate::status::{Handle, State, count};
@@ -47,6 +48,27 @@ impl Poster {
             handle: Handle::new(),
             client: OnceLock::new(),
         }
+    }
+
+    /// Asks the receiver what it would take. Any answer is a good one: many know no `OPTIONS`.
+    pub async fn probe(&self) -> Vec<Check> {
+        let asking = async {
+            let request = Request::options(self.url(None)?)
+                .body(Full::default())
+                .map_err(|_| invalid("the request can't be built"))?;
+            let answer = self.client()?.request(request).await;
+            let answer = answer.map_err(|error| unanswered(&error))?;
+            Ok(format!(
+                "the receiver answered OPTIONS with {}",
+                answer.status()
+            ))
+        };
+        let late = |_| {
+            let message = "no answer in time".to_owned();
+            Err(SinkError::new(SinkErrorKind::Timeout, message))
+        };
+        let answered = tokio::time::timeout(self.config.timeout, asking).await;
+        vec![Check::new("connection", answered.unwrap_or_else(late))]
     }
 
     async fn attempt(&self, publication: &Publication<'_>) -> Result<(), SinkError> {

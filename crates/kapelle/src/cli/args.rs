@@ -1,11 +1,13 @@
 //! What may be typed. Only shapes and help texts; what it means is decided in the command's own file.
 
+mod connectors;
 mod subscribers;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use connectors::{OneConnector, Sinks, SinksCommand, Sources, SourcesCommand};
 pub(crate) use subscribers::{
     Dead, DeadCommand, PutSubscriber, SettleDead, Subscribers, SubscribersCommand, TryFilter,
 };
@@ -98,6 +100,12 @@ pub(crate) enum Command {
     /// Dead letters: CloudEvents that a subscriber could not be given
     #[command(before_help = "Examples:\n  kapelle dead list\n  kapelle dead redrive loyalty 4711 4712\n  kapelle dead discard loyalty 4711 --reason 'sent by mistake'\n", help_template = TEMPLATE)]
     Dead(Dead),
+    /// Sources: where CloudEvents come from, and how much waits there
+    #[command(before_help = "Examples:\n  kapelle sources list\n  kapelle sources test orders\n  kapelle sources pause orders\n", help_template = TEMPLATE)]
+    Sources(Sources),
+    /// Sinks: where CloudEvents go
+    #[command(before_help = "Examples:\n  kapelle sinks list\n  kapelle sinks test partner\n", help_template = TEMPLATE)]
+    Sinks(Sinks),
     /// Evaluate FEEL
     #[command(before_help = "Examples:\n  kapelle feel eval 'total * 1.19' --variables '{\"total\":80}'\n  kapelle feel eval --unary '> 10, 3' --input 12\n", help_template = TEMPLATE)]
     Feel(Feel),
@@ -407,6 +415,9 @@ pub(crate) enum EventsCommand {
     /// Explain why an event came to its outcome, and what it nearly met
     #[command(before_help = "Examples:\n  kapelle events explain 4711\n  kapelle events explain o-1001 --source /shop\n", help_template = TEMPLATE)]
     Explain(OneEvent),
+    /// Show what caused an event and what it caused: events, processes and jobs as a tree
+    #[command(before_help = "Examples:\n  kapelle events trace 4711\n  kapelle events trace o-1001 --source /shop --output json\n", help_template = TEMPLATE)]
+    Trace(OneEvent),
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod explain;
 mod line;
+mod trace;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use hyper::Method;
 use super::args::{EventsCommand, Format, OneEvent, Send, Tail};
 use super::failure::Failure;
 use super::input;
-use super::output::{Columns, Output};
+use super::output::{Columns, Output, cell};
 use crate::client::{Body, Client, Object};
 
 const SENT: Columns = &[
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: EventsCommand, output: Output) -> Result<(), Fa
         EventsCommand::Tail(args) => tail(args, output).await,
         EventsCommand::Show(args) => show(args, output).await,
         EventsCommand::Explain(args) => explain(args, output).await,
+        EventsCommand::Trace(args) => trace(args, output).await,
     }
 }
 
@@ -159,6 +161,26 @@ async fn explain(args: OneEvent, output: Output) -> Result<(), Failure> {
         Format::Json => explanation.pretty(),
         Format::Name => position,
         Format::Table => explain::text(&explanation, output.style),
+    })
+}
+
+async fn trace(args: OneEvent, output: Output) -> Result<(), Failure> {
+    let client = args.remote.client()?;
+    let position = position(&client, &args).await?;
+    let trace = client
+        .get(&format!("/v2/kapelle/events/{position}/trace"))
+        .await?;
+    let positions = || {
+        let events = trace.list("items").into_iter();
+        let events = events.filter_map(|item| item.object("event"));
+        events
+            .map(|event| cell(&event, "position") + "\n")
+            .collect::<String>()
+    };
+    output.data(&match output.format {
+        Format::Json => trace.pretty(),
+        Format::Name => positions(),
+        Format::Table => trace::text(&trace, output.style),
     })
 }
 

@@ -210,6 +210,12 @@ pub(crate) enum SourceConfig {
 }
 
 impl SourceConfig {
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            Self::Rabbitmq(source) => &source.kind,
+        }
+    }
+
     /// What rules know of where a record lay.
     pub(super) const fn place(&self) -> &'static [&'static str] {
         match self {
@@ -245,6 +251,13 @@ pub(crate) enum SinkConfig {
 }
 
 impl SinkConfig {
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            Self::Rabbitmq(sink) => &sink.kind,
+            Self::Webhook(sink) => &sink.kind,
+        }
+    }
+
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match kind(node, reader, &["rabbitmq", "webhook"])? {
             "rabbitmq" => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kapelle_connectors::rabbitmq::{self, Publisher};
 use kapelle_connectors::webhook::{self, Poster};
-use kapelle_connectors::{Publication, Secret, Sink as _, SinkError, SinkErrorKind};
+use kapelle_connectors::{Check, Publication, Secret, Sink as _, SinkError, SinkErrorKind};
 use kapelle_events::CloudEvent;
 
 use crate::config::{Config, DeliveryMode, RabbitmqSink, SinkConfig, WebhookSink};
@@ -71,6 +71,14 @@ impl Sinks {
         };
         self.edge.count_delivery(sink, ended);
         result
+    }
+
+    /// Looks whether a sink could deliver now; `None` where none has that name.
+    pub(crate) async fn probe(&self, name: &str) -> Option<Vec<Check>> {
+        Some(match self.by_name.get(name)? {
+            Sink::Rabbitmq(publisher) => publisher.probe().await,
+            Sink::Webhook(poster) => poster.probe().await,
+        })
     }
 
     async fn try_publish(

@@ -11,6 +11,7 @@
 
 pub(crate) mod body;
 mod cluster;
+pub(crate) mod connectors;
 mod deployments;
 mod events;
 mod incidents;

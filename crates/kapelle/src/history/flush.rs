@@ -355,7 +355,7 @@ fn write_events(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Resul
 
 fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL,?13)",
+        "INSERT OR REPLACE INTO event_in VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL,?13,?14,?15,?16)",
     )?;
     let (position, at) = (signed(arrival.position.0), arrival.at.0);
     let (channel, tenant) = (&*arrival.channel, &*arrival.tenant);
@@ -378,6 +378,9 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 none,
                 none,
                 raw.as_deref(),
+                event.correlation_id(),
+                event.causation_id(),
+                event.trace_id(),
             ])?;
         }
         Arrived::Repeat {
@@ -408,6 +411,9 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 reason,
                 first,
                 None::<&[u8]>,
+                None::<&str>,
+                None::<&str>,
+                None::<&str>,
             ])?;
             transaction
                 .prepare_cached(
@@ -430,6 +436,9 @@ fn write_arrival(transaction: &Transaction<'_>, arrival: &Arrival) -> rusqlite::
                 &**reason,
                 None::<i64>,
                 None::<&[u8]>,
+                None::<&str>,
+                None::<&str>,
+                None::<&str>,
             ])?;
         }
     }
@@ -515,10 +524,11 @@ fn write_outbox(
             kapelle_events::encode::encode(&added.event, &mut bytes);
             let event = &added.event;
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?
+                .prepare_cached("INSERT OR REPLACE INTO event_out VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)")?
                 .execute(params![
                     signed(position.0), signed(entry), at.0, &*added.to, &*added.tenant, event.source(), event.id(),
                     event.event_type(), event.subject(), bytes, state, error, row.attempts, signed(added.instance.0), retry_at,
+                    event.correlation_id(), event.causation_id(), event.trace_id(),
                 ])?;
         }
         None => {

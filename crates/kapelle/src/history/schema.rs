@@ -18,7 +18,7 @@ use super::error::Error;
 use super::flush;
 
 /// Raised with every change of a table. An older file is put aside and remade from the journal.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// How many keys behind its instance's an entity is found by a scan and not by an index. The number is part of the schema
 /// (`near_or_far!`). At full load an instance of a few tasks stays within it, and scanning it takes about a millisecond.
@@ -88,10 +88,14 @@ CREATE INDEX subscription_by_name ON subscription (name, correlation_key);
 CREATE INDEX subscription_by_key ON subscription (correlation_key);
 CREATE INDEX subscription_by_instance ON subscription (instance);
 CREATE TABLE event_in (position INTEGER PRIMARY KEY, time INTEGER, channel TEXT, tenant TEXT, source TEXT, id TEXT,
-    type TEXT, subject TEXT, event BLOB, outcome INTEGER, reason TEXT, duplicate_of INTEGER, matches BLOB, raw BLOB);
+    type TEXT, subject TEXT, event BLOB, outcome INTEGER, reason TEXT, duplicate_of INTEGER, matches BLOB, raw BLOB,
+    correlation_id TEXT, causation_id TEXT, trace_id TEXT);
 CREATE INDEX event_in_by_id ON event_in (id);
 CREATE INDEX event_in_by_type ON event_in (type);
 CREATE INDEX event_in_by_subject ON event_in (subject);
+CREATE INDEX event_in_by_correlation ON event_in (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX event_in_by_causation ON event_in (causation_id) WHERE causation_id IS NOT NULL;
+CREATE INDEX event_in_by_trace ON event_in (trace_id) WHERE trace_id IS NOT NULL;
 CREATE TABLE event_instance (instance INTEGER, position INTEGER, PRIMARY KEY (instance, position)) WITHOUT ROWID;
 CREATE INDEX event_instance_by_position ON event_instance (position);
 CREATE TABLE event_message (message INTEGER PRIMARY KEY, position INTEGER);
@@ -100,11 +104,14 @@ CREATE TABLE event_later (position INTEGER, time INTEGER, what TEXT, process_id 
 CREATE INDEX event_later_by_position ON event_later (position);
 CREATE TABLE event_out (position INTEGER PRIMARY KEY, entry INTEGER UNIQUE, time INTEGER, channel TEXT, tenant TEXT,
     source TEXT, id TEXT, type TEXT, subject TEXT, event BLOB, state INTEGER, reason TEXT, attempts INTEGER, instance INTEGER,
-    retry_at INTEGER);
+    retry_at INTEGER, correlation_id TEXT, causation_id TEXT, trace_id TEXT);
 CREATE INDEX event_out_by_id ON event_out (id);
 CREATE INDEX event_out_by_instance ON event_out (instance);
 CREATE INDEX event_out_by_type ON event_out (type);
 CREATE INDEX event_out_by_subject ON event_out (subject);
+CREATE INDEX event_out_by_correlation ON event_out (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX event_out_by_causation ON event_out (causation_id) WHERE causation_id IS NOT NULL;
+CREATE INDEX event_out_by_trace ON event_out (trace_id) WHERE trace_id IS NOT NULL;
 ";
 
 /// The connection that writes, and the position that its rows stand at. A damaged or outdated file is put aside, never

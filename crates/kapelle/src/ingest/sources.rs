@@ -9,10 +9,12 @@ use kapelle_connectors::{
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
+use kapelle_events::Limits;
 use kapelle_runtime::{Refusal, door};
 use tokio::task::JoinSet;
 
 use super::Ingest;
+use super::control::Control;
 use crate::config::{self, Config, RabbitmqSource, SourceConfig, Span};
 use crate::gateway::failure::{Class, Failure};
 use crate::telemetry::metrics::Edge;
@@ -37,13 +39,15 @@ pub(crate) fn start(
     config: &Config,
     ingest: &Arc<Ingest>,
     edge: &Arc<Edge>,
+    control: &Control,
     cancel: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let mut running = JoinSet::new();
     for (name, source) in &config.sources {
         let SourceConfig::Rabbitmq(source) = source;
-        let consumer = Consumer::new(consumer_config(source, ingest));
+        let consumer = Consumer::new(consumer_config(source, ingest.limits));
         edge.watch_source(name, consumer.handle());
+        control.hold(name, &consumer.handle());
         let door = Door {
             ingest: Arc::clone(ingest),
             door: door::Door::new(ingest.tenant().into(), name.as_str().into())
@@ -83,7 +87,7 @@ async fn tell(name: Arc<str>, handle: Handle, cancel: CancellationToken) {
     }
 }
 
-fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::SourceConfig {
+pub(super) fn consumer_config(source: &RabbitmqSource, limits: Limits) -> rabbitmq::SourceConfig {
     let url = secret(
         source.url.as_ref(),
         source.url_env.as_deref(),
@@ -93,7 +97,7 @@ fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::Source
         ca_file: source.ca_file.clone(),
         declare: source.declare,
         prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
-        limits: ingest.limits,
+        limits,
         ..rabbitmq::SourceConfig::new(url, source.queue.clone())
     }
 }

@@ -40,6 +40,11 @@ pub(crate) enum ServeError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("cannot use {}, which says which sources are paused: {source}", path.display())]
+    PausedSources {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the system gives no thread: {0}")]
     Thread(#[source] std::io::Error),
     #[error("recovery from the data directory failed by a fault of the program: {why}")]
@@ -70,6 +75,7 @@ impl ServeError {
             Self::PartitionStopped { .. } => "KAP-3005",
             Self::Thread(_) => "KAP-3007",
             Self::ClusterId { .. } => "KAP-3009",
+            Self::PausedSources { .. } => "KAP-3010",
         }
     }
 
@@ -91,6 +97,9 @@ impl ServeError {
             Self::ClusterId { .. } => Some(
                 "restore the file from a copy; without it the installation gets a new id, and so do the CloudEvents that it publishes"
                     .to_owned(),
+            ),
+            Self::PausedSources { .. } => Some(
+                "restore the file from a copy, or remove it: then no source is paused".to_owned(),
             ),
             Self::PartitionStopped { .. } => Some(
                 "nothing that was acknowledged is lost; look after the disk and start again"

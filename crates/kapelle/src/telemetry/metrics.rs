@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use kapelle_connectors::{Handle, StatusSnapshot};
 use kapelle_engine::response::Outcome;
 use kapelle_runtime::PartitionHandle;
 
 use super::counts::Counts;
+use super::rates::Rates;
 use crate::history::Tallies;
 
 /// What the edges count.
@@ -28,6 +30,8 @@ pub(crate) struct Edge {
     events_dead: AtomicU64,
     sources: Mutex<BTreeMap<String, Handle>>,
     sinks: Mutex<BTreeMap<String, Handle>>,
+    sources_rates: Rates,
+    sinks_rates: Rates,
 }
 
 impl Edge {
@@ -67,18 +71,50 @@ impl Edge {
     }
 
     pub(crate) fn watch_source(&self, name: &str, handle: Handle) {
-        self.sources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), handle);
+        locked(&self.sources).insert(name.to_owned(), handle);
+    }
+
+    /// The configured sources that run, by name.
+    pub(crate) fn sources(&self) -> BTreeMap<String, Handle> {
+        locked(&self.sources).clone()
+    }
+
+    /// The configured sinks by name.
+    pub(crate) fn sinks(&self) -> BTreeMap<String, Handle> {
+        locked(&self.sinks).clone()
+    }
+
+    /// Once a second: what has gone through sources and sinks by now.
+    pub(crate) fn sample_rates(&self, at: Instant) {
+        let counters = |handles: BTreeMap<String, Handle>, counter: fn(&StatusSnapshot) -> u64| {
+            handles
+                .into_iter()
+                .map(|(name, handle)| (name, counter(&handle.snapshot())))
+                .collect()
+        };
+        self.sources_rates
+            .sample(at, counters(self.sources(), |status| status.received));
+        self.sinks_rates
+            .sample(at, counters(self.sinks(), |status| status.published));
+    }
+
+    /// Deliveries a second.
+    pub(crate) fn rate_of_source(&self, name: &str) -> Option<f64> {
+        self.sources_rates.of(name)
+    }
+
+    /// CloudEvents a second that arrived.
+    pub(crate) fn rate_of_sink(&self, name: &str) -> Option<f64> {
+        self.sinks_rates.of(name)
     }
 
     pub(crate) fn watch_sink(&self, name: &str, handle: Handle) {
-        self.sinks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), handle);
+        locked(&self.sinks).insert(name.to_owned(), handle);
     }
+}
+
+fn locked(handles: &Mutex<BTreeMap<String, Handle>>) -> MutexGuard<'_, BTreeMap<String, Handle>> {
+    handles.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a value of the runtime is told: its name there, its name outside, type, divisor to the base unit, meaning.
@@ -328,7 +364,7 @@ pub(crate) fn render(
     render_events(&mut page, edge);
     render_routes(&mut page, edge);
     let snapshots = |handles: &Mutex<BTreeMap<String, Handle>>| -> Vec<(String, StatusSnapshot)> {
-        let handles = handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = locked(handles);
         handles
             .iter()
             .map(|(name, handle)| (name.clone(), handle.snapshot()))

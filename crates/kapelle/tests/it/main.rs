@@ -30,3 +30,4 @@ mod server;
 mod start;
 mod subscribers;
 mod tls;
+mod trace;

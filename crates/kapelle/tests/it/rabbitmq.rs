@@ -9,6 +9,7 @@
 )]
 #[path = "../../../kapelle-connectors/tests/it/broker.rs"]
 mod broker;
+mod control;
 mod partner;
 mod rules;
 

@@ -11,27 +11,29 @@ use super::body::parse_key;
 use super::json;
 use super::problem::Problem;
 use super::search::{Searching, ask};
-use crate::history::explain;
 use crate::history::query::events::{self, EventQuery};
 use crate::history::query::words::{DeliveryState, OUTCOMES};
+use crate::history::{explain, trace};
 
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 1_000;
 
-/// List, one, explain, what came.
-pub(super) const PATHS: [&str; 4] = [
+/// List, one, explain, trace, what came.
+pub(super) const PATHS: [&str; 5] = [
     "/v2/kapelle/events",
     "/v2/kapelle/events/{key}",
     "/v2/kapelle/events/{key}/explain",
+    "/v2/kapelle/events/{key}/trace",
     "/v2/kapelle/events/{key}/raw",
 ];
 
 pub(super) fn routes() -> Router<Searching> {
-    let [all, one, explanation, came] = PATHS;
+    let [all, one, explanation, tree, came] = PATHS;
     Router::new()
         .route(all, get(list))
         .route(one, get(show))
         .route(explanation, get(explain_one))
+        .route(tree, get(trace_one))
         .route(came, get(raw))
 }
 
@@ -141,6 +143,17 @@ async fn explain_one(
 ) -> Result<Response, Problem> {
     let found = ask(&state.history, move |connection| {
         explain::explain(connection, position)
+    })
+    .await?;
+    found.map(json::ok).ok_or_else(|| no_event(position))
+}
+
+async fn trace_one(
+    State(state): State<Searching>,
+    Key(position): Key,
+) -> Result<Response, Problem> {
+    let found = ask(&state.history, move |connection| {
+        trace::trace(connection, position)
     })
     .await?;
     found.map(json::ok).ok_or_else(|| no_event(position))

@@ -1,5 +1,8 @@
 //! CloudEvents that came in and went out, as `docs/reference/events-api.md` gives them.
 
+use std::borrow::Cow;
+
+use kapelle_feel::json::pull::Raw;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
@@ -42,13 +45,13 @@ pub(crate) struct EventRow {
     pub(crate) matches: Option<String>,
     event: Option<Vec<u8>>,
     channel: String,
-    source: Option<String>,
-    id: Option<String>,
-    duplicate_of: Option<i64>,
+    pub(crate) source: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) duplicate_of: Option<i64>,
     /// Of its delivery: those that failed, and when the next one is due.
     pub(crate) attempts: Option<i64>,
     pub(crate) retry_at: Option<i64>,
-    instance: Option<i64>,
+    pub(crate) instance: Option<i64>,
 }
 
 impl EventRow {
@@ -77,6 +80,20 @@ impl EventRow {
             attempts: row.get(14)?,
             instance: row.get(15)?,
             retry_at: row.get(16)?,
+        })
+    }
+
+    /// What it came to for one instance.
+    pub(crate) fn outcome_for(&self, instance: i64) -> Option<String> {
+        let matches = Raw::parse(self.matches.as_deref()?).ok()?;
+        let key = instance.to_string();
+        matches.elements().find_map(|found| {
+            let member = |name: &str| {
+                let named = |(other, _): &(Raw<'_>, _)| other.as_str().as_deref() == Some(name);
+                let (_, value) = found.members().find(named)?;
+                value.as_str().map(Cow::into_owned)
+            };
+            (member("processInstanceKey")? == key).then(|| member("outcome"))?
         })
     }
 
@@ -332,11 +349,15 @@ pub(crate) fn came(connection: &Connection, position: i64) -> Result<Option<Came
 
 /// One event.
 pub(crate) fn find(connection: &Connection, position: i64) -> Result<Option<EventRow>, Error> {
+    row(connection, position).map_err(Error::sqlite("look up an event"))
+}
+
+pub(crate) fn row(connection: &Connection, position: i64) -> rusqlite::Result<Option<EventRow>> {
     for columns in [IN, OUT] {
         let found = connection
-            .prepare_cached(&format!("{columns} WHERE position = ?1"))
-            .and_then(|mut statement| statement.query_row([position], EventRow::read).optional())
-            .map_err(Error::sqlite("look up an event"))?;
+            .prepare_cached(&format!("{columns} WHERE position = ?1"))?
+            .query_row([position], EventRow::read)
+            .optional()?;
         if found.is_some() {
             return Ok(found);
         }
