@@ -25,6 +25,7 @@ mod payloads;
 mod program;
 mod rabbitmq;
 mod rest;
+mod retention;
 mod secure;
 mod server;
 mod start;
