@@ -20,6 +20,7 @@ mod inbound;
 mod jobs;
 mod metrics;
 mod models;
+mod near_misses;
 mod overload;
 mod payloads;
 mod program;
