@@ -197,6 +197,7 @@ mod tests {
             identity: 1,
             content: 1,
             event: Arc::new(event),
+            raw: None,
         };
         assert_eq!(projection.complete(Sequence(4)), Sequence(4));
         assert_eq!(projection.add(record(5, received)), None);
