@@ -122,6 +122,17 @@ pub struct Checkpoint {
     pub dead: Vec<Exception>,
 }
 
+/// How far the subscriber has come with one entry of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Whether it is wanted was not asked yet.
+    Ahead,
+    /// It is held: failed attempts so far, and the last one's error.
+    Held { attempts: u32, error: Arc<str> },
+    /// It is not wanted, or over: delivered, withdrawn or dead.
+    Behind,
+}
+
 #[derive(Debug)]
 struct Entry {
     wanted: Wanted,
@@ -450,6 +461,20 @@ impl Subscription {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.entries.len(), self.in_flight)
+    }
+
+    /// How far it has come with an entry.
+    #[must_use]
+    pub fn standing(&self, position: Sequence) -> Standing {
+        match self.entries.get(&position) {
+            Some(entry) => Standing::Held {
+                // The one under way has not failed.
+                attempts: entry.attempts - u32::from(entry.in_flight_until.is_some()),
+                error: Arc::clone(&entry.error),
+            },
+            None if position > self.read_to => Standing::Ahead,
+            None => Standing::Behind,
+        }
     }
 
     /// Everything up to here is over, but for exceptions.

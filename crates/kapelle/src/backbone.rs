@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: what is decided and when it is kept (`kapelle_runtime::backbone`).
 
+mod followers;
 mod inbox;
 mod ledger;
 mod retention;
@@ -32,6 +33,7 @@ use ledger::SqliteLedger;
 use targets::Targets;
 use worker::Worker;
 
+pub(crate) use followers::Follower;
 pub(crate) use inbox::{Ask, Inbox, Token};
 pub(crate) use kapelle_runtime::backbone::{Answer, READER, Received, Report, Stored, Tag, env};
 pub(crate) use ledger::DeadLetter;

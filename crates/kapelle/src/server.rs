@@ -172,16 +172,16 @@ impl Working {
             stopping.clone(),
         );
         outlet.connect(&gateway);
+        let sinks = Arc::new(Sinks::new(config, edge));
+        let backbone = Backbone::start(config, partition.clone(), Arc::clone(&sinks))?;
         let searches = if config.history.enabled {
             let history =
                 History::start(&config.data.dir, partition.clone(), history_options(config))?;
             management.attach_history(Arc::clone(&history));
-            rest::search::router(Arc::clone(&gateway), history)
+            rest::search::router(Arc::clone(&gateway), history, Some(Arc::clone(&backbone)))
         } else {
             rest::search::switched_off()
         };
-        let sinks = Arc::new(Sinks::new(config, edge));
-        let backbone = Backbone::start(config, partition.clone(), Arc::clone(&sinks))?;
         let control = Arc::new(control(config, edge)?);
         let connectors = rest::connectors::router(
             config,

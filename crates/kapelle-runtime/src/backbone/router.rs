@@ -19,7 +19,7 @@ use super::stored::{Projection, Stored, env};
 use super::{Error, Ledger, Report, SharedStore};
 use crate::delivery::Failure;
 use crate::reader::{CommittedRecord, ReadError, RecordReader};
-use crate::subscription::{Attempt, Checkpoint, Policy, Subscription};
+use crate::subscription::{Attempt, Checkpoint, Policy, Standing, Subscription};
 
 const POLL_RECORDS: usize = 2_048;
 
@@ -548,6 +548,24 @@ impl<L: Ledger> Router<L> {
     pub fn reports(&self) -> BTreeMap<Arc<str>, Report> {
         let report = |(name, served): (&Arc<str>, &Served)| (Arc::clone(name), served.report());
         self.served.iter().map(report).collect()
+    }
+
+    /// Who wants the CloudEvent at a position, by the filters as they are now, and how far each has come with it. Nobody wants one
+    /// that is not there.
+    #[must_use]
+    pub fn standings(&self, position: Sequence) -> Vec<(Arc<str>, Standing)> {
+        let entry = self.store.read().get(position::Sequence(position.0));
+        let stored = entry.ok().flatten().map(|entry| Stored::read(&entry));
+        let Some((event, at)) = stored.and_then(|stored| Some((stored.event?, stored.at))) else {
+            return Vec::new();
+        };
+        let wanting = self.index.matches(&Subject::new(&event), &env(at));
+        let standing = |name: Arc<str>| {
+            let served = self.served.get(&name)?;
+            let is_in = served.end.is_none_or(|end| position <= end);
+            is_in.then(|| (name, served.machine.standing(position)))
+        };
+        wanting.into_iter().filter_map(standing).collect()
     }
 
     /// For look-ups.

@@ -349,3 +349,31 @@ fn whatever_crashes_everything_arrives_in_order_of_its_key_or_is_dead() {
         "{crashes} crashes, {deaths} dead, {repeats} repeats"
     );
 }
+
+#[test]
+fn it_is_told_how_far_each_entry_has_come() {
+    let mut subscription = fresh();
+    subscription.offer(wanted(1, "a"));
+    subscription.offer(wanted(2, "a"));
+    subscription.passed(Sequence(5));
+    let standing =
+        |subscription: &Subscription, position| subscription.standing(Sequence(position));
+    let held = |attempts, error: &str| Standing::Held {
+        attempts,
+        error: Arc::from(error),
+    };
+    let first = subscription.next(Timestamp(0), 1).remove(0);
+    // The one under way has not failed yet.
+    assert_eq!(standing(&subscription, 1), held(0, ""));
+    assert!(subscription.failed(&first, Timestamp(0), &broken(), 0));
+    assert_eq!(standing(&subscription, 1), held(1, "503"));
+    let again = subscription.next(Timestamp(50), 1).remove(0);
+    assert_eq!(standing(&subscription, 1), held(1, "503"));
+    assert!(subscription.delivered(&again));
+    let seen = [1, 2, 3, 5, 6].map(|position| standing(&subscription, position));
+    let [behind, ahead] = [Standing::Behind, Standing::Ahead];
+    assert_eq!(
+        seen,
+        [behind.clone(), held(0, ""), behind.clone(), behind, ahead]
+    );
+}

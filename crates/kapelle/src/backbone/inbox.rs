@@ -10,7 +10,7 @@ use kapelle_engine::ids::Sequence;
 use kapelle_runtime::subscription::Attempt;
 use tokio::sync::oneshot;
 
-use super::{Answer, DeadLetter, Received, Report};
+use super::{Answer, DeadLetter, Follower, Received, Report};
 
 /// What a consumer that pulls holds, and answers with.
 pub(crate) type Token = Attempt;
@@ -36,6 +36,11 @@ pub(crate) enum Ask {
         after: Sequence,
         most: usize,
         reply: oneshot::Sender<Vec<DeadLetter>>,
+    },
+    /// Who subscribed to the CloudEvents at these positions, and what came of it.
+    Followers {
+        positions: Vec<Sequence>,
+        reply: oneshot::Sender<BTreeMap<Sequence, Vec<Follower>>>,
     },
     /// A delivery ended.
     Attempted {

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS subscriber (name TEXT PRIMARY KEY, cursor INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subscriber (name TEXT PRIMARY KEY, cursor INTEGER, began INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exception (subscriber TEXT, position INTEGER, lane TEXT, stored_at INTEGER, attempts INTEGER,
     retry_at INTEGER, error TEXT, PRIMARY KEY (subscriber, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead (subscriber TEXT, position INTEGER, lane TEXT, stored_at INTEGER, attempts INTEGER,
@@ -62,6 +62,12 @@ impl SqliteLedger {
         // Dead letters and cursors are primary data: each transaction is synced.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(TABLES)?;
+        let has_began = connection
+            .prepare("SELECT name FROM pragma_table_info('subscriber') WHERE name = 'began'")?
+            .exists([])?;
+        if !has_began {
+            connection.execute_batch("ALTER TABLE subscriber ADD COLUMN began INTEGER")?;
+        }
         Ok(Self { connection })
     }
 
@@ -94,6 +100,21 @@ impl SqliteLedger {
             })
             .optional()
             .map(|value: Option<i64>| Sequence(value.unwrap_or(0).cast_unsigned()))
+    }
+
+    /// Behind which position a subscriber began; 0 where that was not kept.
+    pub(super) fn began(&self, subscriber: &str) -> Result<Sequence, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT began FROM subscriber WHERE name = ?1",
+                [subscriber],
+                |row| row.get(0),
+            )
+            .optional()
+            .map(|began: Option<Option<i64>>| {
+                Sequence(began.flatten().unwrap_or(0).cast_unsigned())
+            })
+            .map_err(refused("read the beginning of a subscriber"))
     }
 
     pub(super) fn dead_letters(
@@ -325,7 +346,10 @@ fn write_checkpoint(
     event: &dyn Fn(Sequence) -> Option<Vec<u8>>,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO subscriber (name, cursor) VALUES (?1, ?2)")?
+        .prepare_cached(
+            "INSERT INTO subscriber (name, cursor, began) VALUES (?1, ?2, ?2)
+             ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor",
+        )?
         .execute(params![name, checkpoint.cursor.0.cast_signed()])?;
     for position in &checkpoint.removed {
         connection

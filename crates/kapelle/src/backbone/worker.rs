@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::inbox::{Ask, Inbox};
 use super::ledger::SqliteLedger;
 use super::targets::Targets;
-use super::{Error, retention};
+use super::{Error, followers, retention};
 use crate::config::EventStore;
 
 /// How often the store is synced and the journal let go behind it.
@@ -244,6 +244,13 @@ impl Worker {
             } => {
                 let ledger = self.router.ledger();
                 drop(reply.send(ledger.dead_letters(subscriber.as_deref(), after, most)?));
+            }
+            Ask::Followers { positions, reply } => {
+                let mut followers = BTreeMap::new();
+                for position in positions {
+                    followers.insert(position, followers::of(&self.router, position)?);
+                }
+                drop(reply.send(followers));
             }
             Ask::Attempted {
                 subscriber,

@@ -415,7 +415,7 @@ pub(crate) enum EventsCommand {
     /// Explain why an event came to its outcome, and what it nearly met
     #[command(before_help = "Examples:\n  kapelle events explain 4711\n  kapelle events explain o-1001 --source /shop\n", help_template = TEMPLATE)]
     Explain(OneEvent),
-    /// Show what caused an event and what it caused: events, processes and jobs as a tree
+    /// Show what caused an event and what it caused: events, processes, jobs and subscribers as a tree
     #[command(before_help = "Examples:\n  kapelle events trace 4711\n  kapelle events trace o-1001 --source /shop --output json\n", help_template = TEMPLATE)]
     Trace(OneEvent),
 }

@@ -110,7 +110,7 @@ impl Door {
         let records = std::mem::take(&mut *locked(&self.records));
         let history = History::of_records(dir, self.gateway.partition().clone(), records)
             .expect("a new database is made and filled");
-        let searches = rest::search::router(Arc::clone(&self.gateway), history);
+        let searches = rest::search::router(Arc::clone(&self.gateway), history, None);
         self.router = router(&self.gateway, &self.ingest, searches);
     }
 

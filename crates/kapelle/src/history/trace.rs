@@ -1,4 +1,4 @@
-//! What caused what: CloudEvents, process instances and jobs as trees (`docs/reference/events-api.md`).
+//! What caused what: CloudEvents, process instances, jobs and subscribers as trees (`docs/reference/events-api.md`).
 //!
 //! ```text
 //! CloudEvent in ─► instance that it started or met ─► jobs
@@ -15,40 +15,67 @@ mod collect;
 mod rows;
 mod tree;
 
+use std::collections::BTreeMap;
+
+use kapelle_engine::ids::Sequence;
 use kapelle_feel::json::write_string;
 use rusqlite::Connection;
 
 use super::Error;
 use super::query::time;
+use crate::backbone::Follower;
 use crate::gateway::rest::json::{Object, array};
 use collect::Collected;
 use rows::{InstanceRow, JobRow};
 use tree::{By, Node, Tree};
 
-/// The trees around one CloudEvent, if there is one at that position.
-pub(crate) fn trace(connection: &Connection, position: i64) -> Result<Option<String>, Error> {
-    let run = || {
-        let Some(collected) = Collected::around(connection, position)? else {
-            return Ok(None);
-        };
-        let tree = Tree::of(&collected);
-        Ok(Some(render(&collected, &tree)))
-    };
-    run().map_err(Error::sqlite("trace an event"))
+/// What each CloudEvent went to, by its position.
+pub(crate) type Followers = BTreeMap<Sequence, Vec<Follower>>;
+
+/// The trees around one CloudEvent.
+pub(crate) struct Trace {
+    collected: Collected,
+    tree: Tree,
 }
 
-fn render(collected: &Collected, tree: &Tree) -> String {
-    let mut answer = Object::new();
-    let items = tree.in_order().into_iter().map(|(node, depth)| {
-        let by = tree.by(node);
-        item(collected, node, depth, by)
-    });
-    answer
-        .raw("correlationIds", &texts(&collected.correlation_ids))
-        .raw("traceIds", &texts(&collected.trace_ids))
-        .bool("truncated", collected.is_truncated)
-        .raw("items", &array(items));
-    answer.end()
+impl Trace {
+    /// `None` where there is no CloudEvent at that position.
+    pub(crate) fn around(connection: &Connection, position: i64) -> Result<Option<Self>, Error> {
+        let collected =
+            Collected::around(connection, position).map_err(Error::sqlite("trace an event"))?;
+        Ok(collected.map(|collected| Self {
+            tree: Tree::of(&collected),
+            collected,
+        }))
+    }
+
+    /// Of the CloudEvents in it.
+    pub(crate) fn positions(&self) -> Vec<Sequence> {
+        let positions = self.collected.events.keys();
+        positions.map(|position| sequence(*position)).collect()
+    }
+
+    pub(crate) fn json(&self, followers: &Followers) -> String {
+        let mut items = Vec::new();
+        for (node, depth) in self.tree.in_order() {
+            items.push(item(&self.collected, node, depth, self.tree.by(node)));
+            if let Node::Event(position) = node {
+                let followers = followers.get(&sequence(position)).into_iter().flatten();
+                items.extend(followers.map(|follower| subscriber_item(depth + 1, follower)));
+            }
+        }
+        let mut answer = Object::new();
+        answer
+            .raw("correlationIds", &texts(&self.collected.correlation_ids))
+            .raw("traceIds", &texts(&self.collected.trace_ids))
+            .bool("truncated", self.collected.is_truncated)
+            .raw("items", &array(items));
+        answer.end()
+    }
+}
+
+fn sequence(position: i64) -> Sequence {
+    Sequence(position.unsigned_abs())
 }
 
 fn texts<'t>(texts: impl IntoIterator<Item = &'t String>) -> String {
@@ -59,11 +86,31 @@ fn texts<'t>(texts: impl IntoIterator<Item = &'t String>) -> String {
     }))
 }
 
-fn item(collected: &Collected, node: Node, depth: usize, by: By) -> String {
+fn head(depth: usize, kind: &str, by: &str) -> Object {
     let mut item = Object::new();
     item.number("depth", i64::try_from(depth).unwrap_or(i64::MAX))
-        .text("kind", node.kind())
-        .text("by", by.as_str());
+        .text("kind", kind)
+        .text("by", by);
+    item
+}
+
+fn subscriber_item(depth: usize, follower: &Follower) -> String {
+    let mut subscriber = Object::new();
+    subscriber
+        .text("name", &follower.subscriber)
+        .text("state", follower.state.as_str())
+        .number("attempts", follower.attempts.into())
+        .text_or_null("lastError", follower.last_error.as_deref());
+    let mut item = head(depth, "SUBSCRIBER", "SUBSCRIBED");
+    item.null("event")
+        .null("processInstance")
+        .null("job")
+        .raw("subscriber", &subscriber.end());
+    item.end()
+}
+
+fn item(collected: &Collected, node: Node, depth: usize, by: By) -> String {
+    let mut item = head(depth, node.kind(), by.as_str());
     let event = match node {
         Node::Event(position) => collected.events.get(&position),
         Node::Instance(..) | Node::Job(_) => None,
@@ -79,6 +126,7 @@ fn item(collected: &Collected, node: Node, depth: usize, by: By) -> String {
     raw_or_null(&mut item, "event", event.map(|event| event.row.json()));
     raw_or_null(&mut item, "processInstance", instance.map(instance_json));
     raw_or_null(&mut item, "job", job.map(job_json));
+    item.null("subscriber");
     item.end()
 }
 

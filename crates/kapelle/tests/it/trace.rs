@@ -9,7 +9,7 @@ use crate::found;
 use crate::http;
 use crate::models;
 use crate::program::{Ended, Place};
-use crate::server::Server;
+use crate::server::{Server, TempDir};
 
 const STRUCTURED: (&str, &str) = ("content-type", "application/cloudevents+json");
 
@@ -194,5 +194,72 @@ fn a_trace_shows_processes_jobs_and_the_events_of_others_as_one_tree() {
     let missing = http::get(&server.rest, "/v2/kapelle/events/999999/trace");
     assert_eq!(missing.status, 404, "{}", missing.body);
     assert_ne!(trace(&server, &["no-such-id"]).code, 0);
+    assert!(server.stop().success());
+}
+
+fn subscribe(server: &Server, name: &str, document: &str) {
+    let path = format!("/v2/kapelle/subscribers/{name}");
+    let answer = http::json(&server.rest, "PUT", &path, document);
+    assert_eq!(answer.status, 204, "{}", answer.body);
+}
+
+/// The trace of `o-1`, once that holds of it.
+fn traced(server: &Server, what: &str, holds: impl Fn(&str) -> bool) -> String {
+    let began = Instant::now();
+    loop {
+        let seen = trace(server, &["o-1"]).stdout;
+        if holds(&seen) {
+            return seen;
+        }
+        let is_late = began.elapsed() > Duration::from_secs(60);
+        assert!(!is_late, "not within a minute: {what}\n{seen}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_trace_shows_who_subscribed_and_what_came_of_it() {
+    let (hook, received) = receiver(&[]);
+    let dir = TempDir::new();
+    let server = Server::start_in(dir.path(), "");
+    let wants = |kind: &str, target: &str| {
+        format!(
+            r#"{{"filter":{{"exact":{{"type":"{kind}"}}}},"target":{target},"retry":{{"attempts":1}}}}"#
+        )
+    };
+    let webhook = |url: &str| format!(r#"{{"webhook":{{"url":"{url}"}}}}"#);
+    let pull = r#"{"pull":{}}"#;
+    subscribe(&server, "points", &wants("order.placed", pull));
+    subscribe(&server, "bills", &wants("order.placed", &webhook(&hook)));
+    let deaf = webhook("http://127.0.0.1:9/");
+    subscribe(&server, "broken", &wants("order.placed", &deaf));
+    subscribe(&server, "others", &wants("order.paid", pull));
+    send(
+        &server,
+        r#""id":"o-1","source":"/shop","type":"order.placed","subject":"A-1""#,
+    );
+    subscribe(&server, "late", &wants("order.placed", pull));
+    received.recv_timeout(Duration::from_secs(60)).unwrap();
+    let seen = traced(&server, "one is dead, one is done", |seen| {
+        seen.contains("DEAD") && seen.contains("DONE")
+    });
+    expect![[r#"
+        order.placed A-1  ← /shop o-1  NO_MATCH  position 13
+        ├─ subscriber bills  DONE
+        ├─ subscriber broken  DEAD  failed 1 ×: UNREACHABLE: connect: Connection refused (os error 111)
+        └─ subscriber points  WAITING
+    "#]].assert_eq(&seen);
+    let take = r#"{"maxEvents":1,"waitTime":5000}"#;
+    let taken = http::post(&server.rest, "/v2/kapelle/subscribers/points/receive", take);
+    let token = format!(r#"{{"lockTokens":["{}"]}}"#, taken.member("lockToken"));
+    let path = "/v2/kapelle/subscribers/points/acknowledge";
+    let answer = http::post(&server.rest, path, &token);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let seen = traced(&server, "nobody waits", |seen| !seen.contains("WAITING"));
+    assert!(seen.contains("points  DONE"), "{seen}");
+    // All of it is remembered, also that it was there before one of them.
+    assert!(server.stop().success());
+    let server = Server::start_in(dir.path(), "");
+    assert_eq!(traced(&server, "the same", |_| true), seen);
     assert!(server.stop().success());
 }

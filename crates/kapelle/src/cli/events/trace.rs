@@ -70,10 +70,29 @@ fn line(item: &Document, style: Style) -> String {
             cell(&job, "jobKey"),
             cell(&job, "state"),
         )
+    } else if let Some(subscriber) = item.object("subscriber") {
+        subscriber_line(&subscriber, style)
     } else {
         cell(item, "kind")
     };
     text.trim_end().to_owned()
+}
+
+fn subscriber_line(subscriber: &Document, style: Style) -> String {
+    let state = cell(subscriber, "state");
+    let state = match &*state {
+        "DONE" => style.good(&state),
+        "WAITING" => style.warning(&state),
+        _ => style.error(&state),
+    };
+    let failed = match subscriber.number("attempts") {
+        None | Some(0) => String::new(),
+        Some(attempts) => format!("  failed {attempts} ×: {}", cell(subscriber, "lastError")),
+    };
+    format!(
+        "subscriber {}  {state}{failed}",
+        style.strong(&cell(subscriber, "name"))
+    )
 }
 
 fn event_line(item: &Document, event: &Document, style: Style) -> String {
@@ -119,6 +138,8 @@ mod tests {
             r#"{"depth":1,"by":"STARTED","processInstance":{"processInstanceKey":"11","processDefinitionId":"order","state":"ACTIVE"}}"#.to_owned(),
             r#"{"depth":2,"by":"PROCESS","job":{"jobKey":"12","type":"charge","state":"COMPLETED","worker":"w"}}"#.to_owned(),
             event(2, "PROCESS", "order.completed", "out", "DELIVERED"),
+            r#"{"depth":3,"by":"SUBSCRIBED","subscriber":{"name":"loyalty","state":"DONE","attempts":0,"lastError":null}}"#.to_owned(),
+            r#"{"depth":3,"by":"SUBSCRIBED","subscriber":{"name":"bills","state":"DEAD","attempts":2,"lastError":"gone"}}"#.to_owned(),
             event(3, "SAME_EVENT", "order.completed", "in", "NO_MATCH"),
             event(1, "CAUSATION_ID", "points.granted", "in", "NO_MATCH"),
             event(0, "ROOT", "order.paid", "in", "CORRELATED"),
@@ -131,6 +152,8 @@ mod tests {
             ├─ process order  11  ACTIVE
             │  ├─ job charge  12  COMPLETED  by w
             │  └─ order.completed A-1  → partner  DELIVERED  position 7
+            │     ├─ subscriber loyalty  DONE
+            │     ├─ subscriber bills  DEAD  failed 2 ×: gone
             │     └─ came in again: order.completed A-1  ← /shop 1  NO_MATCH  position 7
             └─ points.granted A-1  ← /shop 1  NO_MATCH  position 7
             order.paid A-1  ← /shop 1  CORRELATED  position 7

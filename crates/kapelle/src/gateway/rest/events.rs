@@ -5,15 +5,19 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use tokio::sync::oneshot;
 
 use super::Key;
 use super::body::parse_key;
 use super::json;
 use super::problem::Problem;
 use super::search::{Searching, ask};
+use crate::backbone::{Ask, Backbone};
+use crate::gateway::failure::Failure;
+use crate::history::explain;
 use crate::history::query::events::{self, EventQuery};
 use crate::history::query::words::{DeliveryState, OUTCOMES};
-use crate::history::{explain, trace};
+use crate::history::trace::{Followers, Trace};
 
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 1_000;
@@ -153,10 +157,22 @@ async fn trace_one(
     Key(position): Key,
 ) -> Result<Response, Problem> {
     let found = ask(&state.history, move |connection| {
-        trace::trace(connection, position)
+        Trace::around(connection, position)
     })
     .await?;
-    found.map(json::ok).ok_or_else(|| no_event(position))
+    let trace = found.ok_or_else(|| no_event(position))?;
+    let followers = match &state.backbone {
+        Some(backbone) => followers(backbone, &trace).await?,
+        None => Followers::new(),
+    };
+    Ok(json::ok(trace.json(&followers)))
+}
+
+async fn followers(backbone: &Backbone, trace: &Trace) -> Result<Followers, Problem> {
+    let (reply, answer) = oneshot::channel();
+    let positions = trace.positions();
+    backbone.inbox().put(Ask::Followers { positions, reply });
+    answer.await.map_err(|_| Failure::stopped().into())
 }
 
 async fn raw(State(state): State<Searching>, Key(position): Key) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ use super::Key;
 use super::body::JsonText;
 use super::json;
 use super::problem::Problem;
+use crate::backbone::Backbone;
 use crate::gateway::Gateway;
 use crate::history::query::definitions::{self, DEFINITIONS};
 use crate::history::query::elements::ELEMENTS;
@@ -28,6 +29,8 @@ use crate::history::{Error, History};
 pub(super) struct Searching {
     pub(super) gateway: Arc<Gateway>,
     pub(super) history: Arc<History>,
+    /// Not there in a partition without threads.
+    pub(super) backbone: Option<Arc<Backbone>>,
 }
 
 impl FromRef<Searching> for Arc<Gateway> {
@@ -47,7 +50,11 @@ const SEARCHED: [(&str, &Entity); 6] = [
 ];
 
 /// The routes, to be merged with those of the commands.
-pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
+pub(crate) fn router(
+    gateway: Arc<Gateway>,
+    history: Arc<History>,
+    backbone: Option<Arc<Backbone>>,
+) -> Router {
     let mut router = Router::new()
         .route("/v2/process-definitions/{key}/xml", get(definition_xml))
         .route("/v2/variables/search", post(search_variables));
@@ -65,9 +72,11 @@ pub(crate) fn router(gateway: Arc<Gateway>, history: Arc<History>) -> Router {
             );
         }
     }
-    router
-        .merge(super::events::routes())
-        .with_state(Searching { gateway, history })
+    router.merge(super::events::routes()).with_state(Searching {
+        gateway,
+        history,
+        backbone,
+    })
 }
 
 /// The same routes where history is switched off. Not 503: that a client would try again, and it helps nobody.

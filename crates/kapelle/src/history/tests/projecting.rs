@@ -233,12 +233,12 @@ fn a_short_life_is_written_once_in_its_last_state() {
         variable 100 | 101 | 100 | order | 4 bytes
         variable 100 | 105 | 100 | done | 1 bytes
         subscription 107 | 100 | <default> | order | paid | A-1 | 106 | 3 | 23 | 1100 | 25 | 1110 | 1
-        event_in 3 | 1010 | http | <default> | /shop | 1 | paid | A-1 | 21 bytes | 3 | nobody waits | - | [{"message":"paid","processDefinitionId":"order","correlationKey":"A-1","outcome":"BUFFERED","reason":"nobody waits","processInstanceKey":null}]
+        event_in 3 | 1010 | http | <default> | /shop | 1 | paid | A-1 | 21 bytes | 3 | nobody waits | - | [{"message":"paid","processDefinitionId":"order","correlationKey":"A-1","outcome":"BUFFERED","reason":"nobody waits","processInstanceKey":null}] | - | - | - | -
         event_instance 100 | 3
         event_message 40 | 3
         event_later 3 | 1110 | CORRELATED | order | 100
         event_later 3 | 1150 | EXPIRED |  | 0
-        event_out 28 | 109 | 1120 | partner | <default> | /shop | out-109 | paid | A-1 | 27 bytes | 3 | 410 Gone | 12 | 100 | -
+        event_out 28 | 109 | 1120 | partner | <default> | /shop | out-109 | paid | A-1 | 27 bytes | 3 | 410 Gone | 12 | 100 | - | - | - | -
         meta first | 1
         meta position | 33
     "#]]
