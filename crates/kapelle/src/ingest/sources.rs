@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kapelle_connectors::rabbitmq::{self, Consumer};
 use kapelle_connectors::{
-    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source as _, State,
+    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source, State, nats,
+    rabbitmq,
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
@@ -13,7 +13,7 @@ use kapelle_runtime::{Refusal, door};
 use tokio::task::JoinSet;
 
 use super::Ingest;
-use crate::config::{self, Config, RabbitmqSource, SourceConfig};
+use crate::config::{self, Config, NatsSource, RabbitmqSource, SourceConfig};
 use crate::gateway::failure::{Class, Failure};
 use crate::telemetry::metrics::Edge;
 
@@ -39,24 +39,50 @@ pub(crate) fn start(
     edge: &Arc<Edge>,
     cancel: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let mut running = JoinSet::new();
+    let mut running = Running {
+        ingest,
+        edge,
+        cancel,
+        tasks: JoinSet::new(),
+    };
     for (name, source) in &config.sources {
-        let SourceConfig::Rabbitmq(source) = source;
-        let consumer = Consumer::new(consumer_config(source, ingest));
-        edge.watch_source(name, consumer.handle());
-        let door = Door {
-            ingest: Arc::clone(ingest),
-            door: door::Door::new(ingest.tenant().into(), name.as_str().into()),
-        };
-        tracing::info!(source = %name, queue = %source.queue, "source started");
-        running.spawn(tell(
-            Arc::clone(door.door.source()),
-            consumer.handle(),
-            cancel.clone(),
-        ));
-        running.spawn(consumer.run(door, cancel.clone()));
+        match source {
+            SourceConfig::Nats(source) => {
+                tracing::info!(source = %name, stream = %source.stream, "source started");
+                running.start(name, nats::Consumer::new(nats_config(source, ingest)));
+            }
+            SourceConfig::Rabbitmq(source) => {
+                tracing::info!(source = %name, queue = %source.queue, "source started");
+                running.start(
+                    name,
+                    rabbitmq::Consumer::new(rabbitmq_config(source, ingest)),
+                );
+            }
+        }
     }
-    async move { while running.join_next().await.is_some() {} }
+    let mut tasks = running.tasks;
+    async move { while tasks.join_next().await.is_some() {} }
+}
+
+struct Running<'a> {
+    ingest: &'a Arc<Ingest>,
+    edge: &'a Arc<Edge>,
+    cancel: &'a CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running<'_> {
+    fn start(&mut self, name: &str, source: impl Source + 'static) {
+        let handle = source.handle();
+        self.edge.watch_source(name, handle.clone());
+        let door = Door {
+            ingest: Arc::clone(self.ingest),
+            door: door::Door::new(self.ingest.tenant().into(), name.into()),
+        };
+        let telling = tell(Arc::clone(door.door.source()), handle, self.cancel.clone());
+        self.tasks.spawn(telling);
+        self.tasks.spawn(source.run(door, self.cancel.clone()));
+    }
 }
 
 /// Tells the log when a source has lost its broker, why, and when it is back. Each reason once: the source tries for ever.
@@ -82,7 +108,24 @@ async fn tell(name: Arc<str>, handle: Handle, cancel: CancellationToken) {
     }
 }
 
-fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::SourceConfig {
+fn nats_config(source: &NatsSource, ingest: &Ingest) -> nats::SourceConfig {
+    let url = secret(
+        source.url.as_ref(),
+        source.url_env.as_deref(),
+        source.url_file.as_deref(),
+    );
+    nats::SourceConfig {
+        ca_file: source.ca_file.clone(),
+        declare: source.declare,
+        subject: source.subject.clone(),
+        ack_wait: source.ack_wait.0,
+        prefetch: at_once(source.prefetch),
+        limits: ingest.limits,
+        ..nats::SourceConfig::new(url, source.stream.clone(), source.consumer.clone())
+    }
+}
+
+fn rabbitmq_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::SourceConfig {
     let url = secret(
         source.url.as_ref(),
         source.url_env.as_deref(),
@@ -91,10 +134,14 @@ fn consumer_config(source: &RabbitmqSource, ingest: &Ingest) -> rabbitmq::Source
     rabbitmq::SourceConfig {
         ca_file: source.ca_file.clone(),
         declare: source.declare,
-        prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
+        prefetch: at_once(source.prefetch),
         limits: ingest.limits,
         ..rabbitmq::SourceConfig::new(url, source.queue.clone())
     }
+}
+
+fn at_once(prefetch: u64) -> u16 {
+    u16::try_from(prefetch).unwrap_or(u16::MAX).max(1)
 }
 
 /// Where the URL is; the configuration has exactly one of the three.

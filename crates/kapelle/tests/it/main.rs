@@ -20,13 +20,19 @@ mod inbound;
 mod jobs;
 mod metrics;
 mod models;
+mod nats;
 mod overload;
 mod payloads;
 mod program;
 mod rabbitmq;
 mod rest;
+#[path = "../../../kapelle-connectors/tests/it/script.rs"]
+mod script;
 mod secure;
 mod server;
 mod start;
 mod subscribers;
 mod tls;
+
+// As the files that are shared with the connectors' tests want it.
+use tls::certificates;
