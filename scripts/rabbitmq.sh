@@ -19,6 +19,7 @@ BUILD=${KAPELLE_BUILD_DIR:-$HERE/build}
 SERVER=${KAPELLE_RABBITMQ_SERVER:-/usr/lib/rabbitmq/bin/rabbitmq-server}
 # First start on a loaded two-core machine was seen to take 21 s.
 READY_SECONDS=90
+. "$HERE/scripts/process.sh"
 
 skip() {
     echo "SKIPPED: RabbitMQ is not available: $*" >&2
@@ -49,21 +50,9 @@ install_server() {
     [ "$ok" = yes ] && [ -x "$SERVER" ] || skip "installation failed, see $log"
 }
 
-running() { [ -s "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }
-
 # The broker opens its AMQP port last, so the port is the readiness check; a real handshake proves that it answers.
 ready() {
     bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 && printf 'AMQP\\0\\0\\11\\1' >&3 && head -c 1 <&3 | od -An -tx1 | grep -q 01" 2>/dev/null
-}
-
-wait_gone() {
-    # After kill -9 the dying process may still hold the port, so its successor has to wait for the process itself.
-    n=0
-    while kill -0 "$1" 2>/dev/null; do
-        n=$((n + 1))
-        [ "$n" -gt 600 ] && { echo "process $1 does not end" >&2; exit 1; }
-        sleep 0.1
-    done
 }
 
 write_config() {
@@ -103,29 +92,7 @@ start() {
         RABBITMQ_MNESIA_BASE="$dir/data" RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_LOGS=- RABBITMQ_PID_FILE="$dir/pid" \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}" \
         setsid "$SERVER" >>"$dir/server.log" 2>&1 </dev/null &
-    n=0
-    until ready "$port"; do
-        n=$((n + 1))
-        if [ "$n" -gt $((READY_SECONDS * 5)) ]; then
-            echo "RabbitMQ in $dir is not ready after $READY_SECONDS s, see $dir/server.log" >&2
-            exit 1
-        fi
-        sleep 0.2
-    done
-}
-
-stop() {
-    running "$1" || return 0
-    pid=$(cat "$1/pid")
-    kill -TERM "$pid"
-    wait_gone "$pid"
-}
-
-kill9() {
-    running "$1" || return 0
-    pid=$(cat "$1/pid")
-    kill -KILL "$pid"
-    wait_gone "$pid"
+    wait_ready RabbitMQ "$dir" "$READY_SECONDS" ready "$port"
 }
 
 clean() {
@@ -133,13 +100,6 @@ clean() {
     # epmd outlives the broker as a daemon; its port is ours alone, so ending it hurts nobody else.
     [ -s "$1/port" ] && ERL_EPMD_PORT=$(($(cat "$1/port") + 2)) epmd -kill >/dev/null 2>&1 || true
     rm -rf "$1"
-}
-
-guard() {
-    (
-        while kill -0 "$2" 2>/dev/null; do sleep 1; done
-        clean "$1"
-    ) >/dev/null 2>&1 </dev/null &
 }
 
 case "${1:-}" in

@@ -11,7 +11,7 @@
 //! Deliberately absent: configuration files (plain structs come in), logging (the [`Status`] tells), retries of sinks.
 
 #![cfg_attr(
-    not(feature = "rabbitmq"),
+    not(feature = "broker"),
     expect(
         dead_code,
         reason = "sources need what a build with sinks alone does not use"
@@ -19,7 +19,11 @@
 )]
 
 pub mod backoff;
+#[cfg(feature = "broker")]
+mod link;
 pub mod probe;
+#[cfg(feature = "broker")]
+mod receive;
 pub mod secret;
 pub mod sink;
 pub mod source;
@@ -27,6 +31,8 @@ pub mod status;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(feature = "webhook")]

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
+use crate::sink::SinkError;
+
 /// What a connector is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -136,6 +138,20 @@ impl Status {
             .last_success
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+    }
+
+    /// Notes how an attempt to deliver ended.
+    pub(crate) fn attempted(&self, result: &Result<(), SinkError>) {
+        match result {
+            Ok(()) => {
+                count(&self.published, 1);
+                self.succeeded();
+            }
+            Err(error) => {
+                count(&self.publish_failures, 1);
+                self.failed(error.to_string());
+            }
+        }
     }
 
     fn snapshot(&self) -> StatusSnapshot {

@@ -65,6 +65,26 @@ where
 
 /// Writes one CloudEvent in binary mode.
 pub fn encode_binary(event: &CloudEvent) -> Message {
+    let mut headers = attribute_headers(event);
+    if let Some(content_type) = event.data_content_type() {
+        // Not percent-encoded: it is HTTP's own header. Parameters that it cannot carry stay behind.
+        let carried = if is_printable(content_type) {
+            content_type
+        } else {
+            essence(content_type)
+        };
+        headers.push(("content-type".to_owned(), carried.to_owned()));
+    }
+    Message {
+        headers,
+        body: event
+            .data()
+            .map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
+    }
+}
+
+/// All attributes but `datacontenttype` as headers.
+pub(crate) fn attribute_headers(event: &CloudEvent) -> Vec<(String, String)> {
     let mut headers = vec![("ce-specversion".to_owned(), SPEC_VERSION.to_owned())];
     let mut header =
         |name: &str, value: &str| headers.push((format!("ce-{name}"), percent_encode(value)));
@@ -85,21 +105,7 @@ pub fn encode_binary(event: &CloudEvent) -> Message {
     for (name, value) in event.extensions() {
         header(name, &value.to_text());
     }
-    if let Some(content_type) = event.data_content_type() {
-        // Not percent-encoded: it is HTTP's own header. Parameters that it cannot carry stay behind.
-        let carried = if is_printable(content_type) {
-            content_type
-        } else {
-            essence(content_type)
-        };
-        headers.push(("content-type".to_owned(), carried.to_owned()));
-    }
-    Message {
-        headers,
-        body: event
-            .data()
-            .map_or_else(Vec::new, |data| data.as_bytes().to_vec()),
-    }
+    headers
 }
 
 /// Writes one CloudEvent in structured mode.
@@ -111,7 +117,7 @@ pub fn encode_structured(event: &CloudEvent) -> Message {
     }
 }
 
-fn content_type<'h>(
+pub(crate) fn content_type<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
 ) -> Result<Option<&'h str>, Error> {
     let mut found = None;
@@ -132,7 +138,7 @@ fn content_type<'h>(
     Ok(found)
 }
 
-fn decode_binary<'h, H>(
+pub(crate) fn decode_binary<'h, H>(
     content_type: Option<&str>,
     headers: H,
     body: &[u8],
@@ -168,7 +174,7 @@ where
     builder.build_received(limits)
 }
 
-fn attribute_name(header: &str) -> Option<String> {
+pub(crate) fn attribute_name(header: &str) -> Option<String> {
     let prefix = header.get(..3)?;
     prefix
         .eq_ignore_ascii_case("ce-")
@@ -176,7 +182,7 @@ fn attribute_name(header: &str) -> Option<String> {
 }
 
 /// The characters that the binding wants escaped: space, double quote, percent, and all but printable ASCII.
-fn percent_encode(value: &str) -> String {
+pub(crate) fn percent_encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         if matches!(byte, 0x21..=0x7e) && byte != b'"' && byte != b'%' {

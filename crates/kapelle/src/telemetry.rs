@@ -34,12 +34,13 @@ pub(crate) fn start_log(log: &Log, is_terminal: bool) {
     subscriber.try_init().ok();
 }
 
-/// lapin warns of unroutable messages with their whole payload, which is somebody's data; what matters of it is in the
-/// errors of the connectors.
+/// lapin warns of unroutable messages with their whole payload, which is somebody's data, and async-nats tells every
+/// connection; what matters of it is in the errors of the connectors.
 fn targets(level: tracing::Level) -> Targets {
     Targets::new()
         .with_default(level)
         .with_target("lapin", LevelFilter::OFF)
+        .with_target("async_nats", LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -47,10 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_amqp_client_never_logs_and_all_others_do() {
+    fn the_brokers_clients_never_log_and_all_others_do() {
         let targets = targets(tracing::Level::TRACE);
         let would = |target: &str| targets.would_enable(target, &tracing::Level::ERROR);
         assert!(!would("lapin") && !would("lapin::channel"));
+        assert!(!would("async_nats") && !would("async_nats::connector"));
         assert!(would("kapelle::delivery"));
     }
 }

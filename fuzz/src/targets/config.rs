@@ -70,10 +70,11 @@ fn seeds(seeds: &mut Seeds) {
     }
 }
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     "[server]\nrest-address = \"127.0.0.1:1\"\n[limits]\nmessage-size = \"4 MiB\"\ncommands-in-flight = 100\n",
     "[sources.orders]\nkind = \"rabbitmq\"\nurl = \"amqp://guest:guest@localhost:5672/%2f\"\nqueue = \"orders\"\n",
     "[sinks.\"odd name\"]\nkind = \"webhook\"\nurl = \"https://example.com/hook\"\n[sinks.broker]\nkind = \"rabbitmq\"\nurl = \"amqp://localhost\"\nexchange = \"events\"\n",
+    "[sources.orders]\nkind = \"nats\"\nurl = \"nats://localhost\"\nstream = \"orders\"\n[sinks.out]\nkind = \"nats\"\nurl = \"nats://localhost\"\nsubject = \"out\"\n",
     "data.dir = \"x\"\nlog = { level = \"debug\" }\n[events]\ndedup-window = \"24h\"\n[history]\nretention = \"30d\"\n",
 ];
 
@@ -86,11 +87,13 @@ const DICTIONARY: &str = r#"[server]
 [log]
 [sources.
 [sinks.
+kind = "nats"
 kind = "rabbitmq"
 kind = "webhook"
 url = "
 queue = "
 exchange = "
+stream = "
 rest-address = 
 grpc-address = 
 "127.0.0.1:auto"

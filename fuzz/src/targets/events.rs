@@ -1,13 +1,13 @@
 //! CloudEvents in all codecs: whatever is accepted survives the journal and every way out.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json};
+use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json, nats};
 
 use super::{KIB, MIB};
 use crate::Target;
 use crate::seeds::Seeds;
 
-/// Binary, structured and batch mode, by the content type. An input is lines `name: value`, an empty line, and the body.
+/// Binary, structured and batch mode, by the content type, over HTTP and NATS. An input is lines `name: value`, an empty line, and the body.
 pub const HTTP: Target = Target {
     name: "events_http",
     run: over_http,
@@ -54,6 +54,9 @@ fn over_http(input: &[u8]) {
             Err(error) => assert!(
                 !error.code().is_empty() && error.to_string().len() < 2 * KIB + 2 * input.len()
             ),
+        }
+        if let Ok(event) = nats::decode(headers.iter().copied(), body, limits) {
+            check(&event);
         }
     }
 }
@@ -131,6 +134,15 @@ pub(super) fn check(event: &CloudEvent) {
     let (_, binary) = http::decode(headers, &message.body, &Limits::DEFAULT)
         .unwrap_or_else(|error| panic!("our own headers are not read: {error}: {message:?}"));
     assert_same(&binary[0], event);
+
+    let message = nats::encode_binary(event);
+    let headers = message
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let binary = nats::decode(headers, &message.body, &Limits::DEFAULT)
+        .unwrap_or_else(|error| panic!("our own headers are not read: {error}: {message:?}"));
+    assert_same(&binary, event);
 
     let message = amqp::encode_binary(event);
     let properties: Vec<_> = message

@@ -1,5 +1,6 @@
 //! Why there is no connection, or it is no more.
 
+use crate::link::TooSoon;
 use crate::secret;
 use crate::sink::{SinkError, SinkErrorKind};
 use crate::tls;
@@ -19,8 +20,8 @@ pub(super) enum Error {
     Connect { source: lapin::Error },
     #[error("connect to RabbitMQ: no answer in time")]
     ConnectTimeout,
-    #[error("connect to RabbitMQ: not tried again yet after: {last}")]
-    TooSoon { last: String },
+    #[error("connect to RabbitMQ: {0}")]
+    TooSoon(#[from] TooSoon),
     #[error("{doing}: {source}")]
     Broker {
         doing: &'static str,
@@ -60,7 +61,7 @@ impl From<Error> for SinkError {
             // Retried: the file may come back, and giving up at once would bury everything for it.
             Error::Tls(_)
             | Error::Connect { .. }
-            | Error::TooSoon { .. }
+            | Error::TooSoon(_)
             | Error::Broker { .. }
             | Error::Unreadable
             | Error::SubscriptionEnded { .. }

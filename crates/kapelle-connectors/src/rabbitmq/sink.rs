@@ -7,7 +7,6 @@
 //! unroutable. Channels are cheap: they are kept in a pool, and one whose attempt did not end in order is closed.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
@@ -18,10 +17,10 @@ use super::config::SinkConfig;
 use super::connection::{ask, close, connect};
 use super::error::Error;
 use super::message::{outgoing, short};
-use crate::backoff::Backoff;
+use crate::link::Link;
 use crate::probe::Check;
 use crate::sink::{Publication, Sink, SinkError, SinkErrorKind};
-use crate::status::{Handle, State, count};
+use crate::status::{Handle, State};
 
 /// Publishes CloudEvents to an exchange.
 #[derive(Debug)]
@@ -31,33 +30,19 @@ pub struct Publisher {
     /// The exchange as AMQP wants it; `None` where the configured name is too long to exist.
     exchange: Option<ShortString>,
     permits: Semaphore,
-    /// Connecting happens under this lock, so that many waiting publications make one connection.
-    link: tokio::sync::Mutex<Link>,
+    link: tokio::sync::Mutex<Link<Connection>>,
     /// Channels in confirm mode on which nothing is on the way.
     idle: Mutex<Vec<Channel>>,
-}
-
-#[derive(Debug)]
-struct Link {
-    connection: Option<Connection>,
-    backoff: Backoff,
-    /// Until when the broker is left alone, and why.
-    closed_until: Option<(Instant, String)>,
 }
 
 impl Publisher {
     /// Nothing is connected before the first publication.
     pub fn new(config: SinkConfig) -> Self {
-        let link = Link {
-            connection: None,
-            backoff: Backoff::new(config.backoff),
-            closed_until: None,
-        };
         Self {
             handle: Handle::new(),
             exchange: short(&config.exchange),
             permits: Semaphore::new(config.concurrency.into()),
-            link: tokio::sync::Mutex::new(link),
+            link: tokio::sync::Mutex::new(Link::new(config.backoff)),
             idle: Mutex::default(),
             config,
         }
@@ -70,7 +55,7 @@ impl Publisher {
 
     /// Ends the connection in an orderly way. A later publication makes a new one.
     pub async fn close(&self) {
-        let connection = self.link.lock().await.connection.take();
+        let connection = self.link.lock().await.take();
         if let Some(connection) = connection {
             close(&connection).await;
         }
@@ -125,19 +110,16 @@ impl Publisher {
             }
         }
         let mut link = self.link.lock().await;
-        if !link
-            .connection
-            .as_ref()
-            .is_some_and(|connection| connection.status().connected())
-        {
-            link.connection = None;
-            link.connection = Some(self.connect(&mut link).await?);
-        }
-        let connection = link.connection.as_ref().expect("it was made above");
+        let config = &self.config;
+        let connecting = connect(&config.url, config.ca_file.as_deref(), config.timeout);
+        let alive = |connection: &Connection| connection.status().connected();
+        let connection = link
+            .connected(self.handle.status(), alive, connecting)
+            .await?;
         let opened = self.open(connection).await;
         if opened.is_err() {
             // A connection that can't even do this is replaced by the next publication.
-            link.connection = None;
+            link.take();
         }
         opened
     }
@@ -150,37 +132,6 @@ impl Publisher {
         ask("ask for publisher confirms", timeout, confirming).await?;
         Ok(channel)
     }
-
-    async fn connect(&self, link: &mut Link) -> Result<Connection, Error> {
-        let status = self.handle.status();
-        if let Some((until, last)) = &link.closed_until
-            && Instant::now() < *until
-        {
-            return Err(Error::TooSoon { last: last.clone() });
-        }
-        status.set_state(State::Connecting);
-        match connect(
-            &self.config.url,
-            self.config.ca_file.as_deref(),
-            self.config.timeout,
-        )
-        .await
-        {
-            Ok(connection) => {
-                link.backoff.reset();
-                link.closed_until = None;
-                status.set_state(State::Running);
-                count(&status.connects, 1);
-                Ok(connection)
-            }
-            Err(error) => {
-                link.closed_until =
-                    Some((Instant::now() + link.backoff.next_wait(), error.to_string()));
-                status.set_state(State::BackingOff);
-                Err(error)
-            }
-        }
-    }
 }
 
 impl Sink for Publisher {
@@ -189,18 +140,8 @@ impl Sink for Publisher {
     }
 
     async fn publish(&self, publication: Publication<'_>) -> Result<(), SinkError> {
-        let status = self.handle.status();
         let result = self.attempt(&publication).await;
-        match &result {
-            Ok(()) => {
-                count(&status.published, 1);
-                status.succeeded();
-            }
-            Err(error) => {
-                count(&status.publish_failures, 1);
-                status.failed(error.to_string());
-            }
-        }
+        self.handle.status().attempted(&result);
         result
     }
 }

@@ -6,18 +6,13 @@
 //! Batches are submitted one after the other, so the order of the queue is the order in the journal.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_core::Stream;
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind};
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -25,15 +20,9 @@ use super::config::SourceConfig;
 use super::connection::{ask, broken, close, connect};
 use super::error::Error;
 use super::message::{Place, received, short};
-use crate::backoff::Backoff;
-use crate::source::{Delivery, Ingest, IngestError, Outcome, Source};
-use crate::status::{Handle, State, Status, count, paused_is};
-
-/// Bytes of bodies in a batch of more than one: enough for any throughput, and attributes still fit the 4 MiB of a batch
-/// of the journal.
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// A connection that held this long was a good one: the next failure begins with the first wait again.
-const GOOD_SESSION: Duration = Duration::from_secs(10);
+use crate::receive::{Batches, End, Offered, Sessions, Way};
+use crate::source::{Delivery, Ingest, Source};
+use crate::status::{Handle, State, Status, count};
 
 /// Reads CloudEvents from a queue.
 #[derive(Debug)]
@@ -58,43 +47,16 @@ impl Source for Consumer {
     }
 
     async fn run<I: Ingest>(self, ingest: I, shutdown: CancellationToken) {
-        let status = self.handle.status().as_ref();
-        let mut paused = self.handle.paused();
-        let mut backoff = Backoff::new(self.config.backoff);
-        while !shutdown.is_cancelled() {
-            if *paused.borrow() {
-                status.set_state(State::Paused);
-                tokio::select! {
-                    () = shutdown.cancelled() => break,
-                    () = paused_is(false, &mut paused) => {}
-                }
-            }
+        let backoff = self.config.backoff;
+        let mut sessions = Sessions::new(&self.handle, backoff, &shutdown);
+        while sessions.begin().await {
             let session = Session {
                 config: &self.config,
-                status,
-                ingest: &ingest,
-                shutdown: &shutdown,
-                paused: paused.clone(),
+                status: self.handle.status(),
+                way: Way::new(&self.handle, &ingest, &shutdown, backoff),
             };
-            let began = Instant::now();
-            let ended = session.run().await;
-            status.forget_lag();
-            match ended {
-                Ok(End::Shutdown) => break,
-                Ok(End::Paused) => continue,
-                Err(error) => status.failed(error.to_string()),
-            }
-            if began.elapsed() >= GOOD_SESSION {
-                backoff.reset();
-            }
-            status.set_state(State::BackingOff);
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = paused_is(true, &mut paused) => {}
-                () = tokio::time::sleep(backoff.next_wait()) => {}
-            }
+            sessions.ended(session.run().await).await;
         }
-        status.set_state(State::Stopped);
     }
 }
 
@@ -102,22 +64,13 @@ impl Source for Consumer {
 struct Session<'s, I> {
     config: &'s SourceConfig,
     status: &'s Status,
-    ingest: &'s I,
-    shutdown: &'s CancellationToken,
-    paused: watch::Receiver<bool>,
-}
-
-/// Why a session ended without an error.
-enum End {
-    Shutdown,
-    Paused,
+    way: Way<'s, I>,
 }
 
 impl<I: Ingest> Session<'_, I> {
     async fn run(mut self) -> Result<End, Error> {
-        self.status.set_state(State::Connecting);
         let connection = tokio::select! {
-            () = self.shutdown.cancelled() => return Ok(End::Shutdown),
+            () = self.way.shutdown.cancelled() => return Ok(End::Shutdown),
             connection = connect(&self.config.url, self.config.ca_file.as_deref(), self.config.timeout) => connection?,
         };
         count(&self.status.connects, 1);
@@ -138,7 +91,7 @@ impl<I: Ingest> Session<'_, I> {
             Ok::<_, Error>((channel, deliveries, side_channel))
         };
         let (channel, deliveries, side_channel) = tokio::select! {
-            () = self.shutdown.cancelled() => return Ok(End::Shutdown),
+            () = self.way.shutdown.cancelled() => return Ok(End::Shutdown),
             subscribed = subscribing => subscribed?,
         };
         self.status.set_state(State::Running);
@@ -156,12 +109,12 @@ impl<I: Ingest> Session<'_, I> {
         channel: &Channel,
         deliveries: lapin::Consumer,
     ) -> Result<End, Error> {
-        let mut batches = Batches::new(deliveries, self.config);
+        let body_bytes = |message: &Message| message.data.len();
+        let mut batches = Batches::new(deliveries, body_bytes, &self.config.limits);
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Ok(End::Shutdown),
-                () = paused_is(true, &mut self.paused) => return Ok(End::Paused),
+                end = self.way.must_end() => return Ok(end),
                 batch = batches.next() => batch,
                 error = broken(connection) => return Err(error),
             };
@@ -259,26 +212,13 @@ impl<I: Ingest> Session<'_, I> {
             )
         };
         let batch: Vec<Delivery> = batch.into_iter().map(decode).collect();
-        let mut backoff = Backoff::new(self.config.backoff);
-        let outcomes = loop {
-            let error = match self.ingest.submit(batch.clone()).await {
-                Ok(outcomes) => break outcomes,
-                Err(error) => error,
-            };
-            self.status.failed(error.to_string());
-            count(&self.status.ingest_retries, 1);
-            let wait = wait_after(&error, &mut backoff);
-            tokio::select! {
-                () = self.shutdown.cancelled() => return Ok(Some(End::Shutdown)),
-                () = paused_is(true, &mut self.paused) => return Ok(Some(End::Paused)),
-                () = tokio::time::sleep(wait) => {}
-            }
-            // A channel that is gone has taken our deliveries back to the queue: they are no longer ours to submit.
-            if !channel.status().connected() {
-                return Err(Error::ConnectionLost);
-            }
-        };
-        count_outcomes(self.status, &outcomes);
+        // A channel that is gone has taken our deliveries back to the queue.
+        let still_ours = || channel.status().connected();
+        match self.way.offer(batch, still_ours).await {
+            Offered::Taken => {}
+            Offered::End(end) => return Ok(Some(end)),
+            Offered::Lost => return Err(Error::ConnectionLost),
+        }
         let acknowledging = channel.basic_ack(last_tag, BasicAckOptions { multiple: true });
         ask("acknowledge", self.config.timeout, acknowledging).await?;
         self.status.succeeded();
@@ -321,81 +261,11 @@ pub(super) async fn declare_passively(
         .await
 }
 
-fn wait_after(error: &IngestError, backoff: &mut Backoff) -> Duration {
-    let wait = backoff.next_wait();
-    match error {
-        IngestError::Overloaded {
-            retry_after: Some(at_least),
-        } => wait.max(*at_least),
-        IngestError::Overloaded { retry_after: None } | IngestError::Unavailable { .. } => wait,
-    }
-}
-
-fn count_outcomes(status: &Status, outcomes: &[Outcome]) {
-    let with = |wanted| {
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == wanted)
-            .count()
-    };
-    count(&status.accepted, with(Outcome::Accepted));
-    count(&status.duplicates, with(Outcome::Duplicate));
-    count(&status.rejected, with(Outcome::Rejected));
-}
-
 pub(super) fn is_not_found(error: &lapin::Error) -> bool {
     match error.kind() {
         ErrorKind::ProtocolError(error) => {
             *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
         }
         _ => false,
-    }
-}
-
-/// Deliveries by the batch. Bounded, because a batch becomes one batch of the journal.
-struct Batches {
-    deliveries: lapin::Consumer,
-    /// What no longer went into the last batch.
-    carried: Option<Message>,
-    count_max: usize,
-    bytes_max: usize,
-}
-
-impl Batches {
-    fn new(deliveries: lapin::Consumer, config: &SourceConfig) -> Self {
-        Self {
-            deliveries,
-            carried: None,
-            count_max: config.limits.batch_events_max.max(1),
-            bytes_max: config.limits.batch_bytes_max.min(BATCH_BYTES_MAX),
-        }
-    }
-
-    /// Waits for a delivery and takes with it what else has arrived. Empty when the subscription has ended. An error
-    /// after deliveries is found again by the next call, or by the acknowledgement. Can be dropped without loss.
-    async fn next(&mut self) -> lapin::Result<Vec<Message>> {
-        poll_fn(|cx| {
-            let mut batch: Vec<Message> = self.carried.take().into_iter().collect();
-            let mut bytes: usize = batch.iter().map(|message| message.data.len()).sum();
-            while batch.len() < self.count_max {
-                match Pin::new(&mut self.deliveries).poll_next(cx) {
-                    Poll::Ready(Some(Ok(message))) => {
-                        bytes += message.data.len();
-                        if bytes > self.bytes_max && !batch.is_empty() {
-                            self.carried = Some(message);
-                            break;
-                        }
-                        batch.push(message);
-                    }
-                    Poll::Ready(Some(Err(error))) if batch.is_empty() => {
-                        return Poll::Ready(Err(error));
-                    }
-                    Poll::Pending if batch.is_empty() => return Poll::Pending,
-                    Poll::Ready(_) | Poll::Pending => break,
-                }
-            }
-            Poll::Ready(Ok(batch))
-        })
-        .await
     }
 }

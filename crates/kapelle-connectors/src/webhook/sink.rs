@@ -21,7 +21,7 @@ use super::error::{class_of, retry_after, unanswered};
 use crate::probe::Check;
 use crate::secret::Secret;
 use crate::sink::{ATTEMPT_HEADER, Publication, Sink, SinkError, SinkErrorKind};
-use crate::status::{Handle, State, count};
+use crate::status::{Handle, State};
 use crate::tls;
 
 /// How much of an answer is read: enough for an error text, and so that small answers leave the connection usable.
@@ -169,18 +169,11 @@ impl Sink for Poster {
     async fn publish(&self, publication: Publication<'_>) -> Result<(), SinkError> {
         let status = self.handle.status();
         let result = self.attempt(&publication).await;
-        match &result {
-            Ok(()) => {
-                count(&status.published, 1);
-                status.set_state(State::Running);
-                status.succeeded();
-            }
-            Err(error) => {
-                count(&status.publish_failures, 1);
-                status.set_state(State::BackingOff);
-                status.failed(error.to_string());
-            }
-        }
+        status.set_state(match &result {
+            Ok(()) => State::Running,
+            Err(_) => State::BackingOff,
+        });
+        status.attempted(&result);
         result
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use kapelle_connectors::{
-    CancellationToken, Delivery, Handle, Ingest, IngestError, Outcome, Source, rabbitmq,
+    CancellationToken, Delivery, Handle, Ingest, IngestError, Outcome, Source,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -104,8 +104,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(config: rabbitmq::SourceConfig, door: &Door) -> Self {
-        let source = rabbitmq::Consumer::new(config);
+    pub(crate) fn start(source: impl Source + 'static, door: &Door) -> Self {
         let (handle, shutdown) = (source.handle(), CancellationToken::new());
         let task = tokio::spawn(source.run(door.clone(), shutdown.clone()));
         Self {

@@ -1,10 +1,10 @@
-//! Connectors against the real thing: a RabbitMQ of our own, and a HTTP server on a socket.
+//! Connectors against the real thing: brokers of our own, and a HTTP server on a socket.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy knows tests by their attribute, and here the helpers between them are tests too"
 )]
 #![cfg_attr(
-    not(feature = "rabbitmq"),
+    not(feature = "broker"),
     expect(dead_code, reason = "helpers that only some connectors' tests need")
 )]
 
@@ -12,14 +12,20 @@
 mod broker;
 #[cfg(feature = "tls")]
 mod certificates;
-#[cfg(feature = "rabbitmq")]
+#[cfg(feature = "broker")]
 mod door;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_server;
+#[cfg(feature = "broker")]
+mod outage;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
 mod raw;
-#[cfg(feature = "rabbitmq")]
-mod restart;
+#[cfg(feature = "broker")]
+mod script;
 #[cfg(feature = "webhook")]
 mod webhook;
 
@@ -35,6 +41,10 @@ fn event(id: &str) -> CloudEvent {
         .data("application/json", "{ \"a\": 1.0 }")
         .build()
         .unwrap()
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|id| id.to_string()).collect()
 }
 
 /// Looks again and again until something holds.

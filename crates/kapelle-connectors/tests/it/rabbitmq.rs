@@ -2,21 +2,28 @@
 
 use std::time::Duration;
 
-use kapelle_connectors::rabbitmq::{Mode, Publisher, SinkConfig, SourceConfig};
+use kapelle_connectors::rabbitmq::{Consumer, Mode, Publisher, SinkConfig, SourceConfig};
 use kapelle_connectors::{Delivery, Publication, Secret, Sink, SinkErrorKind, State};
 use kapelle_events::Limits;
 use lapin::BasicProperties;
+use lapin::message::BasicGetMessage;
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::broker::{Broker, Peer, with_broker};
 use crate::door::{Door, Running};
-use crate::{PATIENCE, event, eventually};
+use crate::outage::{QUICK, SINK_TIMEOUT, traffic_over_an_outage};
+use crate::script::Server;
+use crate::{PATIENCE, event, eventually, numbers};
 
 fn source(broker: &Broker, queue: &str) -> SourceConfig {
     let mut config = SourceConfig::new(broker.url(), queue);
     config.lag_interval = Duration::from_millis(100);
     config.backoff.first = Duration::from_millis(20);
     config
+}
+
+fn start(config: SourceConfig, door: &Door) -> Running {
+    Running::start(Consumer::new(config), door)
 }
 
 /// Publishes CloudEvents with the ids `0`, `1`, … in structured mode.
@@ -31,10 +38,6 @@ async fn fill(peer: &Peer, queue: &str, count: usize) {
         )
         .await;
     }
-}
-
-fn numbers(count: usize) -> Vec<String> {
-    (0..count).map(|id| id.to_string()).collect()
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn deliveries_become_cloud_events_in_order_and_the_malformed_ones_are_rejected()
             .await;
 
         let door = Door::open();
-        let running = Running::start(source(&broker, "mixed"), &door);
+        let running = start(source(&broker, "mixed"), &door);
         eventually("four deliveries are taken", || door.count() == 4).await;
         expect_test::expect![[r#"
             binary
@@ -115,14 +118,14 @@ fn nothing_is_acknowledged_before_it_is_durable() {
         peer.quorum_queue("crash").await;
         fill(&peer, "crash", 10).await;
         let shut = Door::shut();
-        let running = Running::start(source(&broker, "crash"), &shut);
+        let running = start(source(&broker, "crash"), &shut);
         eventually("the deliveries wait at the door", || {
             running.handle.snapshot().received > 0
         })
         .await;
         running.abort();
         let door = Door::open();
-        let running = Running::start(source(&broker, "crash"), &door);
+        let running = start(source(&broker, "crash"), &door);
         eventually("all come again", || door.count() >= 10).await;
         assert_eq!(door.ids(), numbers(10));
         assert_eq!(shut.count(), 0);
@@ -143,11 +146,11 @@ fn a_malformed_record_that_comes_again_looks_as_it_did() {
             .with_headers(headers);
         peer.publish("again", properties, b"no CloudEvent").await;
         let shut = Door::shut();
-        let running = Running::start(source(&broker, "again"), &shut);
+        let running = start(source(&broker, "again"), &shut);
         eventually("it is received", || running.handle.snapshot().received == 1).await;
         running.abort();
         let door = Door::open();
-        let running = Running::start(source(&broker, "again"), &door);
+        let running = start(source(&broker, "again"), &door);
         eventually("it is taken", || door.count() == 1).await;
         let [Delivery::Rejected(rejected)] = &door.taken()[..] else {
             panic!()
@@ -171,7 +174,7 @@ fn an_overloaded_engine_gets_the_same_batch_again_in_order() {
         fill(&peer, "overload", 20).await;
         let door = Door::open();
         door.refuse_next(4);
-        let running = Running::start(source(&broker, "overload"), &door);
+        let running = start(source(&broker, "overload"), &door);
         eventually("all are taken in the end", || door.count() >= 20).await;
         assert_eq!(door.ids(), numbers(20));
         let status = running.handle.snapshot();
@@ -201,7 +204,7 @@ fn batches_keep_the_bounds_of_the_engine() {
         };
         let door = Door::open();
         door.refuse_next(4); // Meanwhile all deliveries arrive, so that only the bounds end a batch.
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 limits,
                 ..source(&broker, "bounds")
@@ -237,7 +240,7 @@ fn the_prefetch_holds_the_rest_back_at_the_broker() {
         peer.quorum_queue("prefetch").await;
         fill(&peer, "prefetch", 30).await;
         let door = Door::shut();
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 prefetch: 7,
                 ..source(&broker, "prefetch")
@@ -264,7 +267,7 @@ fn a_paused_source_gives_its_deliveries_back_and_goes_on_later() {
         let peer = broker.connect().await;
         peer.quorum_queue("pause").await;
         let door = Door::open();
-        let running = Running::start(source(&broker, "pause"), &door);
+        let running = start(source(&broker, "pause"), &door);
         eventually("it runs", || {
             running.handle.snapshot().state == State::Running
         })
@@ -288,7 +291,7 @@ fn the_length_of_the_queue_is_the_lag() {
         let peer = broker.connect().await;
         peer.quorum_queue("lag").await;
         let door = Door::open();
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 prefetch: 1,
                 ..source(&broker, "lag")
@@ -301,7 +304,7 @@ fn the_length_of_the_queue_is_the_lag() {
         .await;
         running.stop().await;
         fill(&peer, "lag", 5).await;
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 prefetch: 1,
                 ..source(&broker, "lag")
@@ -320,7 +323,7 @@ fn the_length_of_the_queue_is_the_lag() {
 fn a_missing_queue_is_an_error_or_made_as_a_quorum_queue() {
     with_broker("a_missing_queue", |broker| async move {
         let door = Door::open();
-        let running = Running::start(source(&broker, "missing"), &door);
+        let running = start(source(&broker, "missing"), &door);
         eventually("it says what is wrong", || {
             running.handle.snapshot().last_error.is_some()
         })
@@ -333,7 +336,7 @@ fn a_missing_queue_is_an_error_or_made_as_a_quorum_queue() {
         assert!(!running.handle.snapshot().healthy());
         running.stop().await;
 
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 declare: true,
                 ..source(&broker, "missing")
@@ -358,7 +361,7 @@ fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
         peer.exchange("tls-out", "tls", "order.placed").await;
         let url = Secret::Plain(broker.tls_url());
         let publisher = Publisher::new(SinkConfig {
-            ca_file: Some(broker.ca()),
+            ca_file: Some(broker.server.ca()),
             ..SinkConfig::new(url.clone(), "tls-out")
         });
         let placed = event("1");
@@ -374,7 +377,7 @@ fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
             ..source(&broker, "tls")
         };
         let door = Door::open();
-        let running = Running::start(strange.clone(), &door);
+        let running = start(strange.clone(), &door);
         eventually("it says what is wrong", || {
             running.handle.snapshot().last_error.is_some()
         })
@@ -391,7 +394,7 @@ fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
             ca_file: Some("/no/such/ca.pem".into()),
             ..strange.clone()
         };
-        let running = Running::start(missing, &door);
+        let running = start(missing, &door);
         eventually("it says which file", || {
             running.handle.snapshot().last_error.is_some()
         })
@@ -404,10 +407,10 @@ fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
         running.stop().await;
         assert_eq!(door.count(), 0);
         let trusting = SourceConfig {
-            ca_file: Some(broker.ca()),
+            ca_file: Some(broker.server.ca()),
             ..strange
         };
-        let running = Running::start(trusting, &door);
+        let running = start(trusting, &door);
         eventually("the event is taken", || door.ids() == ["1"]).await;
         running.stop().await;
         assert_eq!(peer.ready("tls").await, 0);
@@ -418,7 +421,7 @@ fn over_tls_a_broker_of_a_private_authority_is_met_by_who_trusts_it() {
 fn a_refused_login_is_told_without_the_password() {
     with_broker("a_refused_login", |broker| async move {
         let url = broker.url_of("guest", "very-secret");
-        let running = Running::start(
+        let running = start(
             SourceConfig {
                 url: Secret::Plain(url.clone()),
                 ..source(&broker, "x")
@@ -618,7 +621,7 @@ fn a_message_that_breaks_the_rules_of_amqp_is_told_and_the_source_still_ends() {
             timeout: Duration::from_secs(1),
             ..source(&broker, "poison")
         };
-        let running = Running::start(config, &Door::open());
+        let running = start(config, &Door::open());
         // It must not hang at any of the moments at which the connection may break.
         eventually("it tried often", || running.handle.snapshot().connects > 5).await;
         let told = || {
@@ -652,7 +655,7 @@ async fn a_broker_that_does_not_answer_is_given_up() {
         silent.local_addr().unwrap()
     ));
     let timeout = Duration::from_millis(200);
-    let running = Running::start(
+    let running = start(
         SourceConfig {
             timeout,
             ..SourceConfig::new(url.clone(), "x")
@@ -684,4 +687,58 @@ async fn a_broker_that_does_not_answer_is_given_up() {
         (error.kind, error.retryable()),
         (SinkErrorKind::Timeout, true)
     );
+}
+
+/// A quorum queue that is younger than this may be lost by `kill -9` (seen with 3.10).
+const QUEUE_SETTLES: Duration = Duration::from_secs(8);
+
+#[test]
+fn nothing_is_lost_when_the_broker_is_stopped_and_started() {
+    with_broker("nothing_is_lost_when_stopped", |broker| async move {
+        outage(&broker, "stopped", Server::stop).await;
+    });
+}
+
+#[test]
+fn nothing_is_lost_when_the_broker_is_killed() {
+    with_broker("nothing_is_lost_when_killed", |broker| async move {
+        outage(&broker, "killed", Server::kill9).await;
+    });
+}
+
+async fn outage(broker: &Broker, name: &str, end: fn(&Server)) {
+    let exchange = format!("{name}-exchange");
+    {
+        let peer = broker.connect().await;
+        peer.quorum_queue(name).await;
+        peer.exchange(&exchange, name, "order.placed").await;
+        tokio::time::sleep(QUEUE_SETTLES).await;
+    }
+    let source = Consumer::new(SourceConfig {
+        backoff: QUICK,
+        ..SourceConfig::new(broker.url(), name)
+    });
+    let sink = Publisher::new(SinkConfig {
+        backoff: QUICK,
+        timeout: SINK_TIMEOUT,
+        ..SinkConfig::new(broker.url(), exchange)
+    });
+    let door = traffic_over_an_outage(&broker.server, source, sink, end).await;
+    // A CloudEvent that was sent twice around the outage may have been on its way once more: it goes back to the queue.
+    let peer = broker.connect().await;
+    while let Some(left) = peer.get(name).await {
+        let id = cloud_event_id(&left);
+        assert!(
+            door.distinct().contains(&id),
+            "{id} is left in the queue and was never taken"
+        );
+    }
+}
+
+fn cloud_event_id(message: &BasicGetMessage) -> String {
+    let headers = message.properties.headers().as_ref().unwrap().inner();
+    match headers.get("cloudEvents_id") {
+        Some(AMQPValue::LongString(id)) => String::from_utf8(id.as_bytes().to_vec()).unwrap(),
+        other => panic!("no id of a CloudEvent: {other:?}"),
+    }
 }

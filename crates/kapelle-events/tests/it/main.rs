@@ -19,6 +19,7 @@ mod http;
 mod journal;
 mod json;
 mod mutation;
+mod nats;
 mod rule;
 mod sdk;
 mod show;

@@ -1,7 +1,7 @@
 //! Bytes that somebody broke: every decoder answers, none panics, and what it accepts it can write and read again.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, encode, http, json};
+use kapelle_events::{CloudEvent, Limits, encode, http, json, nats};
 
 use crate::varied;
 
@@ -127,19 +127,21 @@ fn broken_headers_never_panic() {
             .map(|(name, value)| format!("{name}: {value}\n"));
         lines.collect::<String>().into_bytes()
     };
-    run(4, 20_000, varied().iter().map(text).collect(), |bytes| {
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let headers: Vec<_> = lines
-            .filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b':')?))
-            .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, &value[1..])))
-            .collect();
-        Some(
-            http::decode(headers, b"{}", &Limits::DEFAULT)
-                .ok()?
-                .1
-                .remove(0),
-        )
+    let originals: Vec<_> = varied().iter().map(text).collect();
+    run(4, 20_000, originals.clone(), |bytes| {
+        let (_, mut events) = http::decode(headers(bytes), b"{}", &Limits::DEFAULT).ok()?;
+        Some(events.remove(0))
     });
+    run(6, 20_000, originals, |bytes| {
+        nats::decode(headers(bytes), b"{}", &Limits::DEFAULT).ok()
+    });
+}
+
+fn headers(text: &[u8]) -> Vec<(&str, &[u8])> {
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split_at_checked(line.iter().position(|byte| *byte == b':')?))
+        .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, &value[1..])))
+        .collect()
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::Loaded;
 use super::rule::Rule;
 use super::section::{Field, Section};
 use super::sections::{
-    Data, EventStore, Events, History, Limits, Log, Outbox, RabbitmqSink, RabbitmqSource, Server,
-    SinkConfig, SourceConfig, WebhookSink,
+    Data, EventStore, Events, History, Limits, Log, NatsSink, NatsSource, Outbox, RabbitmqSink,
+    RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
 use super::tree::Tree;
 
@@ -37,14 +37,19 @@ pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
     all.section(&[History::NAME], config.history.fields());
     all.section(&[EventStore::NAME], config.event_store.fields());
     all.section(&[Log::NAME], config.log.fields());
-    for (name, SourceConfig::Rabbitmq(source)) in &config.sources {
-        all.section(&["sources", name], source.fields());
+    for (name, source) in &config.sources {
+        let fields = match source {
+            SourceConfig::Nats(source) => source.fields(),
+            SourceConfig::Rabbitmq(source) => source.fields(),
+        };
+        all.section(&["sources", name], fields);
         if let Some(rule) = config.rules.get(name) {
             all.section(&["sources", name, Rule::NAME], Rule::of(rule).fields());
         }
     }
     for (name, sink) in &config.sinks {
         let fields = match sink {
+            SinkConfig::Nats(sink) => sink.fields(),
             SinkConfig::Rabbitmq(sink) => sink.fields(),
             SinkConfig::Webhook(sink) => sink.fields(),
         };
@@ -120,6 +125,8 @@ pub(crate) fn reference_page() -> String {
     describe::<History>(&mut page, "history");
     describe::<EventStore>(&mut page, "event-store");
     describe::<Log>(&mut page, "log");
+    describe::<NatsSource>(&mut page, "sources.NAME, kind nats");
+    describe::<NatsSink>(&mut page, "sinks.NAME, kind nats");
     describe::<RabbitmqSource>(&mut page, "sources.NAME, kind rabbitmq");
     describe::<Rule>(&mut page, "sources.NAME.rule");
     describe::<RabbitmqSink>(&mut page, "sinks.NAME, kind rabbitmq");

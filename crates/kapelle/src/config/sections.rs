@@ -126,6 +126,66 @@ section! {
     }
 }
 
+words! {
+    /// How a CloudEvent is laid out in a message or request.
+    DeliveryMode: "\"binary\" or \"structured\"" {
+        Binary = "binary",
+        Structured = "structured",
+    }
+}
+
+section! {
+    /// A NATS JetStream stream that CloudEvents come from: `[sources.NAME]`.
+    pub(crate) struct NatsSource in "nats" {
+        /// The kind of the source: "nats". Since 0.1.
+        kind: String = String::from("nats"),
+        /// `nats://user:password@host:port`, `nats://token@host` or `tls://…`; the servers of a cluster with commas between
+        /// them. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for TLS. Since 0.1.
+        ca_file: Option<PathBuf> = None,
+        /// The stream to read; it must exist. Since 0.1.
+        stream: String = String::new(),
+        /// The durable pull consumer, which remembers what was acknowledged; it must exist unless `declare` is on. Since 0.1.
+        consumer: String = String::from("kapelle"),
+        /// Makes the consumer where it does not exist; it begins with the first message of the stream. Since 0.1.
+        declare: bool = false,
+        /// The subject, also with wildcards, of which a consumer that is made here gets messages; all without. Since 0.1.
+        subject: Option<String> = None,
+        /// How long a consumer that is made here waits for an acknowledgement until it delivers again. Since 0.1.
+        ack_wait: Span = Span::seconds(30); Span::seconds(1)..=Span::hours(24),
+        /// Deliveries on the way at once; the server holds back the rest. Since 0.1.
+        prefetch: u64 = 256; 1..=65_535,
+    }
+}
+
+section! {
+    /// Subjects of NATS JetStream streams that CloudEvents go to: `[sinks.NAME]`.
+    pub(crate) struct NatsSink in "nats" {
+        /// The kind of the sink: "nats". Since 0.1.
+        kind: String = String::from("nats"),
+        /// `nats://user:password@host:port`, `nats://token@host` or `tls://…`; the servers of a cluster with commas between
+        /// them. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for TLS. Since 0.1.
+        ca_file: Option<PathBuf> = None,
+        /// The subject to publish to, which a stream must take; the CloudEvent's type where there is none. Since 0.1.
+        subject: Option<String> = None,
+        /// Attributes as headers, or all in one JSON document. Since 0.1.
+        mode: DeliveryMode = DeliveryMode::Binary,
+        /// How long to wait for the stream's confirmation. Since 0.1.
+        timeout: Span = Span::seconds(10),
+    }
+}
+
 section! {
     /// A RabbitMQ queue that CloudEvents come from: `[sources.NAME]`.
     pub(crate) struct RabbitmqSource in "rabbitmq" {
@@ -171,14 +231,6 @@ section! {
     }
 }
 
-words! {
-    /// How a CloudEvent is laid out in an HTTP request.
-    DeliveryMode: "\"binary\" or \"structured\"" {
-        Binary = "binary",
-        Structured = "structured",
-    }
-}
-
 section! {
     /// A webhook that CloudEvents go to: `[sinks.NAME]`.
     pub(crate) struct WebhookSink in "webhook" {
@@ -206,12 +258,14 @@ section! {
 /// Where CloudEvents come from.
 #[derive(Clone, Debug)]
 pub(crate) enum SourceConfig {
+    Nats(NatsSource),
     Rabbitmq(RabbitmqSource),
 }
 
 impl SourceConfig {
     pub(crate) fn kind(&self) -> &str {
         match self {
+            Self::Nats(source) => &source.kind,
             Self::Rabbitmq(source) => &source.kind,
         }
     }
@@ -219,12 +273,27 @@ impl SourceConfig {
     /// What rules know of where a record lay.
     pub(super) const fn place(&self) -> &'static [&'static str] {
         match self {
+            Self::Nats(_) => &kapelle_connectors::nats::PLACE,
             Self::Rabbitmq(_) => &kapelle_connectors::rabbitmq::PLACE,
         }
     }
 
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match kind(node, reader, &["rabbitmq"])? {
+        match kind(node, reader, &["nats", "rabbitmq"])? {
+            "nats" => {
+                let mut source = NatsSource::default();
+                source.take(node, reader);
+                required(reader, node, "stream", &source.stream);
+                required(reader, node, "consumer", &source.consumer);
+                one_url(
+                    reader,
+                    node,
+                    source.url.is_some(),
+                    source.url_env.is_some(),
+                    source.url_file.is_some(),
+                );
+                Some(Self::Nats(source))
+            }
             "rabbitmq" => {
                 let mut source = RabbitmqSource::default();
                 source.take(node, reader);
@@ -246,6 +315,7 @@ impl SourceConfig {
 /// Where CloudEvents go.
 #[derive(Clone, Debug)]
 pub(crate) enum SinkConfig {
+    Nats(NatsSink),
     Rabbitmq(RabbitmqSink),
     Webhook(WebhookSink),
 }
@@ -253,13 +323,26 @@ pub(crate) enum SinkConfig {
 impl SinkConfig {
     pub(crate) fn kind(&self) -> &str {
         match self {
+            Self::Nats(sink) => &sink.kind,
             Self::Rabbitmq(sink) => &sink.kind,
             Self::Webhook(sink) => &sink.kind,
         }
     }
 
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match kind(node, reader, &["rabbitmq", "webhook"])? {
+        match kind(node, reader, &["nats", "rabbitmq", "webhook"])? {
+            "nats" => {
+                let mut sink = NatsSink::default();
+                sink.take(node, reader);
+                one_url(
+                    reader,
+                    node,
+                    sink.url.is_some(),
+                    sink.url_env.is_some(),
+                    sink.url_file.is_some(),
+                );
+                Some(Self::Nats(sink))
+            }
             "rabbitmq" => {
                 let mut sink = RabbitmqSink::default();
                 sink.take(node, reader);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kapelle_connectors::rabbitmq::{self, Publisher};
 use kapelle_connectors::webhook::{self, Poster};
-use kapelle_connectors::{Check, Publication, Secret, Sink as _, SinkError, SinkErrorKind};
+use kapelle_connectors::{
+    Check, Publication, Secret, Sink as _, SinkError, SinkErrorKind, nats, rabbitmq,
+};
 use kapelle_events::CloudEvent;
 
-use crate::config::{Config, DeliveryMode, RabbitmqSink, SinkConfig, WebhookSink};
+use crate::config::{Config, DeliveryMode, NatsSink, RabbitmqSink, SinkConfig, WebhookSink};
 use crate::ingest::sources::secret;
 use crate::telemetry::metrics::Edge;
 
@@ -25,7 +26,8 @@ const ANY_URL: &str = "url";
 
 /// A closed set: each kind of the configuration has its connector.
 enum Sink {
-    Rabbitmq(Box<Publisher>),
+    Nats(Box<nats::Publisher>),
+    Rabbitmq(Box<rabbitmq::Publisher>),
     Webhook(Box<Poster>),
 }
 
@@ -36,8 +38,12 @@ impl Sinks {
             .iter()
             .map(|(name, sink)| {
                 let sink = match sink {
+                    SinkConfig::Nats(sink) => {
+                        Sink::Nats(Box::new(nats::Publisher::new(nats_config(sink))))
+                    }
                     SinkConfig::Rabbitmq(sink) => {
-                        Sink::Rabbitmq(Box::new(Publisher::new(publisher_config(sink))))
+                        let publisher = rabbitmq::Publisher::new(rabbitmq_config(sink));
+                        Sink::Rabbitmq(Box::new(publisher))
                     }
                     SinkConfig::Webhook(sink) => {
                         Sink::Webhook(Box::new(Poster::new(poster_config(sink))))
@@ -54,7 +60,7 @@ impl Sinks {
         }
     }
 
-    /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key.
+    /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key or a subject.
     pub(crate) async fn publish(
         &self,
         to: &str,
@@ -76,6 +82,7 @@ impl Sinks {
     /// Looks whether a sink could deliver now; `None` where none has that name.
     pub(crate) async fn probe(&self, name: &str) -> Option<Vec<Check>> {
         Some(match self.by_name.get(name)? {
+            Sink::Nats(publisher) => publisher.probe().await,
             Sink::Rabbitmq(publisher) => publisher.probe().await,
             Sink::Webhook(poster) => poster.probe().await,
         })
@@ -94,6 +101,7 @@ impl Sinks {
             attempt,
         };
         match self.by_name.get(to) {
+            Some(Sink::Nats(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Webhook(poster)) => poster.publish(publication(within)).await,
             None if is_url(to) => self.any_url.publish(publication(Some(to))).await,
@@ -116,13 +124,32 @@ fn is_url(to: &str) -> bool {
 impl Sink {
     fn handle(&self) -> kapelle_connectors::Handle {
         match self {
+            Self::Nats(publisher) => publisher.handle(),
             Self::Rabbitmq(publisher) => publisher.handle(),
             Self::Webhook(poster) => poster.handle(),
         }
     }
 }
 
-fn publisher_config(sink: &RabbitmqSink) -> rabbitmq::SinkConfig {
+fn nats_config(sink: &NatsSink) -> nats::SinkConfig {
+    let url = secret(
+        sink.url.as_ref(),
+        sink.url_env.as_deref(),
+        sink.url_file.as_deref(),
+    );
+    nats::SinkConfig {
+        ca_file: sink.ca_file.clone(),
+        subject: sink.subject.clone(),
+        mode: match sink.mode {
+            DeliveryMode::Binary => nats::Mode::Binary,
+            DeliveryMode::Structured => nats::Mode::Structured,
+        },
+        timeout: sink.timeout.0,
+        ..nats::SinkConfig::new(url)
+    }
+}
+
+fn rabbitmq_config(sink: &RabbitmqSink) -> rabbitmq::SinkConfig {
     let url = secret(
         sink.url.as_ref(),
         sink.url_env.as_deref(),

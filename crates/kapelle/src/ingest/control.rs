@@ -118,11 +118,12 @@ impl Control {
 
     /// Looks whether a source could work now; `None` where none has that name.
     pub(crate) async fn probe(&self, name: &str) -> Option<Vec<Check>> {
-        match self.configured.get(name)? {
+        Some(match self.configured.get(name)? {
+            SourceConfig::Nats(source) => sources::nats_config(source, self.limits).probe().await,
             SourceConfig::Rabbitmq(source) => {
-                Some(sources::consumer_config(source, self.limits).probe().await)
+                sources::rabbitmq_config(source, self.limits).probe().await
             }
-        }
+        })
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {

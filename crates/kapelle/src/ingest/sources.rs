@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kapelle_connectors::rabbitmq::{self, Consumer};
 use kapelle_connectors::{
-    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source as _, State,
+    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source, State, nats,
+    rabbitmq,
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
 use kapelle_engine::response::{EventResult, Outcome as EngineOutcome};
 use kapelle_events::Limits;
+use kapelle_events::rule::Rule;
 use kapelle_runtime::{Refusal, door};
 use tokio::task::JoinSet;
 
 use super::Ingest;
 use super::control::Control;
-use crate::config::{self, Config, RabbitmqSource, SourceConfig, Span};
+use crate::config::{self, Config, NatsSource, RabbitmqSource, SourceConfig, Span};
 use crate::gateway::failure::{Class, Failure};
 use crate::telemetry::metrics::Edge;
 
@@ -42,26 +43,61 @@ pub(crate) fn start(
     control: &Control,
     cancel: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let mut running = JoinSet::new();
+    let mut running = Running {
+        ingest,
+        edge,
+        control,
+        cancel,
+        tasks: JoinSet::new(),
+    };
     for (name, source) in &config.sources {
-        let SourceConfig::Rabbitmq(source) = source;
-        let consumer = Consumer::new(consumer_config(source, ingest.limits));
-        edge.watch_source(name, consumer.handle());
-        control.hold(name, &consumer.handle());
-        let door = Door {
-            ingest: Arc::clone(ingest),
-            door: door::Door::new(ingest.tenant().into(), name.as_str().into())
-                .with_rule(config.rules.get(name).cloned()),
-        };
-        tracing::info!(source = %name, queue = %source.queue, "source started");
-        running.spawn(tell(
-            Arc::clone(door.door.source()),
-            consumer.handle(),
-            cancel.clone(),
-        ));
-        running.spawn(consumer.run(door, cancel.clone()));
+        let rule = config.rules.get(name);
+        match source {
+            SourceConfig::Nats(source) => {
+                tracing::info!(source = %name, stream = %source.stream, "source started");
+                running.start(
+                    name,
+                    rule,
+                    nats::Consumer::new(nats_config(source, ingest.limits)),
+                );
+            }
+            SourceConfig::Rabbitmq(source) => {
+                tracing::info!(source = %name, queue = %source.queue, "source started");
+                running.start(
+                    name,
+                    rule,
+                    rabbitmq::Consumer::new(rabbitmq_config(source, ingest.limits)),
+                );
+            }
+        }
     }
-    async move { while running.join_next().await.is_some() {} }
+    let mut tasks = running.tasks;
+    async move { while tasks.join_next().await.is_some() {} }
+}
+
+/// What starts sources, and what they have in common.
+struct Running<'a> {
+    ingest: &'a Arc<Ingest>,
+    edge: &'a Arc<Edge>,
+    control: &'a Control,
+    cancel: &'a CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running<'_> {
+    fn start(&mut self, name: &str, rule: Option<&Rule>, source: impl Source + 'static) {
+        let handle = source.handle();
+        self.edge.watch_source(name, handle.clone());
+        self.control.hold(name, &handle);
+        let door = Door {
+            ingest: Arc::clone(self.ingest),
+            door: door::Door::new(self.ingest.tenant().into(), name.into())
+                .with_rule(rule.cloned()),
+        };
+        let telling = tell(Arc::clone(door.door.source()), handle, self.cancel.clone());
+        self.tasks.spawn(telling);
+        self.tasks.spawn(source.run(door, self.cancel.clone()));
+    }
 }
 
 /// Tells the log when a source has lost its broker, why, and when it is back. Each reason once: the source tries for ever.
@@ -87,7 +123,24 @@ async fn tell(name: Arc<str>, handle: Handle, cancel: CancellationToken) {
     }
 }
 
-pub(super) fn consumer_config(source: &RabbitmqSource, limits: Limits) -> rabbitmq::SourceConfig {
+pub(super) fn nats_config(source: &NatsSource, limits: Limits) -> nats::SourceConfig {
+    let url = secret(
+        source.url.as_ref(),
+        source.url_env.as_deref(),
+        source.url_file.as_deref(),
+    );
+    nats::SourceConfig {
+        ca_file: source.ca_file.clone(),
+        declare: source.declare,
+        subject: source.subject.clone(),
+        ack_wait: source.ack_wait.0,
+        prefetch: at_once(source.prefetch),
+        limits,
+        ..nats::SourceConfig::new(url, source.stream.clone(), source.consumer.clone())
+    }
+}
+
+pub(super) fn rabbitmq_config(source: &RabbitmqSource, limits: Limits) -> rabbitmq::SourceConfig {
     let url = secret(
         source.url.as_ref(),
         source.url_env.as_deref(),
@@ -96,10 +149,14 @@ pub(super) fn consumer_config(source: &RabbitmqSource, limits: Limits) -> rabbit
     rabbitmq::SourceConfig {
         ca_file: source.ca_file.clone(),
         declare: source.declare,
-        prefetch: u16::try_from(source.prefetch).unwrap_or(u16::MAX).max(1),
+        prefetch: at_once(source.prefetch),
         limits,
         ..rabbitmq::SourceConfig::new(url, source.queue.clone())
     }
+}
+
+fn at_once(prefetch: u64) -> u16 {
+    u16::try_from(prefetch).unwrap_or(u16::MAX).max(1)
 }
 
 /// Where the URL is; the configuration has exactly one of the three.

@@ -20,6 +20,7 @@ mod inbound;
 mod jobs;
 mod metrics;
 mod models;
+mod nats;
 mod near_misses;
 mod overload;
 mod payloads;
@@ -27,9 +28,14 @@ mod program;
 mod rabbitmq;
 mod rest;
 mod retention;
+#[path = "../../../kapelle-connectors/tests/it/script.rs"]
+mod script;
 mod secure;
 mod server;
 mod start;
 mod subscribers;
 mod tls;
 mod trace;
+
+// As the files that are shared with the connectors' tests want it.
+use tls::certificates;

@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 
 use self::broker::{Broker, with_broker};
-use self::certificates::Certificates;
 use self::partner::{Fact, Partner};
+use crate::certificates::Certificates;
 use crate::found;
 use crate::http;
 use crate::models;
 use crate::program::Place;
+use crate::script;
 use crate::server::{Server, TempDir};
-use crate::tls::certificates;
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -108,8 +108,8 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
             match number {
                 _ if number == ORDERS / 4 => {
                     fault = Some(tokio::task::spawn_blocking(move || {
-                        broker.stop();
-                        broker.start();
+                        broker.server.stop();
+                        broker.server.start();
                     }));
                 }
                 _ if number == ORDERS / 2 => {
@@ -120,8 +120,8 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
                 }
                 _ if number == ORDERS * 3 / 4 => {
                     fault = Some(tokio::task::spawn_blocking(move || {
-                        broker.kill9();
-                        broker.start();
+                        broker.server.kill9();
+                        broker.server.start();
                     }));
                 }
                 _ => {}
@@ -267,7 +267,7 @@ fn over_tls_events_come_in_and_leave_where_a_private_authority_is_trusted() {
             .trim_start_matches("http://")
             .trim_end_matches("/hook");
         let port = crate::tls::in_front_of(address, &hook);
-        let (url, ca) = (broker.tls_url(), broker.ca());
+        let (url, ca) = (broker.tls_url(), broker.server.ca());
         let (ca, hook_ca) = (ca.display(), hook.ca.display());
         let server = Server::start_in(
             dir.path(),

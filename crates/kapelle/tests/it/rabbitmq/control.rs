@@ -61,10 +61,10 @@ fn a_paused_source_takes_nothing_in_also_after_a_restart() {
         assert_eq!(came_in(&server), 1);
         assert!(server.stop().success());
         // Another start, while the broker is away.
-        broker.stop();
+        broker.server.stop();
         let server = Server::start_in(dir.path(), &config);
         assert_eq!(state(&server, "orders"), "PAUSED");
-        broker.start();
+        broker.server.start();
         assert_eq!(partner.waiting("paused-orders").await, 8);
 
         let told = kapelle(&server, &["sources", "resume", "orders"]);
@@ -153,7 +153,7 @@ fn sources_and_sinks_tell_state_throughput_and_the_last_error() {
             hook webhook RUNNING R 1 1 post: the receiver answered 500 Internal Server Error
         "#]]
         .assert_eq(&neutral(kapelle(&server, &["sinks", "list"])));
-        broker.stop();
+        broker.server.stop();
         eventually("the loss is told", async || {
             let source = shown("/v2/kapelle/sources/orders");
             source.member("healthy") == "false"
@@ -190,14 +190,14 @@ fn a_test_says_whether_a_connector_could_work_and_changes_nothing() {
         .concat();
         // Paused before they ever met the broker.
         let dir = TempDir::new();
-        broker.stop();
+        broker.server.stop();
         let server = Server::start_in(dir.path(), &config);
         for name in ["orders", "made"] {
             let told = kapelle(&server, &["sources", "pause", name]);
             assert_eq!(told.code, 0, "{}", told.text());
         }
         assert!(server.stop().success());
-        broker.start();
+        broker.server.start();
         let mut partner = Partner::new(&broker, "tested-orders", "completed").await;
         let server = Server::start_in(dir.path(), &config);
         partner.send(&Fact::new(1)).await;

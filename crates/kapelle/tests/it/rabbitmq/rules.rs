@@ -158,8 +158,8 @@ fn a_record_without_an_id_has_an_effect_once_however_often_it_is_delivered() {
                 .await;
             if number == RECORDS / 2 {
                 // What it had taken and not acknowledged comes again.
-                broker.kill9();
-                broker.start();
+                broker.server.kill9();
+                broker.server.start();
             }
         }
         eventually("all have started a process", async || {
