@@ -104,7 +104,10 @@ fn deliveries_become_cloud_events_in_order_and_the_malformed_ones_are_rejected()
         assert_eq!(
             (&second.place[..], second.body.as_slice()),
             (
-                &[("stream", "mixed".to_owned()), ("subject", "mixed.south".to_owned())][..],
+                &[
+                    ("stream", "mixed".to_owned()),
+                    ("subject", "mixed.south".to_owned())
+                ][..],
                 b"no CloudEvent".as_slice()
             )
         );

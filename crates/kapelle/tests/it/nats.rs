@@ -15,6 +15,7 @@ use self::nats_server::{Nats, Peer, with_nats};
 use crate::found;
 use crate::http;
 use crate::models;
+use crate::program::Place;
 use crate::script;
 use crate::server::{Server, TempDir};
 
@@ -138,6 +139,49 @@ fn nothing_is_lost_while_both_servers_are_killed() {
         // Also what is no CloudEvent is on record once, however often it was delivered.
         let rejected = subjects("&direction=in&outcome=REJECTED").len();
         assert_eq!(rejected, ORDERS / 20);
+        assert!(server.stop().success());
+    });
+}
+
+#[test]
+fn a_rule_makes_events_of_records_and_source_and_sink_can_be_tested() {
+    with_nats("a_rule_makes_events", |nats| async move {
+        let peer = nats.connect().await;
+        let rule = "[sources.orders.rule]\ntype = '\"order.\" + payload.kind'\nsubject = 'subject'\nkey = 'headers.shop'\n";
+        let server = Server::start_with(&(config(&nats) + rule));
+        let kapelle = |arguments: &[&str]| {
+            let address = [("KAPELLE_ADDRESS", server.rest.as_str())];
+            Place::new().run_with(arguments, &address, "")
+        };
+        let told = kapelle(&["sources", "test", "orders"]);
+        assert_ne!(told.code, 0, "{}", told.text());
+        assert!(told.text().contains("\"orders\""), "{}", told.text());
+        let told = kapelle(&["sinks", "test", "partner"]);
+        assert_ne!(told.code, 0, "{}", told.text());
+        assert!(told.text().contains("out.completed"), "{}", told.text());
+
+        peer.stream("orders").await;
+        peer.stream("out").await;
+        let headers = [("shop", "north")];
+        peer.publish("orders.north", &headers, br#"{"kind":"placed"}"#)
+            .await;
+        let began = Instant::now();
+        let event = loop {
+            match found::events(&server.rest, "&direction=in").pop() {
+                Some(event) => break event,
+                None => assert!(began.elapsed() < PATIENCE, "nothing comes in"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(
+            (&event["type"][..], &event["subject"][..]),
+            ("order.placed", "orders.north"),
+            "{event:?}"
+        );
+        for (of, name) in [("sources", "orders"), ("sinks", "partner")] {
+            let told = kapelle(&[of, "test", name]);
+            assert_eq!(told.code, 0, "{}", told.text());
+        }
         assert!(server.stop().success());
     });
 }
