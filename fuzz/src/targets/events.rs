@@ -1,7 +1,7 @@
 //! CloudEvents in all codecs: whatever is accepted survives the journal and every way out.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json, nats};
+use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json, mqtt, nats};
 
 use super::{KIB, MIB};
 use crate::Target;
@@ -142,6 +142,16 @@ pub(super) fn check(event: &CloudEvent) {
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let binary = nats::decode(headers, &message.body, &Limits::DEFAULT)
         .unwrap_or_else(|error| panic!("our own headers are not read: {error}: {message:?}"));
+    assert_same(&binary, event);
+
+    let message = mqtt::encode_binary(event);
+    let properties = message
+        .properties
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let content_type = message.content_type.as_deref();
+    let binary = mqtt::decode(content_type, properties, &message.body, &Limits::DEFAULT)
+        .unwrap_or_else(|error| panic!("our own properties are not read: {error}: {message:?}"));
     assert_same(&binary, event);
 
     let message = amqp::encode_binary(event);

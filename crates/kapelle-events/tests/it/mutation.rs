@@ -1,7 +1,7 @@
 //! Bytes that somebody broke: every decoder answers, none panics, and what it accepts it can write and read again.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, encode, http, json, nats};
+use kapelle_events::{CloudEvent, Limits, encode, http, json, mqtt, nats};
 
 use crate::varied;
 
@@ -168,5 +168,22 @@ fn broken_properties_never_panic() {
             &Limits::DEFAULT,
         )
         .ok()
+    });
+}
+
+#[test]
+fn broken_user_properties_never_panic() {
+    let text = |event: &CloudEvent| {
+        let properties = mqtt::encode_binary(event).properties.into_iter();
+        let lines = properties.map(|(name, value)| format!("{name}={value}\n"));
+        lines.collect::<String>().into_bytes()
+    };
+    run(7, 20_000, varied().iter().map(text).collect(), |bytes| {
+        let text = str::from_utf8(bytes).ok()?;
+        let properties: Vec<_> = text
+            .split('\n')
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        mqtt::decode(Some("text/plain"), properties, b"{}", &Limits::DEFAULT).ok()
     });
 }
