@@ -25,6 +25,19 @@ pub fn decode(text: &[u8], limits: &Limits) -> Result<CloudEvent, Error> {
     event_of(parse(text)?, limits)
 }
 
+/// Reads what says only by itself that it is a CloudEvent, with `specversion`.
+pub(crate) fn decode_unclaimed(text: &[u8], limits: &Limits) -> Result<CloudEvent, Error> {
+    const CLAIM: &[u8] = b"\"specversion\"";
+    decode(text, limits).map_err(|error| {
+        let claims = text.windows(CLAIM.len()).any(|window| window == CLAIM);
+        if claims {
+            error
+        } else {
+            Kind::NotACloudEvent.into()
+        }
+    })
+}
+
 /// Reads a batch; the error names the first bad entry.
 pub fn decode_batch(text: &[u8], limits: &Limits) -> Result<Vec<CloudEvent>, Error> {
     let too_large = |limit, found, max| Err(Kind::TooLarge { limit, found, max }.into());

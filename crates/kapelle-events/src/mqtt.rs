@@ -46,8 +46,8 @@ where
             if properties.clone().into_iter().any(required) {
                 return decode_binary(content_type, properties, body, limits);
             }
-            if content_type.is_none() && body.trim_ascii_start().starts_with(b"{") {
-                return json::decode(body, limits);
+            if content_type.is_none() {
+                return json::decode_unclaimed(body, limits);
             }
             Err(Kind::NotACloudEvent.into())
         }

@@ -26,8 +26,8 @@ where
         Mode::Binary => {
             let is_attribute = |(name, _): (&str, _)| http::attribute_name(name).is_some();
             let bare = content_type.is_none() && !headers.clone().into_iter().any(is_attribute);
-            if bare && body.trim_ascii_start().starts_with(b"{") {
-                return json::decode(body, limits);
+            if bare {
+                return json::decode_unclaimed(body, limits);
             }
             http::decode_binary(None, headers, body, limits)
         }

@@ -97,6 +97,7 @@ fn malformed_messages_get_a_precise_error() {
     let seen = [
         plain(&[], b""),
         plain(&[], b"hello"),
+        plain(&[("shop", "north")], b"{\"orderNo\":1}"),
         plain(&[], b"{\"specversion\":\"1.0\""),
         plain(&[("content-type", "application/json")], b"{}"),
         plain(&[("content-type", "application/cloudevents+avro")], b"x"),
@@ -110,6 +111,7 @@ fn malformed_messages_get_a_precise_error() {
     ]
     .concat();
     expect![[r#"
+        KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present
         KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present
         KAP-CE-002: neither CloudEvents headers nor a CloudEvents content type are present
         KAP-CE-003: malformed JSON at byte 20: expected "," or "}"
