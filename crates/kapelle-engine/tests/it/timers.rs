@@ -1,8 +1,9 @@
 //! Timers of elements and of definitions.
 
 use expect_test::expect;
+use kapelle_engine::event::Event;
 
-use crate::world::check;
+use crate::world::{World, check};
 
 #[test]
 fn a_timer_is_never_early() {
@@ -27,17 +28,17 @@ fn a_timer_is_never_early() {
 }
 
 #[test]
-fn a_timer_in_the_past_is_due_at_once() {
+fn a_timer_in_the_past_is_due_after_a_pause() {
     check(
         "start -> c:catch(date =when) -> end",
-        "create when=\"1970-01-01T00:00:01Z\"\nwait 0\ncreate when=\"tomorrow\"\nset process when=\"1970-01-01T00:20:00Z\"\nresolve\nwait 1000000",
+        "create when=\"1970-01-01T00:00:01Z\"\nwait 100\ncreate when=\"tomorrow\"\nset process when=\"1970-01-01T00:20:00Z\"\nresolve\nwait 1000000",
         expect![[r#"
             > create when="1970-01-01T00:00:01Z"
             instance created #4 process version 1
             variable when = "1970-01-01T00:00:01Z" in #4
             start completed
-            c waits until 1000 ms
-            > wait 0
+            c waits until 1000100 ms
+            > wait 100
             c is due
             c triggered
             c completed
@@ -63,6 +64,29 @@ fn a_timer_in_the_past_is_due_at_once() {
             instance completed #10
         "#]],
     );
+}
+
+/// Time has to pass between two laps, so others have their turn and the journal does not fill by one loop alone.
+#[test]
+fn a_loop_over_a_timer_that_is_due_at_once_takes_a_pause_each_time() {
+    for timer in [
+        "duration PT0S",
+        "duration PT-5S",
+        "date 1970-01-01T00:00:01Z",
+    ] {
+        let mut world = World::with_process(&format!(
+            "start -> merge{{m: default}} ; m -> c:catch({timer}) -> merge"
+        ));
+        world.keeps_history = true;
+        world.run("create\nwait 1000");
+        let laps = |event: &&Event| matches!(event, Event::TimerTriggered(_));
+        let events = world.history.iter().map(|(event, ..)| event);
+        assert_eq!(
+            events.filter(laps).count(),
+            10,
+            "laps of {timer} in a second"
+        );
+    }
 }
 
 #[test]
