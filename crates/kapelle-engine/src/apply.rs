@@ -80,7 +80,8 @@ fn to_instance(target: &mut Instance, event: &Event) {
         | Event::JobErrorThrown { .. }
         | Event::JobCanceled { .. }
         | Event::JobRetriesUpdated { .. }
-        | Event::JobTimeoutUpdated { .. } => job::to_instance(target, event),
+        | Event::JobTimeoutUpdated { .. }
+        | Event::JobWithheld { .. } => job::to_instance(target, event),
         Event::SubscriptionOpened(_) | Event::SubscriptionClosed(_) => {
             message::to_instance(target, event)
         }
@@ -135,7 +136,8 @@ fn to_indexes(keep: &mut dyn Keep, event: &Event, sequence: Sequence, at: Timest
         | Event::JobFailed(_)
         | Event::JobErrorThrown { .. }
         | Event::JobCanceled { .. }
-        | Event::JobTimeoutUpdated { .. } => job::to_indexes(keep, event),
+        | Event::JobTimeoutUpdated { .. }
+        | Event::JobWithheld { .. } => job::to_indexes(keep, event),
         Event::MessagePublished(_)
         | Event::MessageCorrelated(_)
         | Event::MessageStarted(_)

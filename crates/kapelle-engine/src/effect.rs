@@ -34,6 +34,9 @@ pub struct StreamId(pub u64);
 pub trait JobStreams {
     /// A stream with room for a job of that type; counts it as taken.
     fn take(&mut self, tenant: &str, job_type: &str) -> Option<StreamTarget>;
+
+    /// Nothing goes down that stream after all: what was taken there counts no more.
+    fn give_back(&mut self, stream: StreamId);
 }
 
 /// Where a job is pushed to.
@@ -53,4 +56,6 @@ impl JobStreams for NoStreams {
     fn take(&mut self, _tenant: &str, _job_type: &str) -> Option<StreamTarget> {
         None
     }
+
+    fn give_back(&mut self, _stream: StreamId) {}
 }

@@ -159,6 +159,10 @@ pub enum Event {
         deadline: Timestamp,
         pushed_by: Option<u64>,
     },
+    /// No worker can be given the job as it is: it waits for its incident to be resolved.
+    JobWithheld {
+        job: JobRef,
+    },
 
     // Messages
     MessagePublished(Box<MessagePublished>),

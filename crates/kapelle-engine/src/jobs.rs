@@ -9,10 +9,10 @@ use crate::ctx::Ctx;
 use crate::definitions::Headers;
 use crate::effect::{Effect, StreamTarget};
 use crate::element::At;
-use crate::event::{AvailableCause, Event, Header, JobActivated, JobCreated, JobRef};
+use crate::event::{AvailableCause, Event, Header, IncidentKind, JobActivated, JobCreated, JobRef};
 use crate::expression::{self, Sight};
 use crate::ids::{JobKey, ProcessInstanceKey, Timestamp};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::response::ActivatedJob;
 use crate::state::instance::{Instance, Job, JobState};
 use crate::variables;
@@ -141,6 +141,12 @@ pub(crate) fn hand_over(
         return ctx.effect(Effect::JobsAvailable { tenant, job_type });
     };
     let deadline = ctx.now().plus_ms(target.timeout_ms);
+    if payload_bytes(ctx, instance, job, &target.fetch_variables)
+        > ctx.limits().activation_bytes_max
+    {
+        ctx.streams().give_back(target.stream);
+        return withhold(ctx, instance, job);
+    }
     let handing = HandOver {
         worker: target.worker,
         deadline,
@@ -219,6 +225,42 @@ pub(crate) fn activate(
         tags: instance.tags.clone(),
         business_id: instance.business_id.clone(),
     })
+}
+
+/// What a job adds to an answer, near enough.
+pub(crate) fn payload_bytes(
+    ctx: &Ctx<'_>,
+    instance: ProcessInstanceKey,
+    job: JobKey,
+    wanted: &[Arc<str>],
+) -> usize {
+    const JOB_WITHOUT_VARIABLES: usize = 512;
+    let (aggregate, job) = find(ctx, instance, job);
+    let scopes: Vec<_> = aggregate.scopes(job.element).collect();
+    let seen = aggregate
+        .variables
+        .iter()
+        .filter(|variable| scopes.contains(&variable.scope));
+    let asked = seen.filter(|variable| wanted.is_empty() || wanted.contains(&variable.name));
+    JOB_WITHOUT_VARIABLES
+        + asked
+            .map(|variable| variable.name.len() + variable.value.0.len())
+            .sum::<usize>()
+}
+
+/// The job is larger than any answer may be: no worker gets it before its incident is resolved. As in Zeebe it is the
+/// worker who asks for too much that brings this about.
+pub(crate) fn withhold(ctx: &mut Ctx<'_>, instance: ProcessInstanceKey, job: JobKey) {
+    let (aggregate, found) = find(ctx, instance, job);
+    let (element, reference) = (found.element, reference(aggregate, found));
+    ctx.emit(Event::JobWithheld { job: reference });
+    let max = ctx.limits().activation_bytes_max;
+    let message = format!(
+        "The job with key '{job}' can not be handed out, because with the variables that the worker asks for it is larger than {max} bytes, as much as an answer may have. Try to reduce the size by reducing the number of fetched variables or modifying the variable values."
+    );
+    let at = At::find(ctx, instance, element).expect("a job's element is alive");
+    let problem = Problem::new(IncidentKind::MessageSizeExceeded, message);
+    problem::raise(ctx, &at, Some(job), problem);
 }
 
 fn find<'c>(

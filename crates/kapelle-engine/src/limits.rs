@@ -42,6 +42,9 @@ pub struct Limits {
     pub request_window_ms: i64,
     /// Time to live of a message that a CloudEvent becomes, unless its binding says otherwise.
     pub binding_ttl_ms: i64,
+    /// How long a timer waits that is due already when an element begins to wait for it (`PT0S`, a date in the past), so
+    /// that a loop over it leaves time to others; Camunda looks at timers as often.
+    pub timer_pause_ms: i64,
     /// Compiled definitions in memory.
     pub definitions_cached_max: usize,
     /// Jobs made available again in one step after a change of leader, entries swept from the dedup index in one step.
@@ -82,6 +85,7 @@ impl Limits {
         dedup_window_ms: 24 * HOUR_MS,
         request_window_ms: 24 * HOUR_MS,
         binding_ttl_ms: HOUR_MS,
+        timer_pause_ms: 100,
         definitions_cached_max: 1_000,
         sweep_max: 500,
         quarantine_pause_ms: 60_000,

@@ -295,6 +295,7 @@ impl Trace {
                 deadline,
                 ..
             } => write!(out, "{} may take until {}", job(reference), time(*deadline)),
+            Event::JobWithheld { job: reference } => write!(out, "{} withheld", job(reference)),
 
             Event::MessagePublished(published) => {
                 let (name, key) = (&published.name, &published.correlation_key);

@@ -187,6 +187,10 @@ impl JobStreams for &StreamRegistry {
     fn take(&mut self, tenant: &str, job_type: &str) -> Option<StreamTarget> {
         self.lock().take(tenant, job_type)
     }
+
+    fn give_back(&mut self, stream: StreamId) {
+        StreamRegistry::give_back(self, &[stream]);
+    }
 }
 
 /// The streams in one decision, and what it took of them.
@@ -207,6 +211,13 @@ impl JobStreams for Taking<'_> {
         let target = self.registry.lock().take(tenant, job_type)?;
         self.taken.push(target.stream);
         Some(target)
+    }
+
+    fn give_back(&mut self, stream: StreamId) {
+        if let Some(at) = self.taken.iter().rposition(|taken| *taken == stream) {
+            self.taken.remove(at);
+            self.registry.give_back(&[stream]);
+        }
     }
 }
 
@@ -254,6 +265,21 @@ mod tests {
         assert!(!registry.release(id, 1), "told already");
         assert_eq!(take(&registry).as_deref(), Some("a"));
         assert_eq!(take(&registry), None, "credit never exceeds the capacity");
+    }
+
+    #[test]
+    fn what_is_not_sent_after_all_gives_its_credit_back_once() {
+        let registry = StreamRegistry::new();
+        let id = registry.register(spec("a", 1));
+        let mut taking = Taking::new(&registry);
+        assert!(taking.take("<default>", "pay").is_some());
+        taking.give_back(id);
+        assert!(
+            taking.taken.is_empty(),
+            "it is not given back again when the decision is undone"
+        );
+        assert!(taking.take("<default>", "pay").is_some());
+        assert!(taking.take("<default>", "pay").is_none());
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(super) fn to_instance(target: &mut Instance, event: &Event) {
         Event::JobTimeoutUpdated { job, deadline, .. } => {
             change(target, job.job, |job| job.deadline = Some(*deadline))
         }
+        Event::JobWithheld { job } => change(target, job.job, |job| release(job, JobState::Failed)),
         _ => unreachable!("dispatched by family"),
     }
 }
@@ -160,6 +161,7 @@ pub(super) fn to_indexes(keep: &mut dyn Keep, event: &Event) {
             keep.delete(&tables::due(deadline(job, *old_deadline)));
             keep.put(&tables::due(deadline(job, *new)), &worker(job, *pushed_by));
         }
+        Event::JobWithheld { job } => take_back(keep, job, None, None),
         _ => unreachable!("dispatched by family"),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kapelle_model::graph::{ElementIndex, ElementKind, StartTrigger};
 
+use crate::command::instance::find_root;
 use crate::command::{Due, DueKind, bucket_ms, set_aside};
 use crate::correlation;
 use crate::ctx::Ctx;
@@ -19,6 +20,7 @@ use crate::event::{AvailableCause, Cause, DueOwner, Event, TimerEvent, TimerOwne
 use crate::expression::Sight;
 use crate::ids::{DefinitionKey, JobKey, MessageKey, ProcessInstanceKey, TimerKey, Timestamp};
 use crate::jobs;
+use crate::problem::{self, Problem};
 use crate::rejection::Rejection;
 use crate::response::Response;
 use crate::state::instance::{Job, JobState, Timer};
@@ -148,7 +150,7 @@ fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) {
         due: entry.due,
         repetitions: entry.repetitions,
     }));
-    schedule_start(
+    let scheduled = schedule_start(
         ctx,
         &definition,
         entry.element,
@@ -156,7 +158,27 @@ fn start_timer(ctx: &mut Ctx<'_>, timer: TimerKey, definition: DefinitionKey) {
         entry.due,
     );
     let start = Start::at(entry.element, ctx.cause_of_command());
-    process::activate(ctx, &definition, start);
+    let instance = process::activate(ctx, &definition, start);
+    if let Err(problem) = scheduled {
+        tell_of_start(ctx, instance, entry.element, problem);
+    }
+}
+
+/// The instance that the timer started last tells that it will not start one in time any more.
+fn tell_of_start(
+    ctx: &mut Ctx<'_>,
+    instance: ProcessInstanceKey,
+    element: ElementIndex,
+    problem: Problem,
+) {
+    let root = find_root(ctx, instance).expect("invariant: it was activated just now");
+    let message = format!(
+        "The timer start event '{}' cannot be scheduled again; it is tried every {} minutes. {}",
+        root.definition.element(element).id,
+        ctx.limits().failed_work_pause_ms / 60_000,
+        problem.message,
+    );
+    problem::raise(ctx, &root, None, Problem::new(problem.kind, message));
 }
 
 /// What could not be told when a timer start event had fired is looked at again, unless a newer version is there.
@@ -170,31 +192,32 @@ pub(crate) fn reschedule_start(
     let definition = ctx.definition(definition);
     let latest = state::definitions::latest(ctx.keep(), &definition.tenant, &definition.process.id);
     if latest.is_some_and(|latest| latest.definition == definition.key) {
-        schedule_start(ctx, &definition, element, repetitions, from);
+        // It was told when it failed first.
+        schedule_start(ctx, &definition, element, repetitions, from).ok();
     }
 }
 
 /// A timer start event has fired and is to do so so many times more: schedules its next time after `from`. When its
-/// expression gives no timer there is no instance to tell it by; it is tried again by itself.
+/// expression gives no timer it is tried again by itself.
 fn schedule_start(
     ctx: &mut Ctx<'_>,
     definition: &Arc<Definition>,
     element: ElementIndex,
     repetitions: Option<u32>,
     from: Timestamp,
-) {
+) -> Result<(), Problem> {
     let ElementKind::StartEvent(StartTrigger::Timer(timer)) = &definition.element(element).kind
     else {
-        return;
+        return Ok(());
     };
     let owner = TimerOwner::Definition {
         definition: definition.key,
         element,
     };
     let sight = Sight::Other(&());
-    if waiting::recur(ctx, timer, sight, owner, repetitions, from).is_err() {
+    waiting::recur(ctx, timer, sight, owner, repetitions, from).inspect_err(|_| {
         set_aside::postpone(ctx, Step::Reschedule { owner, repetitions });
-    }
+    })
 }
 
 fn message_expiry(ctx: &mut Ctx<'_>, message: MessageKey) {

@@ -45,8 +45,13 @@ pub(super) fn activate(ctx: &mut Ctx<'_>, command: &ActivateJobs) -> Result<Resp
     let mut activated: Vec<Arc<ActivatedJob>> = Vec::with_capacity(found.len());
     let mut bytes = 0;
     for (job, instance) in found {
-        let worth = payload_bytes(ctx, instance, job, &command.fetch_variables);
-        if !activated.is_empty() && bytes + worth > ctx.limits().activation_bytes_max {
+        let worth = jobs::payload_bytes(ctx, instance, job, &command.fetch_variables);
+        let max = ctx.limits().activation_bytes_max;
+        if worth > max {
+            jobs::withhold(ctx, instance, job);
+            continue;
+        }
+        if bytes + worth > max {
             break;
         }
         bytes += worth;
@@ -95,30 +100,6 @@ fn check_activation(ctx: &Ctx<'_>, command: &ActivateJobs) -> Result<(), Rejecti
         .tenants
         .iter()
         .try_for_each(|tenant| check::index_text(ctx, ACTIVATE, "tenant id", tenant))
-}
-
-/// What a job adds to an answer, near enough.
-fn payload_bytes(
-    ctx: &Ctx<'_>,
-    instance: ProcessInstanceKey,
-    job: JobKey,
-    wanted: &[Arc<str>],
-) -> usize {
-    const JOB_WITHOUT_VARIABLES: usize = 512;
-    let aggregate = ctx.instance(instance);
-    let Some(job) = aggregate.job(job) else {
-        return 0;
-    };
-    let scopes: Vec<_> = aggregate.scopes(job.element).collect();
-    let seen = aggregate
-        .variables
-        .iter()
-        .filter(|variable| scopes.contains(&variable.scope));
-    let asked = seen.filter(|variable| wanted.is_empty() || wanted.contains(&variable.name));
-    JOB_WITHOUT_VARIABLES
-        + asked
-            .map(|variable| variable.name.len() + variable.value.0.len())
-            .sum::<usize>()
 }
 
 /// The job, if there is one, with its instance in memory.

@@ -124,7 +124,10 @@ fn for_timer(
         &timer.value,
         Sight::Scope(at.instance, at.key),
     )?;
-    let due = Timestamp(schedule.first_due(ctx.now().0));
+    let due = match Timestamp(schedule.first_due(ctx.now().0)) {
+        due if due > ctx.now() => due,
+        _ => ctx.now().plus_ms(ctx.limits().timer_pause_ms),
+    };
     // How often it fires after the first time.
     let repetitions = schedule.repetitions().map(|times| times.saturating_sub(1));
     Ok(Wait {

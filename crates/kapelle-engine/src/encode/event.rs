@@ -37,6 +37,7 @@ variants! { Event
         56 JobCanceled { 1 job, 2 deadline, 3 backoff_until },
         57 JobRetriesUpdated { 1 job, 2 retries },
         58 JobTimeoutUpdated { 1 job, 2 old_deadline, 3 deadline, 4 pushed_by },
+        59 JobWithheld { 1 job },
 
         78 StartLockReleased { 1 tenant, 2 process_id, 3 correlation_key, 4 instance },
 

@@ -105,7 +105,8 @@ impl Event {
             | Self::JobCompleted { job, .. }
             | Self::JobErrorThrown { job, .. }
             | Self::JobCanceled { job, .. }
-            | Self::JobTimeoutUpdated { job, .. } => Targets::both(job.instance),
+            | Self::JobTimeoutUpdated { job, .. }
+            | Self::JobWithheld { job } => Targets::both(job.instance),
             Self::SubscriptionOpened(opened) => Targets::both(opened.instance),
             Self::SubscriptionClosed(closed) => Targets::both(closed.instance),
             Self::IncidentRaised(raised) => Targets::both(raised.instance),

@@ -478,6 +478,95 @@ fn an_activation_has_room_for_so_many_bytes() {
 }
 
 #[test]
+fn a_job_that_is_larger_than_an_activation_has_an_incident_and_holds_up_no_other() {
+    let log = limited(
+        "start -> a -> end",
+        |limits| limits.activation_bytes_max = 600,
+        &format!(
+            "create big=\"{}\"\ncreate n=2\nactivate a 2\nactivate a\ncomplete a\nresolve\nactivate a\nsetkey 2251799813685252 big=1\nresolve\nactivate a\ncomplete a",
+            "x".repeat(100)
+        ),
+    );
+    expect![[r#"
+        > create big="xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        instance created #4 process version 1
+        variable big = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" in #4
+        start completed
+        job #8 a created, retries 3
+        > create n=2
+        instance created #9 process version 1
+        variable n = 2 in #9
+        start completed
+        job #13 a created, retries 3
+        > activate a 2
+        job #8 a withheld
+        incident #14 at a: MESSAGE_SIZE_EXCEEDED The job with key '2251799813685256' can not be handed out, because with the variables that the worker asks for it is larger than 600 bytes, as much as an answer may have. Try to reduce the size by reducing the number of fetched variables or modifying the variable values.
+        => a {"n":2}
+        > activate a
+        > complete a
+        REFUSED Command 'COMPLETE' rejected with code 'INVALID_STATE': Expected to complete job with key '2251799813685256', but it is in state 'FAILED'
+        > resolve
+        incident #14 resolved
+        job #8 a available: incident resolved
+        > activate a
+        job #8 a withheld
+        incident #15 at a: MESSAGE_SIZE_EXCEEDED The job with key '2251799813685256' can not be handed out, because with the variables that the worker asks for it is larger than 600 bytes, as much as an answer may have. Try to reduce the size by reducing the number of fetched variables or modifying the variable values.
+        > setkey 2251799813685252 big=1
+        variable big = 1 in #4
+        > resolve
+        incident #15 resolved
+        job #8 a available: incident resolved
+        > activate a
+        => a {"big":1}
+        > complete a
+        job #8 a completed
+        a completed
+        end completed
+        process completed
+        instance completed #4
+    "#]].assert_eq(&log);
+}
+
+#[test]
+fn a_job_that_is_larger_than_an_activation_goes_down_no_stream() {
+    let mut world = with_limits(|limits| limits.activation_bytes_max = 600);
+    world.deploy("start -> a -> end");
+    world.log.clear();
+    let big = "x".repeat(100);
+    world.run(&format!(
+        "stream a 3\ncreate big=\"{big}\"\ncreate n=2\nresolve\nsetkey 2251799813685252 big=1\nresolve"
+    ));
+    expect![[r#"
+        > stream a 3
+        > create big="xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        instance created #4 process version 1
+        variable big = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" in #4
+        start completed
+        job #8 a created, retries 3
+        job #8 a withheld
+        incident #9 at a: MESSAGE_SIZE_EXCEEDED The job with key '2251799813685256' can not be handed out, because with the variables that the worker asks for it is larger than 600 bytes, as much as an answer may have. Try to reduce the size by reducing the number of fetched variables or modifying the variable values.
+        > create n=2
+        instance created #10 process version 1
+        variable n = 2 in #10
+        start completed
+        job #14 a created, retries 3
+        job #14 a pushed to streamer until 1005000 ms
+        => push a {"n":2}
+        > resolve
+        incident #9 resolved
+        job #8 a available: incident resolved
+        job #8 a withheld
+        incident #15 at a: MESSAGE_SIZE_EXCEEDED The job with key '2251799813685256' can not be handed out, because with the variables that the worker asks for it is larger than 600 bytes, as much as an answer may have. Try to reduce the size by reducing the number of fetched variables or modifying the variable values.
+        > setkey 2251799813685252 big=1
+        variable big = 1 in #4
+        > resolve
+        incident #15 resolved
+        job #8 a available: incident resolved
+    "#]].assert_eq(&world.log);
+    assert_eq!(world.streams.given_back, 2, "nothing went down it");
+}
+
+#[test]
 fn what_an_earlier_leader_pushed_is_released_some_at_a_time() {
     let log = limited(
         "start -> a -> end",

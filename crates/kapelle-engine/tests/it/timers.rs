@@ -1,8 +1,9 @@
 //! Timers of elements and of definitions.
 
 use expect_test::expect;
+use kapelle_engine::event::Event;
 
-use crate::world::check;
+use crate::world::{World, check};
 
 #[test]
 fn a_timer_is_never_early() {
@@ -27,17 +28,17 @@ fn a_timer_is_never_early() {
 }
 
 #[test]
-fn a_timer_in_the_past_is_due_at_once() {
+fn a_timer_in_the_past_is_due_after_a_pause() {
     check(
         "start -> c:catch(date =when) -> end",
-        "create when=\"1970-01-01T00:00:01Z\"\nwait 0\ncreate when=\"tomorrow\"\nset process when=\"1970-01-01T00:20:00Z\"\nresolve\nwait 1000000",
+        "create when=\"1970-01-01T00:00:01Z\"\nwait 100\ncreate when=\"tomorrow\"\nset process when=\"1970-01-01T00:20:00Z\"\nresolve\nwait 1000000",
         expect![[r#"
             > create when="1970-01-01T00:00:01Z"
             instance created #4 process version 1
             variable when = "1970-01-01T00:00:01Z" in #4
             start completed
-            c waits until 1000 ms
-            > wait 0
+            c waits until 1000100 ms
+            > wait 100
             c is due
             c triggered
             c completed
@@ -63,6 +64,29 @@ fn a_timer_in_the_past_is_due_at_once() {
             instance completed #10
         "#]],
     );
+}
+
+/// Time has to pass between two laps, so others have their turn and the journal does not fill by one loop alone.
+#[test]
+fn a_loop_over_a_timer_that_is_due_at_once_takes_a_pause_each_time() {
+    for timer in [
+        "duration PT0S",
+        "duration PT-5S",
+        "date 1970-01-01T00:00:01Z",
+    ] {
+        let mut world = World::with_process(&format!(
+            "start -> merge{{m: default}} ; m -> c:catch({timer}) -> merge"
+        ));
+        world.keeps_history = true;
+        world.run("create\nwait 1000");
+        let laps = |event: &&Event| matches!(event, Event::TimerTriggered(_));
+        let events = world.history.iter().map(|(event, ..)| event);
+        assert_eq!(
+            events.filter(laps).count(),
+            10,
+            "laps of {timer} in a second"
+        );
+    }
 }
 
 #[test]
@@ -268,8 +292,10 @@ fn a_timer_start_event_goes_on_when_it_can_be_read_again() {
             s is due
             PostponedStep #28 Reschedule put off until 4604000 ms
             instance created #9 process version 1
+            incident #10 at process: EXTRACT_VALUE_ERROR The timer start event 's' cannot be scheduled again; it is tried every 60 minutes. Failed to read the timer '?' that the expression 'if now() < date and time("1970-01-01T00:16:43Z") or now() > date and time("1970-01-01T01:00:00Z") then "R/PT2S" else "?"' gave: '?' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
             s completed
             end completed
+            incident #10 resolved
             process completed
             instance completed #9
             > wait 3600000
@@ -278,19 +304,19 @@ fn a_timer_start_event_goes_on_when_it_can_be_read_again() {
             > wait 2000
             s is due
             s waits until 4608000 ms
-            instance created #14 process version 1
+            instance created #15 process version 1
             s completed
             end completed
             process completed
-            instance completed #14
+            instance completed #15
             > wait 2000
             s is due
             s waits until 4610000 ms
-            instance created #18 process version 1
+            instance created #19 process version 1
             s completed
             end completed
             process completed
-            instance completed #18
+            instance completed #19
         "#]],
     );
 }
@@ -312,13 +338,51 @@ fn a_timer_start_event_that_cannot_be_read_ends_with_its_version() {
             s is due
             PostponedStep #28 Reschedule put off until 4604000 ms
             instance created #9 process version 1
+            incident #10 at process: EXTRACT_VALUE_ERROR The timer start event 's' cannot be scheduled again; it is tried every 60 minutes. Failed to read the timer '?' that the expression 'if now() < date and time("1970-01-01T00:16:43Z") or now() > date and time("1970-01-01T01:00:00Z") then "R/PT2S" else "?"' gave: '?' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
             s completed
             end completed
+            incident #10 resolved
             process completed
             instance completed #9
             > deploy start -> end
             > wait 8000000
             PostponedStep #28 Reschedule dropped
+        "#]],
+    );
+}
+
+#[test]
+fn a_timer_start_event_that_breaks_has_an_incident_on_the_instance_that_it_started_last() {
+    check(
+        "s:start(cycle =if now() < date and time(\"1970-01-01T00:16:43Z\") then \"R/PT2S\" else \"?\") -> a -> end",
+        "wait 5000\nresolve\ncomplete a\ncomplete a",
+        expect![[r#"
+            > wait 5000
+            s is due
+            s waits until 1004000 ms
+            instance created #6 process version 1
+            s completed
+            job #9 a created, retries 3
+            s is due
+            PostponedStep #24 Reschedule put off until 4604000 ms
+            instance created #10 process version 1
+            incident #11 at process: EXTRACT_VALUE_ERROR The timer start event 's' cannot be scheduled again; it is tried every 60 minutes. Failed to read the timer '?' that the expression 'if now() < date and time("1970-01-01T00:16:43Z") then "R/PT2S" else "?"' gave: '?' is not a cron expression such as 0 0 9 * * MON-FRI: expected 6 fields (second minute hour day month weekday), found 1
+            s completed
+            job #14 a created, retries 3
+            > resolve
+            incident #11 resolved
+            > complete a
+            job #9 a completed
+            a completed
+            end completed
+            process completed
+            instance completed #6
+            > complete a
+            job #14 a completed
+            a completed
+            end completed
+            process completed
+            instance completed #10
         "#]],
     );
 }

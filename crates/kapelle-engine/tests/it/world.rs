@@ -73,11 +73,14 @@ pub(crate) struct World {
 
 /// Streams with room, by job type.
 #[derive(Default)]
-pub(crate) struct Streams(pub(crate) BTreeMap<String, u32>);
+pub(crate) struct Streams {
+    pub(crate) room: BTreeMap<String, u32>,
+    pub(crate) given_back: u32,
+}
 
 impl JobStreams for Streams {
     fn take(&mut self, _tenant: &str, job_type: &str) -> Option<StreamTarget> {
-        let room = self.0.get_mut(job_type).filter(|room| **room > 0)?;
+        let room = self.room.get_mut(job_type).filter(|room| **room > 0)?;
         *room -= 1;
         Some(StreamTarget {
             stream: StreamId(7),
@@ -85,6 +88,10 @@ impl JobStreams for Streams {
             timeout_ms: 5_000,
             fetch_variables: Arc::from([]),
         })
+    }
+
+    fn give_back(&mut self, _stream: StreamId) {
+        self.given_back += 1;
     }
 }
 
@@ -505,7 +512,7 @@ impl World {
                 reason: "test".into(),
             }),
             "stream" => {
-                *self.streams.0.entry(word(0).to_owned()).or_default() += number(1) as u32;
+                *self.streams.room.entry(word(0).to_owned()).or_default() += number(1) as u32;
                 return;
             }
             "wait" => return self.wait(number(0)),

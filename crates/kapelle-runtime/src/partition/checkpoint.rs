@@ -120,7 +120,7 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             let before = if all {
                 end.0
             } else {
-                end.0.saturating_sub(self.options.tail_records_max / 4)
+                end.0.saturating_sub(self.quarter_of_budget(tail))
             };
             let max = if behind {
                 PARKED_IN_A_HURRY_MAX
@@ -321,6 +321,12 @@ impl<J: Journal, S: Store, C: Clock> Partition<J, S, C> {
             .saturating_sub(self.checkpoints.bytes_at_cut);
         let share = |used: u64, budget: u64| used as f64 / budget.max(1) as f64;
         share(records, self.options.tail_records_max).max(share(bytes, self.options.tail_bytes_max))
+    }
+
+    /// A quarter of the tail's budget in records, where the tail has so many; in bytes, where those are short: few records
+    /// may be large.
+    fn quarter_of_budget(&self, tail: u64) -> u64 {
+        (tail as f64 / 4.0 / self.tail_use()) as u64
     }
 
     /// Whether what cannot leave memory takes half of it. A cache full of what can leave is as it should be.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kapelle_engine::ids::Sequence;
+use kapelle_engine::command::{Command, SetVariables};
+use kapelle_engine::ids::{ElementInstanceKey, Sequence};
 use kapelle_engine::keep::Keep;
 use kapelle_runtime::reader::ReadError;
 use kapelle_runtime::{AwaitedReader, Options, TooFarBehind};
@@ -55,6 +56,32 @@ fn after_a_checkpoint_of_everything_a_restart_replays_almost_nothing() {
     );
     world.assert_equals_model();
     assert_eq!(world.activate(100).len(), 50);
+}
+
+/// Few records, and many bytes: neither the tail's records nor memory ask for write-back.
+#[test]
+fn large_changes_of_one_instance_do_not_end_intake() {
+    let mut world = World::new(Options {
+        tail_bytes_max: 200_000,
+        ..Options::default()
+    });
+    world.deploy();
+    let instance = world.create("order-1");
+    for round in 0..100 {
+        let Command::CreateInstance(large) = create_large(10_000 + round) else {
+            unreachable!("it creates an instance")
+        };
+        let change = Command::SetVariables(SetVariables {
+            scope: ElementInstanceKey(instance.0),
+            variables: large.variables,
+            local: true,
+        });
+        world.ask(change).expect("intake goes on");
+    }
+    let told =
+        ["journal_bytes", "tail_records", "checkpoints"].map(|name| metric(&mut world, name));
+    assert!(told[2] > 1, "{told:?}");
+    world.assert_equals_model();
 }
 
 #[test]

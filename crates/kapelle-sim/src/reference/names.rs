@@ -173,7 +173,8 @@ impl Names {
             | Event::JobErrorThrown { .. }
             | Event::JobCanceled { .. }
             | Event::JobRetriesUpdated { .. }
-            | Event::JobTimeoutUpdated { .. } => self.about_job(event),
+            | Event::JobTimeoutUpdated { .. }
+            | Event::JobWithheld { .. } => self.about_job(event),
 
             Event::MessagePublished(_)
             | Event::MessageCorrelated(_)
@@ -398,6 +399,9 @@ impl Names {
             Event::JobTimeoutUpdated { job, deadline, .. } => Said::JobDeadline {
                 node: self.of_job(job),
                 deadline: deadline.0,
+            },
+            Event::JobWithheld { job } => Said::JobWithheld {
+                node: self.of_job(job),
             },
             _ => unreachable!("dispatched by family"),
         }

@@ -159,6 +159,10 @@ pub(crate) enum Said {
     JobCanceled {
         node: Node,
     },
+    /// Never by the reference: no variables here are as large as that.
+    JobWithheld {
+        node: Node,
+    },
     JobRetries {
         node: Node,
         retries: i32,

@@ -66,7 +66,7 @@ impl Reference {
                 }
             }
             Wait::After(ms) => Waiting::Timer {
-                due: self.now + ms,
+                due: self.soonest(self.now + ms),
                 left: Some(0),
             },
             Wait::Every { times, ms } => Waiting::Timer {
@@ -74,10 +74,19 @@ impl Reference {
                 left: Some(times - 1),
             },
             Wait::At(_, ms) => Waiting::Timer {
-                due: *ms,
+                due: self.soonest(*ms),
                 left: Some(0),
             },
         })
+    }
+
+    /// What would be due at once is so a little later.
+    fn soonest(&self, due: i64) -> i64 {
+        if due > self.now {
+            due
+        } else {
+            self.now + self.limits.timer_pause_ms
+        }
     }
 
     pub(super) fn open(&mut self, at: At, waits: Vec<(Name, Waiting)>) {

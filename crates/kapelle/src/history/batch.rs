@@ -222,6 +222,8 @@ impl Batch {
             Event::JobTimeoutUpdated { job, deadline, .. } => {
                 self.job_changed(&job, at).deadline = Some(deadline)
             }
+            // As in Camunda it is its incident that shows.
+            Event::JobWithheld { .. } => {}
             Event::MessagePublished(published) => self.message_published(&published),
             Event::MessageCorrelated(met) => {
                 self.message_met(met.message, "CORRELATED", met.process_id, met.instance, at)
