@@ -91,9 +91,11 @@ counts! {
     dead_letters: 35,
     redriven: 30,
     discarded: 6,
-    /// CloudEvents that a start of the event store took in again, and backbones that ended because their disk failed.
-    taken_in_again: 1_500,
+    /// Backbones that ended because their disk failed, and CloudEvents that were taken into the event store again after a start.
     backbones_ended: 30,
+    taken_in_again: 1_500,
+    /// Exceptions that a start found.
+    exceptions: 180,
     pushes: 25,
     results: 80,
     second_processes: 25,

@@ -5,7 +5,7 @@
 //! - Of one key, where order is asked for, nothing comes before what was stored earlier has come, or was dead.
 //! - In the end everything that a subscriber wants has reached it, or is a dead letter, or was discarded as one; and what was
 //!   redriven has reached it since, or is dead again.
-//! - What the journal was let go behind stays in the store.
+//! - What the journal was let go behind stays in the store, and what exceptions are about is there.
 //!
 //! A subscriber's name says what it wants, so that nobody has to read its document to know.
 
@@ -376,10 +376,11 @@ impl Subscribers {
         self.released = self.released.max(Sequence(released));
     }
 
-    /// What the journal was let go behind is in the store, as it was committed.
+    /// What the journal was let go behind is in the store, and what exceptions are about.
     pub(crate) fn check_store(
         &self,
         store: &SharedStore,
+        ledger: &MemLedger,
         facts: &Facts,
         exercised: &mut Exercised,
     ) -> Result<(), String> {
@@ -394,13 +395,26 @@ impl Subscribers {
         let last = there.last().copied().unwrap_or_default();
         exercised.taken_in_again += facts.stored.range(Sequence(last.0 + 1)..).count() as u64;
         let mut released = facts.stored.range(..=self.released);
-        match released.find(|(at, _)| !there.contains(at)) {
-            None => Ok(()),
-            Some((at, _)) => Err(format!(
+        if let Some((at, _)) = released.find(|(at, _)| !there.contains(at)) {
+            return Err(format!(
                 "the journal was let go up to {}, and {} is not in the event store",
                 self.released.0, at.0
-            )),
+            ));
         }
+        for name in ledger.names().unwrap_or_default() {
+            let exceptions = ledger.exceptions(&name).unwrap_or_default();
+            let positions = exceptions.iter().map(|exception| exception.wanted.position);
+            for at in positions {
+                exercised.exceptions += 1;
+                if !there.contains(&at) {
+                    return Err(format!(
+                        "an exception of subscriber {name} is about {}, which is not in the event store",
+                        at.0
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
