@@ -87,6 +87,10 @@ counts! {
     routed_again: 100,
     pulled: 180,
     routed_late: 30,
+    /// … that were tried again, or whose receivers answered twice or not at all.
+    routed_retries: 35,
+    routed_twice: 25,
+    routed_silence: 12,
     /// … that were dead letters, and what was decided of them.
     dead_letters: 35,
     redriven: 30,
@@ -95,7 +99,7 @@ counts! {
     backbones_ended: 30,
     taken_in_again: 1_500,
     /// Exceptions that a start found.
-    exceptions: 180,
+    exceptions: 150,
     pushes: 25,
     results: 80,
     second_processes: 25,
