@@ -87,13 +87,19 @@ counts! {
     routed_again: 100,
     pulled: 180,
     routed_late: 30,
+    /// … that were tried again, or whose receivers answered twice or not at all.
+    routed_retries: 35,
+    routed_twice: 25,
+    routed_silence: 12,
     /// … that were dead letters, and what was decided of them.
     dead_letters: 35,
     redriven: 30,
     discarded: 6,
-    /// CloudEvents that a start of the event store took in again, and backbones that ended because their disk failed.
-    taken_in_again: 1_500,
+    /// Backbones that ended because their disk failed, and CloudEvents that were taken into the event store again after a start.
     backbones_ended: 30,
+    taken_in_again: 1_500,
+    /// Exceptions that a start found.
+    exceptions: 150,
     pushes: 25,
     results: 80,
     second_processes: 25,

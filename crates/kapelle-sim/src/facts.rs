@@ -101,6 +101,8 @@ pub(crate) struct Facts {
     pub(crate) stored: BTreeMap<Sequence, Arc<CloudEvent>>,
     /// Subscribers with the record that made them.
     pub(crate) subscribers: BTreeMap<Arc<str>, Sequence>,
+    /// … and where those of that name were deleted last.
+    pub(crate) deleted: BTreeMap<Arc<str>, Sequence>,
     /// Decisions about their dead letters.
     pub(crate) settled: Vec<Settled>,
     /// What is no CloudEvent, as it was kept.
@@ -430,6 +432,7 @@ impl Facts {
             }
             Event::SubscriberDeleted { name, .. } => {
                 self.subscribers.remove(name);
+                self.deleted.insert(Arc::clone(name), sequence);
             }
             event => self.settled.extend(Settled::of(event, sequence)),
         }

@@ -205,6 +205,9 @@ impl Routes {
             event,
             ..
         } = delivery;
+        scene.exercised.routed_retries += u64::from(attempt.number > 1);
+        scene.exercised.routed_twice += u64::from(matches!(fate, 5 | 10));
+        scene.exercised.routed_silence += u64::from(fate == 11);
         // What fails at once or for good never came.
         let is_taken = !matches!(fate, 6..=8);
         scene.receive(&subscriber, attempt.position, &event, is_taken)?;

@@ -5,7 +5,7 @@
 //! - Of one key, where order is asked for, nothing comes before what was stored earlier has come, or was dead.
 //! - In the end everything that a subscriber wants has reached it, or is a dead letter, or was discarded as one; and what was
 //!   redriven has reached it since, or is dead again.
-//! - What the journal was let go behind stays in the store.
+//! - What the journal was let go behind stays in the store, and what exceptions are about is there.
 //!
 //! A subscriber's name says what it wants, so that nobody has to read its document to know.
 
@@ -140,6 +140,10 @@ pub(crate) struct Subscribers {
     settled: BTreeMap<(Name, Sequence), Sequence>,
     /// How many of the committed decisions were looked at.
     seen: usize,
+    /// Decisions up to here were carried out.
+    applied: Sequence,
+    /// Deletions that are known here.
+    deleted: BTreeMap<Name, Sequence>,
     /// The journal was let go up to here.
     released: Sequence,
 }
@@ -158,13 +162,22 @@ impl Subscribers {
                 };
             }
             Some(name) => name,
-            None => {
-                self.made += 1;
-                Wish::random(random).name(self.made)
-            }
+            None => self.new_name(facts, random),
         };
         let is_paused = random.one_in(6);
         Self::put(name, is_paused, random)
+    }
+
+    /// Often that of one that is no more.
+    fn new_name(&mut self, facts: &Facts, random: &mut Random) -> Name {
+        let free = |name: &&Name| !facts.subscribers.contains_key(*name);
+        let gone: Vec<_> = facts.deleted.keys().filter(free).cloned().collect();
+        let is_used_again = random.one_in(2);
+        if let Some(name) = random.pick(&gone).filter(|_| is_used_again) {
+            return Arc::clone(name);
+        }
+        self.made += 1;
+        Wish::random(random).name(self.made)
     }
 
     fn put(name: Name, is_paused: bool, random: &mut Random) -> Command {
@@ -207,8 +220,36 @@ impl Subscribers {
         }))
     }
 
+    /// What is known of those that were deleted is of no more use.
+    fn forget(&mut self, facts: &Facts) {
+        for (name, at) in &facts.deleted {
+            if self.deleted.insert(Arc::clone(name), *at) == Some(*at) {
+                continue;
+            }
+            for of_it in [
+                &mut self.got,
+                &mut self.tried,
+                &mut self.dead,
+                &mut self.ever_dead,
+                &mut self.discarded,
+                &mut self.owed,
+            ] {
+                of_it.retain(|(other, _)| other != name);
+            }
+        }
+    }
+
+    /// Whether the backbone still serves the one that had that name before.
+    fn is_outdated(&self, name: &Name) -> bool {
+        self.deleted
+            .get(name)
+            .is_some_and(|deleted| *deleted > self.applied)
+    }
+
     /// Takes in what is committed of them, and which dead letters are kept.
     pub(crate) fn observe(&mut self, facts: &Facts, ledger: &MemLedger) {
+        self.applied = ledger.applied().unwrap_or_default();
+        self.forget(facts);
         for settled in facts.settled.iter().skip(self.seen) {
             for position in &settled.positions {
                 let key = (Arc::clone(&settled.subscriber), *position);
@@ -224,10 +265,10 @@ impl Subscribers {
             }
         }
         self.seen = facts.settled.len();
-        let applied = ledger.applied().unwrap_or_default();
         for key in ledger.dead() {
             // A decision that was not carried out yet is no news.
-            if self.settled.get(&key).is_none_or(|at| *at <= applied) {
+            let settled = self.settled.get(&key);
+            if settled.is_none_or(|at| *at <= self.applied) && !self.is_outdated(&key.0) {
                 self.owed.remove(&key);
                 self.ever_dead.insert(key.clone());
                 self.dead.insert(key);
@@ -256,7 +297,9 @@ impl Subscribers {
                 position.0
             ));
         }
-        self.tried.insert((Arc::clone(name), position));
+        if !self.is_outdated(name) {
+            self.tried.insert((Arc::clone(name), position));
+        }
         Ok(())
     }
 
@@ -270,6 +313,7 @@ impl Subscribers {
         exercised: &mut Exercised,
     ) -> Result<(), String> {
         if Wish::of(name).is_ordered
+            && !self.is_outdated(name)
             && let Some(skipped) = self.skipped(name, position, event, facts)
         {
             return Err(format!(
@@ -277,8 +321,11 @@ impl Subscribers {
                 position.0, skipped.0
             ));
         }
-        let key = (Arc::clone(name), position);
         exercised.routed += 1;
+        if self.is_outdated(name) {
+            return Ok(());
+        }
+        let key = (Arc::clone(name), position);
         self.owed.remove(&key);
         exercised.routed_again += u64::from(!self.got.insert(key));
         Ok(())
@@ -376,10 +423,11 @@ impl Subscribers {
         self.released = self.released.max(Sequence(released));
     }
 
-    /// What the journal was let go behind is in the store, as it was committed.
+    /// What the journal was let go behind is in the store, and what exceptions are about.
     pub(crate) fn check_store(
         &self,
         store: &SharedStore,
+        ledger: &MemLedger,
         facts: &Facts,
         exercised: &mut Exercised,
     ) -> Result<(), String> {
@@ -394,13 +442,26 @@ impl Subscribers {
         let last = there.last().copied().unwrap_or_default();
         exercised.taken_in_again += facts.stored.range(Sequence(last.0 + 1)..).count() as u64;
         let mut released = facts.stored.range(..=self.released);
-        match released.find(|(at, _)| !there.contains(at)) {
-            None => Ok(()),
-            Some((at, _)) => Err(format!(
+        if let Some((at, _)) = released.find(|(at, _)| !there.contains(at)) {
+            return Err(format!(
                 "the journal was let go up to {}, and {} is not in the event store",
                 self.released.0, at.0
-            )),
+            ));
         }
+        for name in ledger.names().unwrap_or_default() {
+            let exceptions = ledger.exceptions(&name).unwrap_or_default();
+            let positions = exceptions.iter().map(|exception| exception.wanted.position);
+            for at in positions {
+                exercised.exceptions += 1;
+                if !there.contains(&at) {
+                    return Err(format!(
+                        "an exception of subscriber {name} is about {}, which is not in the event store",
+                        at.0
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

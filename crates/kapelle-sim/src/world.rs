@@ -443,7 +443,7 @@ impl World {
         if let Some(routes) = &running.routes {
             let (facts, exercised) = (&self.history.facts, &mut self.exercised);
             self.subscribers
-                .check_store(routes.store(), facts, exercised)?;
+                .check_store(routes.store(), &self.ledger, facts, exercised)?;
         }
         self.subscribers
             .released(running.partition.readers().held(READER));

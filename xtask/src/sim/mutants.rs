@@ -24,7 +24,7 @@ struct Mutant {
 }
 
 /// Beside each name: what goes wrong. Paths are below `crates/`.
-const MUTANTS: [Mutant; 38] = [
+const MUTANTS: [Mutant; 39] = [
     // The journal says that it is durable and is not.
     Mutant {
         name: "no-sync",
@@ -276,6 +276,13 @@ const MUTANTS: [Mutant; 38] = [
         file: "crates/kapelle-runtime/src/subscription.rs",
         from: "        self.put_back(attempt.position, now.plus_ms(delay_ms));\n        true",
         to: "        self.remove(attempt.position);\n        true",
+    },
+    // One that was deleted and made anew while nobody followed goes on where the one before was.
+    Mutant {
+        name: "subscriber-of-the-same-name",
+        file: "crates/kapelle-runtime/src/backbone/router.rs",
+        from: "Event::SubscriberDeleted { name, .. } if sequence > self.applied => {",
+        to: "Event::SubscriberDeleted { name, .. } if sequence > self.applied.max(self.loaded) => {",
     },
     // A start tells the journal what it found, and it is in the page cache alone.
     Mutant {

@@ -18,7 +18,7 @@ pub struct LedgerError {
 
 /// Primary data: what a call that changes something has done is on the disk for good when it returns, all of it or nothing.
 pub trait Ledger {
-    /// The last record of the journal whose decisions about dead letters were carried out.
+    /// The last record of the journal that says something of dead letters or deletes a subscriber and was carried out.
     ///
     /// # Errors
     /// It cannot be read.
@@ -86,9 +86,9 @@ pub trait Ledger {
         redrive: bool,
     ) -> Result<Vec<Wanted>, LedgerError>;
 
-    /// Everything of a subscriber that is no more; its dead letters go with it.
+    /// Everything of a subscriber that is no more goes, its dead letters too, together with the position of the decision.
     ///
     /// # Errors
     /// It cannot be written, or nobody knows whether it is.
-    fn forget(&mut self, subscriber: &str) -> Result<(), LedgerError>;
+    fn forget(&mut self, applied: Sequence, subscriber: &str) -> Result<(), LedgerError>;
 }

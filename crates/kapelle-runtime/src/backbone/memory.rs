@@ -175,8 +175,9 @@ impl Ledger for MemLedger {
         })
     }
 
-    fn forget(&mut self, subscriber: &str) -> Result<(), LedgerError> {
+    fn forget(&mut self, applied: Sequence, subscriber: &str) -> Result<(), LedgerError> {
         self.write(|rows| {
+            rows.applied = applied;
             rows.cursors.remove(subscriber);
             rows.exceptions.retain(|(name, _), _| &**name != subscriber);
             rows.dead.retain(|(name, _), _| &**name != subscriber);

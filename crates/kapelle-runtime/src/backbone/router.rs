@@ -1,6 +1,6 @@
 //! What decides: it follows the journal, shows the store to subscribers, and says which deliveries to make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,8 +113,10 @@ pub struct Router<L> {
     index: Index<Arc<str>>,
     /// Subscribers are as the engine had them here.
     loaded: Sequence,
-    /// Decisions about dead letters up to here were carried out.
+    /// Decisions about dead letters, and deletions, up to here were carried out.
     applied: Sequence,
+    /// Names of deleted subscribers: one that has such a name by now begins where the journal says, also before `loaded`.
+    deleted: BTreeSet<Arc<str>>,
     /// Records up to here are dealt with; the reader may have read further.
     taken: Sequence,
     /// The ledger says so up to here.
@@ -147,6 +149,7 @@ impl<L: Ledger> Router<L> {
             store,
             ledger,
             options,
+            deleted: BTreeSet::new(),
             served: BTreeMap::new(),
             index: Index::default(),
             loaded,
@@ -155,7 +158,7 @@ impl<L: Ledger> Router<L> {
         };
         for name in router.ledger.names()? {
             if !subscribers.iter().any(|document| document.name == name) {
-                router.ledger.forget(&name)?;
+                router.ledger.forget(router.applied, &name)?;
             }
         }
         let last = Sequence(router.store.read().last().0);
@@ -187,14 +190,19 @@ impl<L: Ledger> Router<L> {
     fn take_record(&mut self, record: CommittedRecord, now: Timestamp) -> Result<(), Error> {
         let sequence = record.sequence;
         match &record.event {
-            Event::SubscriberPut { name, document, .. } if sequence > self.loaded => {
+            Event::SubscriberPut { name, document, .. }
+                if sequence > self.loaded || self.deleted.contains(name) =>
+            {
                 let (name, document) = (Arc::clone(name), Arc::clone(document));
                 self.put(&name, &document, sequence, now)?;
             }
-            Event::SubscriberDeleted { name, .. } if sequence > self.loaded => {
+            // Also one that was made anew since: what the ledger has is of the one before.
+            Event::SubscriberDeleted { name, .. } if sequence > self.applied => {
+                self.applied = sequence;
                 self.served.remove(name);
                 self.index.remove(name);
-                self.ledger.forget(name)?;
+                self.ledger.forget(sequence, name)?;
+                self.deleted.insert(Arc::clone(name));
             }
             Event::DeadLettersSettled {
                 subscriber,

@@ -239,3 +239,33 @@ fn a_journal_without_cloud_events_is_let_go_up_to_where_the_next_start_begins() 
     backbone.lose_power();
     assert_eq!(readers.held(READER), Some(held));
 }
+
+#[test]
+fn a_subscriber_that_was_deleted_and_made_anew_meanwhile_has_nothing_of_the_one_before() {
+    let mut backbone = Backbone::new();
+    backbone.subscribe(1);
+    let before = backbone.ingest("1");
+    let deliveries = backbone.turn();
+    backbone.fail(&deliveries[0]);
+    backbone.keep();
+    assert_eq!(backbone.ledger.dead(), [("s".into(), before)]);
+    // While nobody follows.
+    backbone.router = None;
+    let delete = Command::DeleteSubscriber {
+        tenant: TENANT.into(),
+        name: "s".into(),
+    };
+    backbone.world.ask(delete).expect("it is there");
+    backbone.ingest("2");
+    backbone.subscribe(1);
+    let since = backbone.ingest("3");
+    backbone.start();
+    assert_eq!(positions(&backbone.turn()), [since]);
+    assert_eq!(backbone.ledger.dead(), []);
+    // And again: what was carried out is not carried out twice.
+    backbone.keep();
+    let again = backbone.ingest("4");
+    backbone.lose_power();
+    assert_eq!(positions(&backbone.turn()), [since]);
+    assert!(again > since);
+}

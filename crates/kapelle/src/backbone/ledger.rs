@@ -262,7 +262,7 @@ impl Ledger for SqliteLedger {
         write(&mut self.connection).map_err(refused("settle dead letters"))
     }
 
-    fn forget(&mut self, subscriber: &str) -> Result<(), LedgerError> {
+    fn forget(&mut self, applied: Sequence, subscriber: &str) -> Result<(), LedgerError> {
         let write = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             for sql in [
@@ -273,6 +273,7 @@ impl Ledger for SqliteLedger {
             ] {
                 transaction.execute(sql, [subscriber])?;
             }
+            write_meta(&transaction, "applied", applied)?;
             transaction.commit()
         };
         write(&mut self.connection).map_err(refused("forget a subscriber"))
