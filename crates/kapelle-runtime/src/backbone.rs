@@ -14,6 +14,7 @@
 //!
 //! Deliberately absent: when something is tried again, in which order, when it is dead ([`crate::subscription`]).
 
+mod delivery;
 mod ledger;
 mod memory;
 mod router;
@@ -26,9 +27,10 @@ use kapelle_storage::event_store::{self, EventStore};
 
 use crate::reader::ReadError;
 
+pub use delivery::{Answer, Delivery, Received};
 pub use ledger::{Ledger, LedgerError};
 pub use memory::MemLedger;
-pub use router::{Answer, Delivery, Gap, Options, Received, Router, reader};
+pub use router::{Gap, Options, Router, reader};
 pub use served::Report;
 pub use stored::{Stored, Tag, env};
 

@@ -94,7 +94,7 @@ counts! {
     /// … that were dead letters, and what was decided of them.
     dead_letters: 35,
     redriven: 30,
-    discarded: 6,
+    discarded: 3,
     /// Backbones that ended because their disk failed, and CloudEvents that were taken into the event store again after a start.
     backbones_ended: 30,
     taken_in_again: 1_500,

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kapelle_engine::event::Event;
 use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_engine::pending::SubscriberDocument;
-use kapelle_events::CloudEvent;
 use kapelle_events::filter::{Index, Subject};
-use kapelle_events::subscriber::{Edge, Start, Subscriber, Target};
+use kapelle_events::subscriber::{Edge, Start, Subscriber};
 use kapelle_storage::event_store::Direction;
 use kapelle_storage::position;
 
-use super::served::{Served, is_expired};
+use super::delivery::{Answer, Delivery, Fetched, Received, fetch, settle};
+use super::served::Served;
 use super::stored::{Projection, Stored, env};
 use super::{Error, Ledger, Report, SharedStore};
 use crate::delivery::Failure;
@@ -56,34 +55,6 @@ pub struct Gap {
     pub first: Sequence,
 }
 
-/// One delivery to be made.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    pub subscriber: Arc<str>,
-    pub attempt: Attempt,
-    pub target: Target,
-    /// As the subscriber gets it.
-    pub event: Arc<CloudEvent>,
-    pub stored_at: Timestamp,
-}
-
-/// A CloudEvent that was handed to a consumer that pulls.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// What the consumer answers with.
-    pub token: Attempt,
-    pub stored: Stored,
-}
-
-/// What a consumer says of what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Acknowledge,
-    Release { delay: Duration },
-    Reject { reason: String },
-    Renew,
-}
-
 /// Subscribes behind what store and ledger say was dealt with, or where the journal begins if that is later.
 ///
 /// # Errors
@@ -115,7 +86,7 @@ pub struct Router<L> {
     loaded: Sequence,
     /// Decisions about dead letters, and deletions, up to here were carried out.
     applied: Sequence,
-    /// Names of deleted subscribers: one that has such a name by now begins where the journal says, also before `loaded`.
+    /// Names that were deleted before `loaded`: subscribers that have them by now begin where the journal says.
     deleted: BTreeSet<Arc<str>>,
     /// Records up to here are dealt with; the reader may have read further.
     taken: Sequence,
@@ -202,7 +173,9 @@ impl<L: Ledger> Router<L> {
                 self.served.remove(name);
                 self.index.remove(name);
                 self.ledger.forget(sequence, name)?;
-                self.deleted.insert(Arc::clone(name));
+                if sequence <= self.loaded {
+                    self.deleted.insert(Arc::clone(name));
+                }
             }
             Event::DeadLettersSettled {
                 subscriber,
@@ -590,71 +563,4 @@ impl<L: Ledger> Router<L> {
 /// Kinds of events, by their numbers on disk, that [`Router::take`] looks at; most of the journal is others.
 fn is_wanted(code: u64) -> bool {
     matches!(code, 110 | 111 | 120 | 150..=152)
-}
-
-/// What is to be delivered in an attempt.
-enum Fetched {
-    Event(Arc<CloudEvent>, Timestamp),
-    /// Erased, or expired: of no use to anybody.
-    Useless,
-    Failed(Failure),
-}
-
-fn fetch(
-    store: &SharedStore,
-    subscriber: &Subscriber,
-    attempt: &Attempt,
-    now: Timestamp,
-) -> Fetched {
-    let entry = match store.read().get(position::Sequence(attempt.position.0)) {
-        Ok(Some(entry)) => entry,
-        // Retention was faster.
-        Ok(None) => return Fetched::Useless,
-        Err(error) => {
-            return Fetched::Failed(Failure {
-                permanent: false,
-                error: error.to_string(),
-            });
-        }
-    };
-    let stored = Stored::read(&entry);
-    if is_expired(&stored, now) {
-        return Fetched::Useless;
-    }
-    let Some(event) = stored.event else {
-        return Fetched::Useless;
-    };
-    let Some(transform) = &subscriber.transform else {
-        return Fetched::Event(event, stored.at);
-    };
-    let env = env(stored.at);
-    match transform.apply(&Subject::new(&event), &env) {
-        Ok(event) => Fetched::Event(Arc::new(event), stored.at),
-        Err(error) => Fetched::Failed(Failure {
-            permanent: true,
-            error: error.to_string(),
-        }),
-    }
-}
-
-fn settle(served: &mut Served, token: &Attempt, answer: &Answer, now: Timestamp) -> bool {
-    match answer {
-        Answer::Acknowledge => {
-            let is_held = served.machine.delivered(token);
-            served.report.delivered += u64::from(is_held);
-            is_held
-        }
-        Answer::Release { delay } => {
-            let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-            served.machine.released(token, now, delay_ms)
-        }
-        Answer::Reject { reason } => {
-            let failure = Failure {
-                permanent: true,
-                error: reason.clone(),
-            };
-            served.machine.failed(token, now, &failure, 0)
-        }
-        Answer::Renew => served.machine.renewed(token, now),
-    }
 }
