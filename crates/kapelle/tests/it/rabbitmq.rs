@@ -21,6 +21,9 @@ use expect_test::expect;
 use self::broker::{Broker, with_broker};
 use self::partner::{Fact, Partner};
 use crate::certificates::Certificates;
+use crate::crash::powercut::Platter;
+use crate::crash::powercut::disk::Manner;
+use crate::crash::random::Random;
 use crate::found;
 use crate::http;
 use crate::models;
@@ -140,6 +143,63 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
         assert!(server.stop().success());
         assert_eq!(partner.waiting("orders").await, 0, "all is acknowledged");
         assert!(partner.reconnects >= 2, "the broker was not missed");
+    });
+}
+
+/// Enough that a server that finds them all at once dies among them.
+const FOUND_AT_ONCE: usize = 400;
+
+/// A kill alone proves little: what was written is in the page cache, synced or not. The power takes it.
+#[test]
+fn what_the_broker_may_forget_survives_a_loss_of_power() {
+    with_broker("what_the_broker_may_forget", |broker| async move {
+        let dir = TempDir::new();
+        let config = config(&broker, "orders-in-doubt", 1_000);
+        let mut platter = Platter::new(dir.path());
+        let mut random = Random::new(1);
+        let start = |platter: &Platter| {
+            Server::start_as(dir.path(), &platter.data(), &config, |mut command| {
+                platter.apply(&mut command);
+                command
+            })
+        };
+        let mut partner = Partner::new(&broker, "orders-in-doubt", "completed").await;
+        let server = start(&platter);
+        let process = models::event_to_event("order", "partner");
+        http::must_deploy(&server.rest, "order.bpmn", &process);
+        assert!(server.stop().success());
+        platter.absorb();
+        let (mut sent, mut in_the_middle) = (0, 0);
+        for _ in 0..4 {
+            for number in sent..sent + FOUND_AT_ONCE {
+                partner.send(&Fact::new(number)).await;
+            }
+            sent += FOUND_AT_ONCE;
+            let server = start(&platter);
+            eventually("it reads the queue", async || {
+                metric(&server, "kapelle_source_received_total{") > 0
+            })
+            .await;
+            server.kill();
+            platter.absorb();
+            platter.cut(Manner::Promised, &mut random);
+            // The broker gives out again what it was not told to forget; that takes it a moment.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            in_the_middle += usize::from(partner.waiting("orders-in-doubt").await > 0);
+        }
+        assert!(in_the_middle >= 2, "died among them {in_the_middle} times");
+        let server = start(&platter);
+        eventually("all orders are completed", async || {
+            partner.receive().await;
+            partner.completed() == sent
+        })
+        .await;
+        let started = subjects(&server, "&direction=in&outcome=STARTED");
+        assert_eq!(started.len(), sent, "each starts one instance");
+        assert_eq!(instances(&server), sent as u64);
+        partner.check();
+        assert!(server.stop().success());
+        assert_eq!(partner.waiting("orders-in-doubt").await, 0);
     });
 }
 
