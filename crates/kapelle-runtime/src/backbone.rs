@@ -9,6 +9,7 @@
 //! **Invariants**
 //! - The journal is let go only behind what the store has synced.
 //! - A subscriber's position is kept after its deliveries, never before: what a crash takes back is delivered again.
+//! - An exception or a dead letter is kept after the store's sync: what it is about is there.
 //! - A function of what it is told: the simulator runs it as it is.
 //!
 //! Deliberately absent: when something is tried again, in which order, when it is dead ([`crate::subscription`]).
@@ -27,7 +28,7 @@ use crate::reader::ReadError;
 
 pub use ledger::{Ledger, LedgerError};
 pub use memory::MemLedger;
-pub use router::{Answer, Delivery, Gap, Received, Router, reader};
+pub use router::{Answer, Delivery, Gap, Options, Received, Router, reader};
 pub use served::Report;
 pub use stored::{Stored, Tag, env};
 

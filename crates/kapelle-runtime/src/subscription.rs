@@ -88,6 +88,19 @@ pub struct Exception {
     pub error: Arc<str>,
 }
 
+impl Exception {
+    /// One that is to be tried at once, and never was.
+    #[must_use]
+    pub fn fresh(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            attempts: 0,
+            retry_at: AT_ONCE,
+            error: Arc::from(""),
+        }
+    }
+}
+
 /// One attempt to be made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -222,13 +235,7 @@ impl Subscription {
         if self.entries.contains_key(&position) || self.buried.contains(&position) {
             return;
         }
-        let exception = Exception {
-            wanted,
-            attempts: 0,
-            retry_at: AT_ONCE,
-            error: Arc::from(""),
-        };
-        self.take_in(exception, false);
+        self.take_in(Exception::fresh(wanted), false);
     }
 
     /// The store was read up to there; nothing in between is wanted but what was offered.
@@ -236,21 +243,12 @@ impl Subscription {
         self.read_to = self.read_to.max(position);
     }
 
-    /// A dead letter is to be tried again, with a fresh count.
+    /// A dead letter is to be tried again, with a fresh count. It is among the exceptions that are kept.
     pub fn redrive(&mut self, wanted: Wanted) {
         self.buried.remove(&wanted.position);
-        if self.entries.contains_key(&wanted.position) {
-            return;
+        if !self.entries.contains_key(&wanted.position) {
+            self.take_in(Exception::fresh(wanted), true);
         }
-        let position = wanted.position;
-        let exception = Exception {
-            retry_at: AT_ONCE,
-            wanted,
-            attempts: 0,
-            error: Arc::from(""),
-        };
-        self.take_in(exception, true);
-        self.changes.put.insert(position);
     }
 
     fn take_in(&mut self, exception: Exception, is_kept: bool) {

@@ -11,17 +11,21 @@ use kapelle_engine::document::Document;
 use kapelle_engine::ids::*;
 use kapelle_storage::journal::Journal as _;
 
-use crate::clients::Asked;
+use crate::clients::{Asked, Slot};
 use crate::disk::JOURNAL;
 use crate::history;
 use crate::network;
 use crate::play::{ask, deliver, document};
 use crate::random::Random;
 use crate::receivers::Behaviour;
+use crate::subscribers::Subscribers;
 use crate::world::{World, alive};
 
 /// Rounds after which what has not ended never will: the longest random process has a dozen steps in a row.
 const ROUNDS_MAX: u32 = 120;
+/// Turns of the backbone in a round: of a key each delivers one CloudEvent.
+const ROUTES: u32 = 20;
+const HOUR_MS: i64 = 3_600_000;
 /// How often an instance's incidents are resolved before it is cancelled.
 const RESOLVED_MAX: u32 = 4;
 
@@ -40,6 +44,7 @@ pub(crate) fn drain(world: &mut World, random: &mut Random) -> Result<(), String
         round(world, &mut resolved, random);
         for _ in 0..4 {
             deliver(world, Behaviour::Honest, random)?;
+            world.route(Behaviour::Honest, random)?;
             world.settle()?;
         }
         // Short steps, so that what is due is done one after the other.
@@ -50,8 +55,10 @@ pub(crate) fn drain(world: &mut World, random: &mut Random) -> Result<(), String
     world.exercised.drained += living;
     world.compare()?;
     ended(world)?;
+    routed(world, random)?;
     forgotten(world)?;
     world.account();
+    world.subscribers.account(&mut world.exercised);
     Ok(())
 }
 
@@ -176,6 +183,36 @@ fn ended(world: &World) -> Result<(), String> {
     }
 }
 
+/// Everything that subscribers are owed reaches them; dead letters are redriven, and reach them too.
+fn routed(world: &mut World, random: &mut Random) -> Result<(), String> {
+    for command in Subscribers::resume(&world.history.facts, random) {
+        world.submit(Slot::default().request(command, None));
+    }
+    for round in 0..ROUNDS_MAX {
+        let redrive = world
+            .subscribers
+            .settle(&world.history.facts, &world.ledger, true, random);
+        let is_over = redrive.is_none() && world.subscribers.owes(&world.history.facts).is_none();
+        if let Some(command) = redrive {
+            world.submit(Slot::default().request(command, None));
+        }
+        world.settle()?;
+        for _ in 0..ROUTES {
+            world.route(Behaviour::Honest, random)?;
+        }
+        if is_over {
+            break;
+        }
+        // What was to be tried again before the wall clock was set back by hours waits for that long.
+        let is_patient = round >= ROUNDS_MAX / 2;
+        world.clock.pass(if is_patient { HOUR_MS } else { 1_000 });
+    }
+    world
+        .subscribers
+        .owes(&world.history.facts)
+        .map_or(Ok(()), Err)
+}
+
 /// Time passes until no window is open any more: nothing remembers the dead, and disk and memory are small again.
 fn forgotten(world: &mut World) -> Result<(), String> {
     let limits = &world.setup.options.limits;
@@ -189,6 +226,7 @@ fn forgotten(world: &mut World) -> Result<(), String> {
     }
     world.history.look_back_less();
     for _ in 0..3 {
+        world.route(Behaviour::Honest, &mut Random::new(1))?;
         // A new start's announcement makes each of the checkpoints have something new.
         alive(&mut world.running).partition.checkpoint();
         for _ in 0..50 {

@@ -82,6 +82,18 @@ counts! {
     deliveries: 250,
     /// To a receiver that had it.
     redeliveries: 25,
+    /// CloudEvents that reached subscribers, those that came again, those that were fetched, and answers that were late.
+    routed: 700,
+    routed_again: 100,
+    pulled: 180,
+    routed_late: 30,
+    /// … that were dead letters, and what was decided of them.
+    dead_letters: 35,
+    redriven: 30,
+    discarded: 6,
+    /// CloudEvents that a start of the event store took in again, and backbones that ended because their disk failed.
+    taken_in_again: 1_500,
+    backbones_ended: 30,
     pushes: 25,
     results: 80,
     second_processes: 25,
@@ -101,7 +113,7 @@ counts! {
 }
 
 /// Events that hardly any campaign may miss.
-const EVENTS: [&str; 55] = [
+const EVENTS: [&str; 58] = [
     "LeaderAnnounced",
     "ResourceStored",
     "DeploymentCreated",
@@ -157,6 +169,9 @@ const EVENTS: [&str; 55] = [
     "OutboxBuried",
     "RequestRemembered",
     "RequestForgotten",
+    "SubscriberPut",
+    "SubscriberDeleted",
+    "DeadLettersSettled",
 ];
 
 /// Fewer runs than this prove too little to ask for every kind of event.

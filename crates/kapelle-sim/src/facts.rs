@@ -11,7 +11,10 @@ use kapelle_engine::ids::{
     DeploymentKey, ElementInstanceKey, IncidentKey, JobKey, OutboxKey, ProcessInstanceKey,
     Sequence, SubscriptionKey, TimerKey, Timestamp,
 };
+use kapelle_events::CloudEvent;
 use kapelle_feel::msgpack;
+
+use crate::subscribers::Settled;
 
 /// Something that may be in the journal once at most; what names an operation: as often as that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +97,12 @@ pub(crate) struct Facts {
     pub(crate) incidents: BTreeMap<IncidentKey, OpenIncident>,
     pub(crate) outbox: BTreeMap<OutboxKey, Arc<OutboxAdded>>,
     pub(crate) left: BTreeMap<OutboxKey, bool>,
+    /// CloudEvents that came or were published, for the event store.
+    pub(crate) stored: BTreeMap<Sequence, Arc<CloudEvent>>,
+    /// Subscribers with the record that made them.
+    pub(crate) subscribers: BTreeMap<Arc<str>, Sequence>,
+    /// Decisions about their dead letters.
+    pub(crate) settled: Vec<Settled>,
     /// What is no CloudEvent, as it was kept.
     records: BTreeMap<Sequence, Arc<[u8]>>,
     /// Instances by their idempotency key, while it is remembered.
@@ -156,6 +165,7 @@ impl Facts {
         self.note_instances(event);
         self.note_jobs(event)?;
         self.note_waiting(event);
+        self.note_subscribers(event, sequence);
         self.note_outside(event, at)
     }
 
@@ -402,6 +412,26 @@ impl Facts {
                 self.aside.remove(incident);
             }
             _ => {}
+        }
+    }
+
+    fn note_subscribers(&mut self, event: &Event, sequence: Sequence) {
+        match event {
+            Event::CloudEventReceived { event, .. } => {
+                self.stored.insert(sequence, Arc::clone(event));
+            }
+            Event::OutboxAdded(added) => {
+                self.stored.insert(sequence, Arc::new(added.event.clone()));
+            }
+            Event::SubscriberPut {
+                name, is_new: true, ..
+            } => {
+                self.subscribers.insert(Arc::clone(name), sequence);
+            }
+            Event::SubscriberDeleted { name, .. } => {
+                self.subscribers.remove(name);
+            }
+            event => self.settled.extend(Settled::of(event, sequence)),
         }
     }
 

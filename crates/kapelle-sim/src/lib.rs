@@ -1,5 +1,5 @@
 //! A deterministic simulator around one partition: the code that ships, on a simulated disk and clock, between simulated
-//! clients, workers, brokers and receivers, all of which misbehave.
+//! clients, workers, brokers, receivers and subscribers, all of which misbehave.
 //!
 //! ```text
 //! seed ─► setup (limits, processes) ─┐
@@ -29,10 +29,12 @@ mod process;
 pub mod random;
 mod receivers;
 mod reference;
+mod routes;
 pub mod script;
 mod setup;
 mod shrink;
 mod store;
+mod subscribers;
 mod value;
 mod world;
 

@@ -10,7 +10,7 @@ use kapelle_model::notation;
 use kapelle_runtime::partition::Request;
 use kapelle_runtime::streams::StreamSpec;
 
-use crate::clients::Asked;
+use crate::clients::{Asked, Slot};
 use crate::copies;
 use crate::facts::Facts;
 use crate::history::living;
@@ -50,6 +50,9 @@ pub(crate) fn play(world: &mut World, operation: Operation) -> Result<(), String
         Kind::Network => network::arrive(world, random),
         Kind::AskAgain => network::ask_again(world, random),
         Kind::Deliver => return deliver(world, Behaviour::Random, random),
+        Kind::Subscribe => subscribe(world, random),
+        Kind::SettleDead => settle_dead(world, random),
+        Kind::Route => return world.route(Behaviour::Random, random),
         Kind::Step => return world.step().map(drop),
         Kind::Sync => return world.sync(),
         Kind::Settle => return world.settle(),
@@ -63,6 +66,12 @@ pub(crate) fn play(world: &mut World, operation: Operation) -> Result<(), String
         Kind::FailStore => {
             world.armed = true;
             world.disks.store.fail_write(1 + random.below(6));
+        }
+        Kind::FailLedger => {
+            world.armed = true;
+            world
+                .ledger
+                .fail_write(1 + random.below(4), random.one_in(2));
         }
         Kind::DiskFills => disk_fills(world, random),
         Kind::DiskLow => {
@@ -432,6 +441,22 @@ pub(crate) fn deliver(
         }
     }
     Ok(())
+}
+
+fn subscribe(world: &mut World, random: &mut Random) {
+    let command = world.subscribers.change(&world.history.facts, random);
+    world.say(format!("  {command:?}"));
+    world.submit(Slot::default().request(command, None));
+}
+
+fn settle_dead(world: &mut World, random: &mut Random) {
+    let is_redrive = !random.one_in(3);
+    let (facts, ledger) = (&world.history.facts, &world.ledger);
+    let settle = world.subscribers.settle(facts, ledger, is_redrive, random);
+    if let Some(command) = settle {
+        world.say(format!("  {command:?}"));
+        world.submit(Slot::default().request(command, None));
+    }
 }
 
 fn pass(world: &mut World, random: &mut Random) {

@@ -36,6 +36,13 @@ pub enum Kind {
     AskAgain,
     // Receivers
     Deliver,
+    // Subscribers
+    /// One is made, changed or deleted.
+    Subscribe,
+    /// Dead letters are redriven or discarded.
+    SettleDead,
+    /// The backbone and those who receive from it take a turn.
+    Route,
     // The machine
     Step,
     Sync,
@@ -45,6 +52,7 @@ pub enum Kind {
     StoreWorks,
     FailIo,
     FailStore,
+    FailLedger,
     DiskFills,
     DiskLow,
     Crash,
@@ -59,7 +67,7 @@ pub enum Kind {
 }
 
 /// Every kind with how often it comes.
-const WEIGHTS: [(Kind, u64); 38] = [
+const WEIGHTS: [(Kind, u64); 42] = [
     (Kind::Deploy, 2),
     (Kind::Create, 40),
     (Kind::Cancel, 6),
@@ -80,6 +88,9 @@ const WEIGHTS: [(Kind, u64); 38] = [
     (Kind::Network, 30),
     (Kind::AskAgain, 20),
     (Kind::Deliver, 45),
+    (Kind::Subscribe, 6),
+    (Kind::SettleDead, 10),
+    (Kind::Route, 60),
     (Kind::Step, 150),
     (Kind::Sync, 80),
     (Kind::Settle, 20),
@@ -88,6 +99,7 @@ const WEIGHTS: [(Kind, u64); 38] = [
     (Kind::StoreWorks, 50),
     (Kind::FailIo, 6),
     (Kind::FailStore, 2),
+    (Kind::FailLedger, 2),
     (Kind::DiskFills, 2),
     (Kind::DiskLow, 2),
     (Kind::Crash, 9),
@@ -109,7 +121,7 @@ pub struct Operation {
 }
 
 /// How many operations a run has.
-const OPERATIONS: usize = 700;
+const OPERATIONS: usize = 770;
 
 /// The operations of a run.
 #[must_use]

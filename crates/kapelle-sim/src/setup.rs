@@ -5,12 +5,14 @@
 
 use kapelle_engine::Settings;
 use kapelle_engine::limits::Limits;
-use kapelle_runtime::Options;
+use kapelle_runtime::backbone::READER;
 use kapelle_runtime::delivery::{Backoff, Policy};
+use kapelle_runtime::{AwaitedReader, Options, TooFarBehind};
 use kapelle_storage::dir::RoomLimits;
 use kapelle_storage::journal;
 
 use crate::random::Random;
+use crate::routes::RoutesSetup;
 
 /// Takes that something is set aside, and hardly more than an element's first step.
 const BATCH_BYTES_TINY: usize = 8 * 1024 + 240;
@@ -23,6 +25,7 @@ pub(crate) struct Setup {
     pub(crate) journal: journal::Options,
     pub(crate) room: RoomLimits,
     pub(crate) delivery: Policy,
+    pub(crate) routes: RoutesSetup,
     /// Of the queue in front of the writer.
     pub(crate) queue: QueueLimits,
     /// The reader lets the journal go; otherwise it keeps it whole.
@@ -120,6 +123,7 @@ impl Setup {
                 settle_timeout_ms: 1_000,
                 seed,
             },
+            routes: RoutesSetup::random(&mut Random::stream(seed, "routes")),
             queue: QueueLimits::random(seed),
             releases: !random.one_in(3),
             // Often so little that the reader never holds what only the store still needs.
@@ -168,6 +172,10 @@ fn options(random: &mut Random) -> Options {
         overlay_entries_max: 20 + random.index(200),
         base_bytes_min: 10_000,
         accept_clock_jump: random.one_in(3),
+        readers: vec![AwaitedReader {
+            name: READER.to_owned(),
+            too_far_behind: TooFarBehind::SlowIntake,
+        }],
         limits: limits(random),
         // What is worth naming rather than repeating is far larger than anything here, unless it is made small.
         repeat_bytes_min: if random.one_in(2) {

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use kapelle_engine::effect::Effect;
-use kapelle_engine::ids::Sequence;
+use kapelle_engine::ids::{Sequence, Timestamp};
+use kapelle_runtime::backbone::{MemLedger, READER};
+use kapelle_runtime::clock::Clock as _;
 use kapelle_runtime::metrics::Metrics;
 use kapelle_runtime::partition::{Partition, Request};
 use kapelle_runtime::reader::RecordReader;
@@ -26,11 +28,13 @@ use crate::facts::{Facts, Mark};
 use crate::gate::Gate;
 use crate::history::{self, History};
 use crate::network::Network;
-use crate::receivers::{Carrier, Receivers};
+use crate::receivers::{Behaviour, Carrier, Receivers};
 use crate::reference::Reference;
 use crate::reference::journal::Commands;
+use crate::routes::{Routes, Scene};
 use crate::setup::{QueueLimits, Sabotage, Setup};
 use crate::store::{LaggingStore, Queue};
+use crate::subscribers::Subscribers;
 
 /// Writes that the store's disk does while somebody waits for it.
 const STORE_WRITES: usize = 4;
@@ -45,6 +49,8 @@ pub(crate) struct Running {
     pub(crate) store_queue: Arc<Mutex<Queue>>,
     pub(crate) streams: Arc<StreamRegistry>,
     pub(crate) carrier: Carrier,
+    /// `None` once its disk has failed; commands go on.
+    routes: Option<Routes>,
     reader: RecordReader,
     /// The oldest record of the journal when last looked at.
     first: Sequence,
@@ -74,6 +80,9 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) broker: Broker,
     pub(crate) receivers: Receivers,
+    pub(crate) subscribers: Subscribers,
+    /// What is remembered of deliveries to them; a database of its own, on its own disk.
+    pub(crate) ledger: MemLedger,
     pub(crate) exercised: Exercised,
     /// Requests that wait for the writer.
     gate: Gate,
@@ -96,6 +105,8 @@ impl World {
         let mut history = History::new(setup.settings(), facts, setup.look_back);
         let reference = Reference::new(setup.options.limits, setup.sets_aside);
         let mut running = start(&setup, &disks, &clock, 1, &mut history)?;
+        let ledger = MemLedger::default();
+        running.route(&setup, &disks, &ledger, &clock)?;
         let commands = running.commands(&reference)?;
         Ok(Self {
             disks,
@@ -108,6 +119,8 @@ impl World {
             network: Network::default(),
             broker: Broker::default(),
             receivers: Receivers::new(setup.sabotage == Some(Sabotage::ReceiversLie)),
+            subscribers: Subscribers::default(),
+            ledger,
             exercised: Exercised {
                 runs: 1,
                 ..Exercised::default()
@@ -249,6 +262,42 @@ impl World {
         Ok(())
     }
 
+    /// The backbone and those who receive from it take a turn.
+    pub(crate) fn route(
+        &mut self,
+        behaviour: Behaviour,
+        random: &mut crate::random::Random,
+    ) -> Result<(), String> {
+        // What it may hand out by now is known.
+        self.look(Vec::new())?;
+        let facts = &self.history.facts;
+        self.subscribers.check_dead(facts, &self.ledger)?;
+        let running = alive(&mut self.running);
+        let Some(routes) = &mut running.routes else {
+            return Ok(());
+        };
+        let mut scene = Scene {
+            subscribers: &mut self.subscribers,
+            facts,
+            ledger: &self.ledger,
+            exercised: &mut self.exercised,
+        };
+        let now = Timestamp(self.clock.wall_ms());
+        let ended = routes.turn(now, behaviour, random, &mut scene)?;
+        self.subscribers
+            .released(running.partition.readers().held(READER));
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) if self.armed => {
+                running.routes = None;
+                self.exercised.backbones_ended += 1;
+                self.say(format!("  the backbone ends: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(format!("the backbone ended on a healthy disk: {error}")),
+        }
+    }
+
     /// The batch in flight reaches the disk, or fails there.
     pub(crate) fn sync(&mut self) -> Result<(), String> {
         match alive(&mut self.running).partition.journal().complete() {
@@ -321,6 +370,7 @@ impl World {
         });
         self.running = None;
         let lost_power = self.disks.crash(random);
+        self.ledger.heal();
         self.exercised.power_losses += u64::from(lost_power);
         self.armed = false;
         if self.setup.sabotage == Some(Sabotage::DiskForgets)
@@ -362,6 +412,10 @@ impl World {
                     running.partition.metrics().recovery_records.get();
                 self.exercised.doubted_clocks +=
                     u64::from(running.partition.clock_jump().is_some());
+                let routed = running.route(&self.setup, &self.disks, &self.ledger, &self.clock);
+                if let Err(why) = routed {
+                    return Ok(Err(why));
+                }
                 self.commands = running.commands(&self.reference)?;
                 self.running = Some(running);
                 let committed = alive(&mut self.running).partition.readers().committed();
@@ -371,6 +425,7 @@ impl World {
                         last.0, committed.0
                     ));
                 }
+                self.check_event_store()?;
                 self.clients.ends_at(committed);
                 self.network.ends_at(committed);
                 let resumed = self.history.resume().0;
@@ -380,6 +435,19 @@ impl World {
             }
             Err(why) => Ok(Err(why)),
         }
+    }
+
+    /// What a start finds is whole as far as the journal was let go, and the journal is let go behind it.
+    fn check_event_store(&mut self) -> Result<(), String> {
+        let running = alive(&mut self.running);
+        if let Some(routes) = &running.routes {
+            let (facts, exercised) = (&self.history.facts, &mut self.exercised);
+            self.subscribers
+                .check_store(routes.store(), facts, exercised)?;
+        }
+        self.subscribers
+            .released(running.partition.readers().held(READER));
+        Ok(())
     }
 
     /// Adds what this process counted; done once, when it ends.
@@ -524,6 +592,7 @@ pub(crate) fn start(
         store_queue,
         streams,
         carrier: Carrier::new(setup.delivery.clone()),
+        routes: None,
         reader,
         first,
         directory,
@@ -531,6 +600,26 @@ pub(crate) fn start(
 }
 
 impl Running {
+    /// Begins to serve subscribers.
+    fn route(
+        &mut self,
+        setup: &Setup,
+        disks: &Disks,
+        ledger: &MemLedger,
+        clock: &SimClock,
+    ) -> Result<(), String> {
+        let now = Timestamp(clock.wall_ms());
+        let partition = &mut self.partition;
+        self.routes = Some(Routes::start(
+            &setup.routes,
+            &disks.files,
+            ledger,
+            partition,
+            now,
+        )?);
+        Ok(())
+    }
+
     /// The journal behind what the reference interpreter has seen.
     fn commands(&mut self, reference: &Reference) -> Result<Commands, String> {
         Commands::behind(&self.partition.journal().reader(), reference.seen())

@@ -24,7 +24,7 @@ struct Mutant {
 }
 
 /// Beside each name: what goes wrong. Paths are below `crates/`.
-const MUTANTS: [Mutant; 28] = [
+const MUTANTS: [Mutant; 38] = [
     // The journal says that it is durable and is not.
     Mutant {
         name: "no-sync",
@@ -220,6 +220,76 @@ const MUTANTS: [Mutant; 28] = [
         file: "crates/kapelle-runtime/src/delivery.rs",
         from: "        if queue.len() == 1 {",
         to: "        if !queue.is_empty() {",
+    },
+    // An exception points at what a loss of power has taken from the event store.
+    Mutant {
+        name: "exception-before-sync",
+        file: "crates/kapelle-runtime/src/backbone/router.rs",
+        from: "if self.is_dirty && checkpoints.iter().any(names_entries) {",
+        to: "if self.is_dirty && checkpoints.iter().any(names_entries) && false {",
+    },
+    // The journal is let go behind what the event store has not synced.
+    Mutant {
+        name: "release-before-sync",
+        file: "crates/kapelle-runtime/src/backbone/router.rs",
+        from: "let last = self.store.write().sync()?;",
+        to: "let last = self.store.read().last();",
+    },
+    // … or has not taken in.
+    Mutant {
+        name: "release-before-taking",
+        file: "crates/kapelle-runtime/src/backbone/router.rs",
+        from: "let complete = self.projection.complete(self.taken);",
+        to: "let complete = self.projection.complete(Sequence(self.taken.0 + 40));",
+    },
+    // A subscriber's cursor passes what is still under way.
+    Mutant {
+        name: "cursor-before-delivery",
+        file: "crates/kapelle-runtime/src/subscription.rs",
+        from: ".map_or(self.read_to, |first| Sequence(first.0 - 1))",
+        to: ".map_or(self.read_to, |_| self.read_to)",
+    },
+    // What is redriven is only in memory.
+    Mutant {
+        name: "redrive-not-kept",
+        file: "crates/kapelle-runtime/src/backbone/memory.rs",
+        from: "                    rows.exceptions.insert(at, exception);",
+        to: "                    let _ = exception;",
+    },
+    // What waits behind a failure is passed and not kept.
+    Mutant {
+        name: "blocked-not-kept",
+        file: "crates/kapelle-runtime/src/subscription.rs",
+        from: "            self.unkept.remove(&position);\n            self.changes.put.insert(position);",
+        to: "            self.unkept.remove(&position);",
+    },
+    // What is redriven or restored goes behind what is stored later.
+    Mutant {
+        name: "key-overtakes-itself",
+        file: "crates/kapelle-runtime/src/subscription.rs",
+        from: "        let place = lane.queue.partition_point(|other| *other < position);",
+        to: "        let place = lane.queue.len().min(1);",
+    },
+    // A failed attempt is the last.
+    Mutant {
+        name: "failure-forgotten",
+        file: "crates/kapelle-runtime/src/subscription.rs",
+        from: "        self.put_back(attempt.position, now.plus_ms(delay_ms));\n        true",
+        to: "        self.remove(attempt.position);\n        true",
+    },
+    // A start tells the journal what it found, and it is in the page cache alone.
+    Mutant {
+        name: "no-sync-at-open",
+        file: "crates/kapelle-storage/src/event_store/open.rs",
+        from: "                write_again(&*file, &path, &block)?;",
+        to: "                let _ = write_again;",
+    },
+    // The event store says that it is durable and is not.
+    Mutant {
+        name: "event-store-without-sync",
+        file: "crates/kapelle-storage/src/event_store/open.rs",
+        from: "        file.sync().map_err(Error::sync(path))?;",
+        to: "",
     },
 ];
 

@@ -24,6 +24,16 @@ pub trait Ledger {
     /// It cannot be read.
     fn applied(&self) -> Result<Sequence, LedgerError>;
 
+    /// Records of the journal up to here were dealt with, and what came of them is on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn position(&self) -> Result<Sequence, LedgerError>;
+
+    /// # Errors
+    /// It cannot be written, or nobody knows whether it is.
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError>;
+
     /// Names of all that have begun.
     ///
     /// # Errors
@@ -40,7 +50,7 @@ pub trait Ledger {
     /// It cannot be read.
     fn exceptions(&self, subscriber: &str) -> Result<Vec<Exception>, LedgerError>;
 
-    /// Positions of dead letters behind the cursor.
+    /// Positions behind the cursor of dead letters, also of those that were discarded.
     ///
     /// # Errors
     /// It cannot be read.
@@ -64,7 +74,7 @@ pub trait Ledger {
         event: &dyn Fn(Sequence) -> Option<Vec<u8>>,
     ) -> Result<(), LedgerError>;
 
-    /// Takes dead letters out, for another try or for good, together with the position of the decision.
+    /// Takes dead letters out together with the position of the decision: those to be tried again become exceptions.
     ///
     /// # Errors
     /// It cannot be written, or nobody knows whether it is.
@@ -73,6 +83,7 @@ pub trait Ledger {
         applied: Sequence,
         subscriber: &str,
         positions: &[Sequence],
+        redrive: bool,
     ) -> Result<Vec<Wanted>, LedgerError>;
 
     /// Everything of a subscriber that is no more; its dead letters go with it.

@@ -15,9 +15,12 @@ pub struct MemLedger(Arc<Mutex<Rows>>);
 #[derive(Clone, Debug, Default)]
 struct Rows {
     applied: Sequence,
+    position: Sequence,
     cursors: BTreeMap<Arc<str>, Sequence>,
     exceptions: BTreeMap<(Arc<str>, Sequence), Exception>,
     dead: BTreeMap<(Arc<str>, Sequence), Exception>,
+    /// Not to be taken in again, as far as they are behind the cursor.
+    discarded: BTreeSet<(Arc<str>, Sequence)>,
     /// Writes until one fails, and whether it was done nevertheless.
     fails_in: Option<(u64, bool)>,
 }
@@ -80,6 +83,14 @@ impl Ledger for MemLedger {
         Ok(self.rows().applied)
     }
 
+    fn position(&self) -> Result<Sequence, LedgerError> {
+        Ok(self.rows().position)
+    }
+
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError> {
+        self.write(|rows| rows.position = position)
+    }
+
     fn names(&self) -> Result<Vec<Arc<str>>, LedgerError> {
         Ok(self.rows().cursors.keys().cloned().collect())
     }
@@ -102,8 +113,9 @@ impl Ledger for MemLedger {
         subscriber: &str,
         cursor: Sequence,
     ) -> Result<BTreeSet<Sequence>, LedgerError> {
-        let dead = self.dead().into_iter();
-        let own = dead.filter(|(name, position)| &**name == subscriber && *position > cursor);
+        let discarded = self.rows().discarded.clone();
+        let gone = self.dead().into_iter().chain(discarded);
+        let own = gone.filter(|(name, position)| &**name == subscriber && *position > cursor);
         Ok(own.map(|(_, position)| position).collect())
     }
 
@@ -129,6 +141,9 @@ impl Ledger for MemLedger {
                 rows.exceptions.extend(put.map(|put| (at(&put), put)));
                 let dead = checkpoint.dead.iter().cloned();
                 rows.dead.extend(dead.map(|dead| (at(&dead), dead)));
+                let is_passed = |position: Sequence| position <= checkpoint.cursor;
+                rows.discarded
+                    .retain(|(other, position)| other != name || !is_passed(*position));
             }
         })
     }
@@ -138,14 +153,25 @@ impl Ledger for MemLedger {
         applied: Sequence,
         subscriber: &str,
         positions: &[Sequence],
+        redrive: bool,
     ) -> Result<Vec<Wanted>, LedgerError> {
         self.write(|rows| {
             rows.applied = applied;
-            let name: Arc<str> = subscriber.into();
-            let taken = positions
-                .iter()
-                .filter_map(|position| rows.dead.remove(&(Arc::clone(&name), *position)));
-            taken.map(|dead| dead.wanted).collect()
+            let mut settled = Vec::new();
+            for position in positions {
+                let at = (Arc::from(subscriber), *position);
+                let Some(dead) = rows.dead.remove(&at) else {
+                    continue;
+                };
+                if redrive {
+                    let exception = Exception::fresh(dead.wanted.clone());
+                    rows.exceptions.insert(at, exception);
+                } else {
+                    rows.discarded.insert(at);
+                }
+                settled.push(dead.wanted);
+            }
+            settled
         })
     }
 
@@ -154,6 +180,7 @@ impl Ledger for MemLedger {
             rows.cursors.remove(subscriber);
             rows.exceptions.retain(|(name, _), _| &**name != subscriber);
             rows.dead.retain(|(name, _), _| &**name != subscriber);
+            rows.discarded.retain(|(name, _)| &**name != subscriber);
         })
     }
 }

@@ -19,7 +19,7 @@ use super::stored::{Projection, Stored, env};
 use super::{Error, Ledger, Report, SharedStore};
 use crate::delivery::Failure;
 use crate::reader::{CommittedRecord, ReadError, RecordReader};
-use crate::subscription::{Attempt, Policy, Standing, Subscription};
+use crate::subscription::{Attempt, Checkpoint, Policy, Standing, Subscription};
 
 const POLL_RECORDS: usize = 2_048;
 
@@ -28,6 +28,25 @@ const SHOWN_MAX: usize = 512;
 
 /// From so many subscribers at one position on, an index is asked and not each filter.
 const INDEX_FROM: usize = 8;
+
+/// How a router works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How subscribers are served, where their documents say nothing of it.
+    pub policy: Policy,
+    /// Records without a CloudEvent after which the position is kept by itself: otherwise the last entry of the store says it.
+    pub position_every: u64,
+}
+
+impl Default for Options {
+    /// A hundred thousand records are a few MB of journal and some hundred milliseconds of reading.
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            position_every: 100_000,
+        }
+    }
+}
 
 /// The journal no longer has what the store still needs: it is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +84,17 @@ pub enum Answer {
     Renew,
 }
 
-/// Subscribes behind the last entry of the store, or where the journal begins if that is later.
+/// Subscribes behind what store and ledger say was dealt with, or where the journal begins if that is later.
 ///
 /// # Errors
-/// What `subscribe` says.
+/// The ledger cannot be read, or what `subscribe` says.
 pub fn reader(
     store: &SharedStore,
+    ledger: &impl Ledger,
     subscribe: impl Fn(Sequence) -> Result<RecordReader, ReadError>,
-) -> Result<(RecordReader, Option<Gap>), ReadError> {
-    let last = store.read().last();
-    match subscribe(Sequence(last.0 + 1)) {
+) -> Result<(RecordReader, Option<Gap>), Error> {
+    let last = store.read().last().0.max(ledger.position()?.0);
+    match subscribe(Sequence(last + 1)) {
         Err(ReadError::Trimmed { wanted, first }) => {
             Ok((subscribe(first)?, Some(Gap { wanted, first })))
         }
@@ -88,14 +108,17 @@ pub struct Router<L> {
     projection: Projection,
     store: Arc<SharedStore>,
     ledger: L,
-    /// How subscribers are served, where their documents say nothing of it.
-    policy: Policy,
+    options: Options,
     served: BTreeMap<Arc<str>, Served>,
     index: Index<Arc<str>>,
     /// Subscribers are as the engine had them here.
     loaded: Sequence,
     /// Decisions about dead letters up to here were carried out.
     applied: Sequence,
+    /// Records up to here are dealt with; the reader may have read further.
+    taken: Sequence,
+    /// The ledger says so up to here.
+    position: Sequence,
     is_dirty: bool,
     /// Subscribers whose documents a newer version wrote, until somebody asks.
     unreadable: Vec<Arc<str>>,
@@ -111,17 +134,19 @@ impl<L: Ledger> Router<L> {
         reader: RecordReader,
         store: Arc<SharedStore>,
         ledger: L,
-        policy: Policy,
+        options: Options,
         (loaded, subscribers): (Sequence, Vec<SubscriberDocument>),
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut router = Self {
             applied: ledger.applied()?,
+            position: ledger.position()?,
+            taken: Sequence(reader.position().0.saturating_sub(1)),
             reader: reader.only(is_wanted),
             projection: Projection::default(),
             store,
             ledger,
-            policy,
+            options,
             served: BTreeMap::new(),
             index: Index::default(),
             loaded,
@@ -147,11 +172,15 @@ impl<L: Ledger> Router<L> {
     pub fn take(&mut self, now: Timestamp) -> Result<bool, Error> {
         let position = self.reader.position();
         let records = self.reader.poll(POLL_RECORDS)?;
+        for record in records {
+            let sequence = record.sequence;
+            self.take_record(record, now)?;
+            self.taken = sequence;
+        }
+        // Also behind what it passed over without a look.
+        self.taken = Sequence(self.reader.position().0.saturating_sub(1));
         let has_more = self.reader.position() > position;
         self.is_dirty |= has_more;
-        for record in records {
-            self.take_record(record, now)?;
-        }
         Ok(has_more)
     }
 
@@ -174,7 +203,9 @@ impl<L: Ledger> Router<L> {
                 ..
             } if sequence > self.applied => {
                 self.applied = sequence;
-                let settled = self.ledger.settle(sequence, subscriber, positions)?;
+                let settled = self
+                    .ledger
+                    .settle(sequence, subscriber, positions, *redrive)?;
                 if let Some(served) = self.served.get_mut(subscriber) {
                     served.report.dead = self.ledger.count_dead(subscriber)?;
                     if *redrive {
@@ -218,7 +249,7 @@ impl<L: Ledger> Router<L> {
             None => self.first_cursor(&subscriber, at)?,
         };
         let machine = Subscription::new(
-            Served::policy(&subscriber, name, &self.policy),
+            Served::policy(&subscriber, name, &self.options.policy),
             cursor,
             self.ledger.exceptions(name)?,
             self.ledger.buried(name, cursor)?,
@@ -436,6 +467,13 @@ impl<L: Ledger> Router<L> {
         if checkpoints.is_empty() {
             return Ok(());
         }
+        // What an exception is about has to be there after a loss of power; a cursor may be ahead of the store.
+        let names_entries = |(_, checkpoint): &(_, Checkpoint)| {
+            !checkpoint.put.is_empty() || !checkpoint.dead.is_empty()
+        };
+        if self.is_dirty && checkpoints.iter().any(names_entries) {
+            self.sync()?;
+        }
         let store = Arc::clone(&self.store);
         let event = |position: Sequence| {
             let entry = store
@@ -457,15 +495,20 @@ impl<L: Ledger> Router<L> {
         Ok(())
     }
 
-    /// Syncs the store; the journal may go up to there.
+    /// Syncs the store; the journal may go up to where the next start will go on.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Store or ledger cannot be written.
     pub fn sync(&mut self) -> Result<(), Error> {
-        let position = self.reader.position();
-        self.store.write().sync()?;
+        let last = self.store.write().sync()?;
         self.is_dirty = false;
-        self.reader.release(Sequence(position.0.saturating_sub(1)));
+        let complete = self.projection.complete(self.taken);
+        let known = Sequence(last.0).max(self.position);
+        if complete.0.saturating_sub(known.0) >= self.options.position_every {
+            self.ledger.set_position(complete)?;
+            self.position = complete;
+        }
+        self.reader.release(complete.min(known.max(self.position)));
         Ok(())
     }
 

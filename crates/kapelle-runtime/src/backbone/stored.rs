@@ -95,6 +95,14 @@ impl Projection {
     }
 }
 
+impl Projection {
+    /// Of what was added up to there, up to where it is complete: nothing before waits to be routed.
+    pub(super) fn complete(&self, added: Sequence) -> Sequence {
+        let waiting = self.received.iter().map(|(received, _)| received.0 - 1);
+        Sequence(waiting.fold(added.0, u64::min))
+    }
+}
+
 fn entry(position: Sequence, at: Timestamp, parts: &[Event]) -> Option<Entry> {
     let event = cloud_event(&parts[0])?;
     let keys = Tag::ALL
@@ -156,4 +164,54 @@ fn next_part<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
     let (part, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     *rest = behind;
     Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use kapelle_engine::response::Outcome;
+
+    use super::*;
+    use crate::reader::CommandHeader;
+
+    fn record(sequence: u64, event: Event) -> CommittedRecord {
+        let command = CommandHeader {
+            sequence: Sequence(1),
+            kind: 0,
+            at: Timestamp(0),
+            traceparent: None,
+        };
+        CommittedRecord {
+            sequence: Sequence(sequence),
+            command: Arc::new(command),
+            event,
+        }
+    }
+
+    #[test]
+    fn nothing_behind_a_cloud_event_that_is_not_routed_yet_is_complete() {
+        let mut projection = Projection::default();
+        let event = CloudEvent::builder("1", "/tests", "t").build().unwrap();
+        let received = Event::CloudEventReceived {
+            tenant: "t".into(),
+            source_name: "tests".into(),
+            identity: 1,
+            content: 1,
+            event: Arc::new(event),
+            raw: None,
+        };
+        assert_eq!(projection.complete(Sequence(4)), Sequence(4));
+        assert_eq!(projection.add(record(5, received)), None);
+        assert_eq!(projection.complete(Sequence(7)), Sequence(4));
+        let routed = Event::CloudEventRouted {
+            position: Sequence(5),
+            outcome: Outcome::NoMatch,
+            matches: Vec::new(),
+            reason: "".into(),
+            identity: 1,
+            content: 1,
+            bucket: 0,
+        };
+        assert!(projection.add(record(8, routed)).is_some());
+        assert_eq!(projection.complete(Sequence(8)), Sequence(8));
+    }
 }

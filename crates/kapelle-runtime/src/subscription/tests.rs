@@ -187,10 +187,8 @@ fn a_redriven_entry_goes_before_later_ones_of_its_lane() {
     subscription.redrive(wanted(2, "a"));
     let attempts = subscription.next(Timestamp(0), 100);
     assert_eq!(positions(&attempts), [2]);
-    assert_eq!(
-        subscription.checkpoint().unwrap().put[0].wanted.position,
-        Sequence(2)
-    );
+    // Whoever decided that has kept it.
+    assert_eq!(subscription.checkpoint().unwrap().put, []);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The partition as a whole, over disks in memory that can lose power.
 
+mod backbone;
 mod checkpoints;
 mod crashes;
 mod leftovers;

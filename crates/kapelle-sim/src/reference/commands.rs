@@ -327,7 +327,7 @@ impl Reference {
         Err("a leader is announced and none is named".to_owned())
     }
 
-    /// Deliveries are the runtime's; here they only leave.
+    /// Deliveries and subscribers are the runtime's; here CloudEvents only leave.
     fn settle_delivery(&mut self, decided: &Decided) -> Result<(), String> {
         match decided.events.as_slice() {
             [
@@ -342,6 +342,14 @@ impl Reference {
                 self.said.extend(said);
                 Ok(())
             }
+            [
+                (
+                    _,
+                    Event::SubscriberPut { .. }
+                    | Event::SubscriberDeleted { .. }
+                    | Event::DeadLettersSettled { .. },
+                ),
+            ] => Ok(()),
             events => Err(format!("nobody asked for that: {events:?}")),
         }
     }

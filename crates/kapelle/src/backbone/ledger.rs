@@ -1,6 +1,7 @@
 //! What has to be remembered of deliveries, in SQLite: cursors, exceptions, dead letters.
 //!
-//! **Invariant**: what a checkpoint says is written in one transaction and synced before it counts as kept.
+//! **Invariant**: what a checkpoint says is written in one transaction and synced before it counts as kept, and so is what a
+//! start finds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,6 +11,7 @@ use kapelle_engine::ids::{Sequence, Timestamp};
 use kapelle_events::CloudEvent;
 use kapelle_runtime::backbone::{Ledger, LedgerError};
 use kapelle_runtime::subscription::{Checkpoint, Exception, Wanted};
+use kapelle_storage::files::{Files as _, OsFiles};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 const TABLES: &str = "
@@ -19,6 +21,7 @@ CREATE TABLE IF NOT EXISTS exception (subscriber TEXT, position INTEGER, lane TE
     retry_at INTEGER, error TEXT, PRIMARY KEY (subscriber, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead (subscriber TEXT, position INTEGER, lane TEXT, stored_at INTEGER, attempts INTEGER,
     error TEXT, died_at INTEGER, event BLOB, PRIMARY KEY (subscriber, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS discarded (subscriber TEXT, position INTEGER, PRIMARY KEY (subscriber, position)) WITHOUT ROWID;
 ";
 
 /// A CloudEvent that a subscriber could not be given.
@@ -49,7 +52,9 @@ fn refused(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> LedgerError
 impl SqliteLedger {
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = Connection::open(path).map_err(refused("open the file"))?;
-        Self::prepare(connection).map_err(refused("make the tables"))
+        let ledger = Self::prepare(connection).map_err(refused("make the tables"))?;
+        ledger.write_again(path)?;
+        Ok(ledger)
     }
 
     fn prepare(connection: Connection) -> rusqlite::Result<Self> {
@@ -79,6 +84,37 @@ impl SqliteLedger {
                 Sequence(began.flatten().unwrap_or(0).cast_unsigned())
             })
             .map_err(refused("read the beginning of a subscriber"))
+    }
+
+    /// What is found may be in the page cache alone, of a process that was killed or whose sync failed: it goes from the WAL into
+    /// the database, which is synced.
+    fn write_again(&self, path: &Path) -> Result<(), LedgerError> {
+        let attempt = "copy the WAL into the database";
+        let is_busy: bool = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(refused(attempt))?;
+        let dir = path
+            .parent()
+            .expect("invariant: the database is in a directory");
+        let synced = if is_busy {
+            Err(std::io::Error::other("somebody else has it open"))
+        } else {
+            OsFiles.sync_dir(dir)
+        };
+        synced.map_err(|source| LedgerError {
+            attempt,
+            source: Box::new(source),
+        })
+    }
+
+    fn meta(&self, name: &str) -> rusqlite::Result<Sequence> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map(|value: Option<i64>| Sequence(value.unwrap_or(0).cast_unsigned()))
     }
 
     pub(super) fn dead_letters(
@@ -114,13 +150,16 @@ impl SqliteLedger {
 
 impl Ledger for SqliteLedger {
     fn applied(&self) -> Result<Sequence, LedgerError> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE name = 'applied'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map(|applied: Option<i64>| Sequence(applied.unwrap_or(0).cast_unsigned()))
-            .map_err(refused("read the position"))
+        self.meta("applied")
+            .map_err(refused("read the last decision"))
+    }
+
+    fn position(&self) -> Result<Sequence, LedgerError> {
+        self.meta("position").map_err(refused("read the position"))
+    }
+
+    fn set_position(&mut self, position: Sequence) -> Result<(), LedgerError> {
+        write_meta(&self.connection, "position", position).map_err(refused("keep the position"))
     }
 
     fn cursor(&self, subscriber: &str) -> Result<Option<Sequence>, LedgerError> {
@@ -159,7 +198,8 @@ impl Ledger for SqliteLedger {
     ) -> Result<BTreeSet<Sequence>, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
-                "SELECT position FROM dead WHERE subscriber = ?1 AND position > ?2",
+                "SELECT position FROM dead WHERE subscriber = ?1 AND position > ?2
+                UNION SELECT position FROM discarded WHERE subscriber = ?1 AND position > ?2",
             )?;
             let rows = statement.query_map(params![subscriber, cursor.0.cast_signed()], |row| {
                 row.get(0)
@@ -191,6 +231,7 @@ impl Ledger for SqliteLedger {
         applied: Sequence,
         subscriber: &str,
         positions: &[Sequence],
+        redrive: bool,
     ) -> Result<Vec<Wanted>, LedgerError> {
         let write = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
@@ -203,12 +244,18 @@ impl Ledger for SqliteLedger {
                         wanted,
                     )
                     .optional()?;
-                settled.extend(found);
+                let Some(wanted) = found else { continue };
+                if redrive {
+                    write_exception(&transaction, subscriber, &Exception::fresh(wanted.clone()))?;
+                } else {
+                    transaction.execute(
+                        "INSERT OR REPLACE INTO discarded VALUES (?1, ?2)",
+                        params![subscriber, position.0.cast_signed()],
+                    )?;
+                }
+                settled.push(wanted);
             }
-            transaction.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('applied', ?1)",
-                [applied.0.cast_signed()],
-            )?;
+            write_meta(&transaction, "applied", applied)?;
             transaction.commit()?;
             Ok(settled)
         };
@@ -222,6 +269,7 @@ impl Ledger for SqliteLedger {
                 "DELETE FROM subscriber WHERE name = ?1",
                 "DELETE FROM exception WHERE subscriber = ?1",
                 "DELETE FROM dead WHERE subscriber = ?1",
+                "DELETE FROM discarded WHERE subscriber = ?1",
             ] {
                 transaction.execute(sql, [subscriber])?;
             }
@@ -253,6 +301,15 @@ impl Ledger for SqliteLedger {
     }
 }
 
+fn write_meta(connection: &Connection, name: &str, value: Sequence) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+            params![name, value.0.cast_signed()],
+        )
+        .map(drop)
+}
+
 fn wanted(row: &Row<'_>) -> rusqlite::Result<Wanted> {
     let position: i64 = row.get(0)?;
     Ok(Wanted {
@@ -260,6 +317,25 @@ fn wanted(row: &Row<'_>) -> rusqlite::Result<Wanted> {
         lane: row.get(1)?,
         stored_at: Timestamp(row.get(2)?),
     })
+}
+
+fn write_exception(
+    connection: &Connection,
+    subscriber: &str,
+    exception: &Exception,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO exception VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
+            subscriber,
+            exception.wanted.position.0.cast_signed(),
+            exception.wanted.lane,
+            exception.wanted.stored_at.0,
+            exception.attempts,
+            exception.retry_at.0,
+            exception.error,
+        ])
+        .map(drop)
 }
 
 fn write_checkpoint(
@@ -281,18 +357,12 @@ fn write_checkpoint(
             .execute(params![name, position.0.cast_signed()])?;
     }
     for exception in &checkpoint.put {
-        connection
-            .prepare_cached("INSERT OR REPLACE INTO exception VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-            .execute(params![
-                name,
-                exception.wanted.position.0.cast_signed(),
-                exception.wanted.lane,
-                exception.wanted.stored_at.0,
-                exception.attempts,
-                exception.retry_at.0,
-                exception.error,
-            ])?;
+        write_exception(connection, name, exception)?;
     }
+    // The cursor says the same of them.
+    connection
+        .prepare_cached("DELETE FROM discarded WHERE subscriber = ?1 AND position <= ?2")?
+        .execute(params![name, checkpoint.cursor.0.cast_signed()])?;
     for dead in &checkpoint.dead {
         connection
             .prepare_cached("INSERT OR REPLACE INTO dead VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
@@ -308,4 +378,72 @@ fn write_checkpoint(
             ])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn checkpoint(cursor: u64) -> [(Arc<str>, Checkpoint); 1] {
+        let checkpoint = Checkpoint {
+            cursor: Sequence(cursor),
+            ..Checkpoint::default()
+        };
+        [("s".into(), checkpoint)]
+    }
+
+    #[test]
+    fn what_a_killed_process_left_in_the_wal_is_in_the_database_once_it_is_open() {
+        let dir = std::env::temp_dir().join(format!("kapelle-ledger-{}", std::process::id()));
+        fs::remove_dir_all(&dir).ok();
+        let path = |process: &str, file: &str| dir.join(process).join(file);
+        for process in ["killed", "next", "later"] {
+            fs::create_dir_all(dir.join(process)).unwrap();
+        }
+        let mut killed = SqliteLedger::open(&path("killed", "ledger.db")).unwrap();
+        let keep = killed.keep(&checkpoint(7), Timestamp(0), &|_| None);
+        keep.unwrap();
+        for file in ["ledger.db", "ledger.db-wal"] {
+            fs::copy(path("killed", file), path("next", file)).unwrap();
+        }
+        let next = SqliteLedger::open(&path("next", "ledger.db")).unwrap();
+        assert_eq!(next.cursor("s").unwrap(), Some(Sequence(7)));
+        // The WAL is lost with the power.
+        fs::copy(path("next", "ledger.db"), path("later", "ledger.db")).unwrap();
+        let later = SqliteLedger::open(&path("later", "ledger.db")).unwrap();
+        assert_eq!(later.cursor("s").unwrap(), Some(Sequence(7)));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_settled_dead_letter_is_an_exception_or_discarded_until_the_cursor_passes_it() {
+        let mut ledger = SqliteLedger::prepare(Connection::open_in_memory().unwrap()).unwrap();
+        let dead = |position| {
+            Exception::fresh(Wanted {
+                position: Sequence(position),
+                lane: Some("k".into()),
+                stored_at: Timestamp(5),
+            })
+        };
+        let mut kept = checkpoint(2);
+        kept[0].1.dead = vec![dead(3), dead(4)];
+        ledger.keep(&kept, Timestamp(0), &|_| None).unwrap();
+        let settled = ledger.settle(Sequence(9), "s", &[Sequence(3)], true);
+        assert_eq!(settled.unwrap(), [dead(3).wanted]);
+        let settled = ledger.settle(Sequence(10), "s", &[Sequence(3), Sequence(4)], false);
+        assert_eq!(settled.unwrap(), [dead(4).wanted]);
+        assert_eq!(ledger.exceptions("s").unwrap(), [dead(3)]);
+        assert_eq!(ledger.count_dead("s").unwrap(), 0);
+        let buried = |ledger: &SqliteLedger| ledger.buried("s", Sequence(2)).unwrap();
+        assert_eq!(buried(&ledger), [Sequence(4)].into());
+        ledger
+            .keep(&checkpoint(4), Timestamp(0), &|_| None)
+            .unwrap();
+        assert_eq!(buried(&ledger), [].into());
+        ledger.set_position(Sequence(11)).unwrap();
+        assert_eq!(ledger.applied().unwrap(), Sequence(10));
+        assert_eq!(ledger.position().unwrap(), Sequence(11));
+    }
 }

@@ -11,7 +11,6 @@ use kapelle_runtime::backbone::{self, READER, Received, Router, SharedStore};
 use kapelle_runtime::clock::{Clock as _, SystemClock};
 use kapelle_runtime::delivery::Failure;
 use kapelle_runtime::reader::ReadError;
-use kapelle_runtime::subscription::Policy;
 use kapelle_runtime::{Health, PartitionHandle};
 use tokio::sync::oneshot;
 
@@ -61,7 +60,8 @@ impl Worker {
         inbox: Inbox,
         limits: EventStore,
     ) -> Result<Self, Error> {
-        let (reader, gap) = backbone::reader(&store, |from| partition.subscribe(READER, from))?;
+        let (reader, gap) =
+            backbone::reader(&store, &ledger, |from| partition.subscribe(READER, from))?;
         if let Some(gap) = gap {
             tracing::warn!(
                 wanted = gap.wanted.0,
@@ -74,7 +74,7 @@ impl Worker {
             reader,
             Arc::clone(&store),
             ledger,
-            Policy::default(),
+            backbone::Options::default(),
             subscribers,
             now(),
         )?;
@@ -118,8 +118,10 @@ impl Worker {
     fn run(mut self) {
         match self.follow() {
             Ok(()) | Err(backbone::Error::Journal(ReadError::Stopped { .. })) => {}
+            // Nobody knows what is on the disk; the next start does what was not kept again.
             Err(error) => {
-                tracing::error!(%error, "the event backbone has stopped; commands go on, and the journal is kept for it")
+                tracing::error!(%error, "the event backbone has stopped; commands go on, and the journal is kept for it");
+                return;
             }
         }
         // What was delivered and what is stored is made safe; the next start repeats the rest.

@@ -15,6 +15,9 @@ use crate::gateway::rest::json::{Object, array, quote};
 /// Near misses that are given out.
 const SHOWN_MAX: usize = 10;
 
+/// Near misses of which nothing but the message is near: they stand for all that wait with other keys.
+const OTHER_KEYS_MAX: usize = 3;
+
 /// Candidates that are looked at for each question: the newest ones.
 const LOOKED_AT_MAX: i64 = 500;
 
@@ -38,6 +41,7 @@ enum Kind {
     KeySimilar,
     OtherTenant,
     OtherMessage,
+    OtherKey,
 }
 
 impl Kind {
@@ -51,6 +55,7 @@ impl Kind {
             Self::KeySimilar => "KEY_SIMILAR",
             Self::OtherTenant => "OTHER_TENANT",
             Self::OtherMessage => "OTHER_MESSAGE",
+            Self::OtherKey => "OTHER_KEY",
         }
     }
 }
@@ -126,19 +131,26 @@ fn run(connection: &Connection, event: &EventRow) -> rusqlite::Result<String> {
         }
     }
     // Keys that only look alike are noise beside one that is the same but for its writing or the moment: numbered keys
-    // all look alike.
+    // all look alike. Keys of which not even that is true are shown where there is nothing else.
     let is_close = |kind: Kind| {
         !matches!(
             kind,
-            Kind::KeySimilar | Kind::OtherMessage | Kind::OtherTenant
+            Kind::KeySimilar | Kind::OtherMessage | Kind::OtherTenant | Kind::OtherKey
         )
     };
     if misses.iter().any(|(kind, ..)| is_close(*kind)) {
         misses.retain(|(kind, ..)| *kind != Kind::KeySimilar);
     }
+    if misses.iter().any(|(kind, ..)| *kind != Kind::OtherKey) {
+        misses.retain(|(kind, ..)| *kind != Kind::OtherKey);
+    }
     misses.sort_by_key(|(kind, candidate, _)| (*kind, (candidate.opened - event.position).abs()));
     misses.dedup_by_key(|(_, candidate, _)| (candidate.opened, candidate.instance));
-    misses.truncate(SHOWN_MAX);
+    let shown_max = match misses.first() {
+        Some((Kind::OtherKey, ..)) => OTHER_KEYS_MAX,
+        _ => SHOWN_MAX,
+    };
+    misses.truncate(shown_max);
     let mut answer = Object::new();
     answer
         .raw("event", &event.json())
@@ -195,10 +207,12 @@ fn candidates(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<
         LEFT JOIN definition_element x ON x.definition = i.definition AND x.idx = s.idx";
     let mut found = Vec::new();
     for condition in [
-        "s.name = ?1",
+        // However many wait for that message.
+        "s.name = ?1 AND s.correlation_key = ?2",
+        "s.name = ?1 AND s.correlation_key <> ?2",
         "s.correlation_key = ?2 AND s.name <> ?1 AND s.closed IS NULL",
     ] {
-        let sql = format!("{COLUMNS} WHERE {condition} AND ?2 = ?2 ORDER BY s.key DESC LIMIT ?3");
+        let sql = format!("{COLUMNS} WHERE {condition} ORDER BY s.key DESC LIMIT ?3");
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map(
             params![wanted.name, wanted.key, LOOKED_AT_MAX],
@@ -236,7 +250,7 @@ fn judge(event: &EventRow, wanted: &Wanted, candidate: &Candidate) -> Option<Kin
     if !candidate.is_open_at(event.position) || candidate.tenant != event.tenant {
         return None;
     }
-    compare(&wanted.key, &candidate.key)
+    Some(compare(&wanted.key, &candidate.key).unwrap_or(Kind::OtherKey))
 }
 
 /// How two different keys are alike.
@@ -284,6 +298,7 @@ fn miss_text(event: &EventRow, kind: Kind, candidate: &Candidate) -> String {
         Kind::KeyType => format!("{waits}: one key is a number and the other one a text"),
         Kind::KeySimilar => format!("{waits}: only a letter or two differ"),
         Kind::OtherMessage => format!("{waits}: the same key, but another message"),
+        Kind::OtherKey => format!("{waits}: another key"),
         Kind::OtherTenant => format!("{waits}, in the tenant {}", candidate.tenant),
         Kind::TooLate => {
             let late = seconds(event.time_ms - candidate.closed_ms.unwrap_or(event.time_ms));
@@ -415,6 +430,7 @@ fn hints(event: &EventRow, misses: &[(Kind, Candidate, String)]) -> Vec<String> 
             Kind::OtherMessage => add(format!("the instance waits for {}: is the event's type right?", candidate.name)),
             Kind::TooLate => add("the event came after its receiver had left: a longer timer, or an event that is sent earlier".to_owned()),
             Kind::NotYet => add("let the event wait for its receiver: a longer ttl on the binding (kapelle:event ttl=…)".to_owned()),
+            Kind::OtherKey => add("compare the event's key with what the process takes as its correlation key".to_owned()),
             Kind::OtherTenant => add(format!("send the event to the tenant {}", candidate.tenant)),
         }
     }

@@ -3,8 +3,10 @@
 //! **Invariants**
 //! - A transaction holds whole runs of records and the position behind them.
 //! - Memory is bounded: a batch ends at so many records or bytes, whichever comes first.
-//! - The WAL is bounded: beyond a size it is begun anew, for which the thread waits until queries have left it.
+//! - The WAL is bounded: beyond a size it is begun anew, for which the thread waits until queries have left it. While one
+//!   stays, which is for its own time limit at most, nothing more is projected from a second size on.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,25 +34,37 @@ const BATCH_RECORDS_MAX: usize = 65_536;
 /// Variables and CloudEvents of one transaction, about: a few large ones end a batch early.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
-/// Records that are read at once.
-const POLL_RECORDS: usize = 2_048;
-
 /// A batch is left to fill for this long, unless somebody waits for it: rows that change often are then written once, and
 /// at a low rate a hundred small transactions do not get between the journal's syncs. Most instances of a loaded system
 /// live for less.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How often the WAL is copied into the database and synced, and the journal let go behind it.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// When the WAL is copied into the database and synced, and the journal let go behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WalLimits {
+    pub(super) every: Duration,
+    /// A large WAL is looked at sooner; not with every batch, because the file keeps its size when it begins anew.
+    pub(super) at_least: Duration,
+    /// Copying that much takes a few dozen milliseconds.
+    pub(super) bytes_soon: u64,
+    /// From this size on the thread waits for queries to leave the WAL, so that it can begin anew.
+    pub(super) bytes_high: u64,
+    /// From this size on it waits without projecting any more.
+    pub(super) bytes_max: u64,
+    /// How long it waits for them at once; searches wait meanwhile.
+    pub(super) wait: Duration,
+}
 
-/// Sooner, if the WAL has grown to this: copying it then takes a few dozen milliseconds.
-const WAL_BYTES_SOON: u64 = 32 << 20;
-
-/// From this size on the thread waits for queries to leave the WAL, so that it can begin anew.
-const WAL_BYTES_MAX: u64 = 128 << 20;
-
-/// How long it waits for them; searches wait meanwhile, and it tries again a second later.
-const RESTART_WAIT: Duration = Duration::from_millis(500);
+impl WalLimits {
+    const DEFAULT: Self = Self {
+        every: Duration::from_secs(10),
+        at_least: Duration::from_secs(1),
+        bytes_soon: 32 << 20,
+        bytes_high: 128 << 20,
+        bytes_max: 512 << 20,
+        wait: Duration::from_millis(500),
+    };
+}
 
 /// How often ended instances are looked through for those past their time.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -73,13 +87,19 @@ pub(super) struct Feeder {
     tally: Tally,
     /// The time of the newest record: retention counts in the journal's time.
     newest_ms: i64,
+    wal: WalLimits,
     checkpointed: Instant,
+    /// The WAL is as large as it may be, and a query is still in it.
+    is_full: bool,
     /// When to prune next.
     prune_at: Instant,
 }
 
 /// Why the projection cannot go on as it is.
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The partition was shut down.
+    Left(String),
     /// The file is damaged: it is made anew.
     Damaged(String),
     Ended(String),
@@ -92,6 +112,15 @@ impl From<rusqlite::Error> for Stop {
             Self::Damaged(reason)
         } else {
             Self::Ended(reason)
+        }
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Stopped { reason } => Self::Left(reason),
+            error => Self::Ended(error.to_string()),
         }
     }
 }
@@ -130,9 +159,16 @@ impl Feeder {
             pruning,
             tally,
             newest_ms: 0,
+            wal: WalLimits::DEFAULT,
             checkpointed: now,
+            is_full: false,
             prune_at: now,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_wal(self, wal: WalLimits) -> Self {
+        Self { wal, ..self }
     }
 
     pub(super) fn spawn(self) -> Result<(), Error> {
@@ -148,10 +184,11 @@ impl Feeder {
         #[cfg(target_os = "linux")]
         rustix::process::nice(NICENESS).ok();
         loop {
-            let reason = match self.follow() {
-                Ok(()) => return,
-                Err(Stop::Ended(reason)) => reason,
-                Err(Stop::Damaged(reason)) => match self.remake(&reason) {
+            let Err(stop) = self.follow();
+            let reason = match stop {
+                Stop::Left(reason) => return self.leave(reason),
+                Stop::Ended(reason) => reason,
+                Stop::Damaged(reason) => match self.remake(&reason) {
                     Ok(()) => continue,
                     Err(error) => format!("{reason}; {error}"),
                 },
@@ -161,37 +198,49 @@ impl Feeder {
         }
     }
 
-    fn follow(&mut self) -> Result<(), Stop> {
+    fn follow(&mut self) -> Result<Infallible, Stop> {
         loop {
             if self.progress.is_damaged() {
                 return Err(Stop::Damaged(
                     "a query found the search database to be damaged".to_owned(),
                 ));
             }
-            let (batch, records) = match self.gather() {
-                Ok(gathered) => gathered,
-                Err(ReadError::Stopped { reason }) => return self.leave(reason),
-                Err(error) => return Err(Stop::Ended(error.to_string())),
-            };
-            if records > 0 {
-                flush::write(&mut self.connection, &batch, &mut self.known)?;
-                self.progress.advance(batch.position);
-                if records < BATCH_RECORDS_MAX {
-                    self.progress.wait_for_waiters(GATHER);
-                }
-            } else {
-                self.reader.wait(IDLE);
+            match self.turn()? {
+                // A full WAL has waited in its checkpoint.
+                0 if !self.is_full => drop(self.reader.wait(IDLE)),
+                1..BATCH_RECORDS_MAX => self.progress.wait_for_waiters(GATHER),
+                _ => {}
             }
-            self.checkpoint_if_due()?;
+        }
+    }
+
+    /// Writes what has to be written and the WAL has room for; says how many records were projected.
+    pub(super) fn turn(&mut self) -> Result<usize, Stop> {
+        let mut records = 0;
+        if !self.is_full {
+            records = self.project()?;
             self.prune_if_due()?;
         }
+        self.checkpoint_if_due()?;
+        Ok(records)
+    }
+
+    /// Writes the next records, and says how many they were.
+    pub(super) fn project(&mut self) -> Result<usize, Stop> {
+        let (batch, records) = self.gather()?;
+        if records > 0 {
+            flush::write(&mut self.connection, &batch, &mut self.known)?;
+            self.progress.advance(batch.position);
+        }
+        Ok(records)
     }
 
     /// The next records as rows, and how many they were.
     fn gather(&mut self) -> Result<(Batch, usize), ReadError> {
         let (mut batch, mut count) = (Batch::default(), 0);
         while count < BATCH_RECORDS_MAX && batch.bytes < BATCH_BYTES_MAX {
-            let records = match self.reader.poll(POLL_RECORDS) {
+            // A batch of the journal at a time: that many records could have any size.
+            let records = match self.reader.poll(1) {
                 Ok(records) => records,
                 // What was read is written first; the next poll says it again.
                 Err(_) if count > 0 => break,
@@ -210,27 +259,29 @@ impl Feeder {
         Ok((batch, count))
     }
 
-    fn checkpoint_if_due(&mut self) -> Result<(), Stop> {
+    pub(super) fn checkpoint_if_due(&mut self) -> Result<(), Stop> {
         let wal_bytes =
             std::fs::metadata(self.path.with_extension("db-wal")).map_or(0, |wal| wal.len());
-        // The file keeps its size when it begins anew, so size alone would make every batch a checkpoint.
         let elapsed = self.checkpointed.elapsed();
-        let large = wal_bytes >= WAL_BYTES_SOON && elapsed >= CHECKPOINT_EVERY / 10;
-        if elapsed >= CHECKPOINT_EVERY || large {
-            if wal_bytes >= WAL_BYTES_MAX {
-                self.connection.busy_timeout(RESTART_WAIT)?;
-                self.checkpoint("RESTART")?;
-                self.connection.busy_timeout(schema::BUSY)?;
-            } else {
-                self.checkpoint("PASSIVE")?;
-            }
-            self.checkpointed = Instant::now();
+        let is_large = wal_bytes >= self.wal.bytes_soon && elapsed >= self.wal.at_least;
+        if elapsed < self.wal.every && !is_large && !self.is_full {
+            return Ok(());
         }
+        let is_safe = if wal_bytes >= self.wal.bytes_high {
+            self.connection.busy_timeout(self.wal.wait)?;
+            let is_safe = self.checkpoint("RESTART")?;
+            self.connection.busy_timeout(schema::BUSY)?;
+            is_safe
+        } else {
+            self.checkpoint("PASSIVE")?
+        };
+        self.is_full = wal_bytes >= self.wal.bytes_max && !is_safe;
+        self.checkpointed = Instant::now();
         Ok(())
     }
 
-    /// Copies the WAL into the database and syncs it; only then is the position safe.
-    fn checkpoint(&mut self, how: &str) -> rusqlite::Result<()> {
+    /// Copies the WAL into the database and syncs it; only then is the position safe. Says whether it is.
+    pub(super) fn checkpoint(&mut self, how: &str) -> rusqlite::Result<bool> {
         let position = self.progress.position();
         // PASSIVE waits for nobody: a long query must not hold up the projection. What it could not copy shows in its
         // answer, and then the position is not released this time.
@@ -239,10 +290,11 @@ impl Feeder {
                 .query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                 })?;
-        if busy == 0 && in_wal == copied {
+        let is_safe = busy == 0 && in_wal == copied;
+        if is_safe {
             self.reader.release(position);
         }
-        Ok(())
+        Ok(is_safe)
     }
 
     fn prune_if_due(&mut self) -> Result<(), Stop> {
@@ -256,11 +308,10 @@ impl Feeder {
     }
 
     /// The partition was shut down: what is projected is made safe.
-    fn leave(&mut self, reason: String) -> Result<(), Stop> {
+    fn leave(&mut self, reason: String) {
         // A failed checkpoint costs only a few records at the next start.
         self.checkpoint("PASSIVE").ok();
         self.progress.stop(reason);
-        Ok(())
     }
 
     /// Begins anew with an empty file, from what the journal holds.

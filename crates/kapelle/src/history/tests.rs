@@ -6,9 +6,11 @@ mod listing;
 mod paging;
 mod projecting;
 mod pruning;
+mod releasing;
 mod searching;
 mod waiting;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kapelle_engine::document::StoredValue;
@@ -169,6 +171,28 @@ impl Story {
 
     fn end(&mut self, instance: u64, completed: bool) {
         self.say(ended(instance, completed));
+    }
+}
+
+/// A directory that goes away.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("kapelle-history-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.0.join("history.db")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
     }
 }
 

@@ -3,7 +3,7 @@
 //! In all of it the same holds: who is refused is told so retryably, nothing acknowledged is lost, and when the hardship
 //! ends the server works again without help, or after a start.
 
-mod clock;
+pub(crate) mod clock;
 mod disk;
 mod limits;
 mod pause;
@@ -54,7 +54,7 @@ fn has_ended(rest: &str, key: &str) -> bool {
 }
 
 /// Waits until something is so; how long it took.
-fn eventually(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn eventually(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < limit, "{what}: not within {limit:?}");

@@ -485,7 +485,7 @@ fn explain_tells_why_a_real_event_met_nobody() {
         a-1001: BUFFERED KEY_CASE
         A-1001 : BUFFERED KEY_SPACE
         A-1010: BUFFERED KEY_SIMILAR
-        Z-9999: BUFFERED 
+        Z-9999: BUFFERED OTHER_KEY
         A-1001: CORRELATED 
         A-1001: BUFFERED TOO_LATE
     "#]]

@@ -260,7 +260,7 @@ fn nothing_is_bound_to_its_type() {
 
 #[test]
 fn what_is_not_near_is_not_shown() {
-    let mut story = waiting("paid", "B-7");
+    let mut story = waiting("refunded", "B-7");
     opened(&mut story, 103, "paid", "A-2002");
     closed(&mut story, 103, "A-2002", CloseReason::Terminated);
     // Longer ago than a quarter of an hour.
@@ -278,6 +278,45 @@ fn what_is_not_near_is_not_shown() {
         "hints":[]}
     "#]],
     );
+}
+
+#[test]
+fn other_keys_are_shown_a_few_of_them_where_nothing_is_nearer() {
+    let mut story = waiting("paid", "B-7");
+    for key in 110..120 {
+        opened(&mut story, key, "paid", &format!("C-{key}-{key}"));
+    }
+    let position = arrived(&mut story, "A-1001", Outcome::Buffered);
+    story.write();
+    let explained = |story: &Story| {
+        explain(&story.db, i64::try_from(position).unwrap())
+            .unwrap()
+            .unwrap()
+    };
+    let text = explained(&story);
+    assert_eq!(member(&text, "kind"), ["OTHER_KEY"; 3], "{text}");
+    assert!(
+        text.contains(r#"waits for paid with key \"C-119-119\": another key"#),
+        "{text}"
+    );
+    opened(&mut story, 120, "paid", "A-1001");
+    story.write();
+    assert_eq!(member(&explained(&story), "kind"), ["NOT_YET"]);
+}
+
+#[test]
+fn the_right_one_is_found_among_any_number_that_wait_with_other_keys() {
+    let mut story = waiting("paid", "A-1001");
+    closed(&mut story, 102, "A-1001", CloseReason::Correlated);
+    for key in 1_000..2_000 {
+        opened(&mut story, key, "paid", &format!("C-{key}"));
+    }
+    let position = arrived(&mut story, "A-1001", Outcome::Buffered);
+    story.write();
+    let text = explain(&story.db, i64::try_from(position).unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(member(&text, "kind"), ["TOO_LATE"], "{text}");
 }
 
 #[test]

@@ -1,26 +1,10 @@
 //! Database files that are damaged, of another release, or of another journal.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::history::Error;
 use crate::history::schema::Opened;
 
-/// A directory that goes away.
-struct Dir(PathBuf);
-
 impl Dir {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("kapelle-history-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn database(&self) -> PathBuf {
-        self.0.join("history.db")
-    }
-
     fn has_aside(&self) -> bool {
         self.0.join("history.db.damaged").exists()
     }
@@ -38,12 +22,6 @@ impl Dir {
             .execute("UPDATE meta SET value = 7 WHERE name = 'position'", [])
             .unwrap();
         dir
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The machine's clock is set while the server runs, and between two of its lives (design §4, *Time*).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
@@ -9,26 +10,29 @@ use crate::server::{Server, TempDir};
 const HOUR: i64 = 3_600;
 
 /// A server whose clock can be set.
-struct Clock {
+pub(crate) struct Clock {
     dir: TempDir,
     control: Control,
 }
 
 impl Clock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new();
         let control = Control::new(dir.path().join("control"));
         Self { dir, control }
     }
 
     /// Puts it so many seconds ahead of the machine's.
-    fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         self.control.set(Knob::ClockOffset, seconds * 1_000_000_000);
     }
 
-    fn start(&self, config: &str) -> Server {
-        let data = self.dir.path().join("data");
-        Server::start_as(self.dir.path(), &data, config, |mut command| {
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(crate) fn start(&self, config: &str) -> Server {
+        Server::start_as(self.dir.path(), &self.data(), config, |mut command| {
             self.control.apply(&mut command);
             command
         })
