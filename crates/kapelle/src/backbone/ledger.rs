@@ -71,6 +71,21 @@ impl SqliteLedger {
         Ok(Self { connection })
     }
 
+    /// Behind which position a subscriber began; 0 where that was not kept.
+    pub(super) fn began(&self, subscriber: &str) -> Result<Sequence, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT began FROM subscriber WHERE name = ?1",
+                [subscriber],
+                |row| row.get(0),
+            )
+            .optional()
+            .map(|began: Option<Option<i64>>| {
+                Sequence(began.flatten().unwrap_or(0).cast_unsigned())
+            })
+            .map_err(refused("read the beginning of a subscriber"))
+    }
+
     /// What is found may be in the page cache alone, of a process that was killed or whose sync failed: it goes from the WAL into
     /// the database, which is synced.
     fn write_again(&self, path: &Path) -> Result<(), LedgerError> {
@@ -100,21 +115,6 @@ impl SqliteLedger {
             })
             .optional()
             .map(|value: Option<i64>| Sequence(value.unwrap_or(0).cast_unsigned()))
-    }
-
-    /// Behind which position a subscriber began; 0 where that was not kept.
-    pub(super) fn began(&self, subscriber: &str) -> Result<Sequence, LedgerError> {
-        self.connection
-            .query_row(
-                "SELECT began FROM subscriber WHERE name = ?1",
-                [subscriber],
-                |row| row.get(0),
-            )
-            .optional()
-            .map(|began: Option<Option<i64>>| {
-                Sequence(began.flatten().unwrap_or(0).cast_unsigned())
-            })
-            .map_err(refused("read the beginning of a subscriber"))
     }
 
     pub(super) fn dead_letters(
