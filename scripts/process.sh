@@ -1,5 +1,28 @@
-# Sourced by the scripts that run a server for tests: what they all do with its process, whose id is in DIR/pid.
-# They define `clean DIR`.
+# Sourced by the scripts that run a server for tests: how Debian has it, and what they all do with its process, whose id
+# is in DIR/pid. They define BUILD, `skip WHY` and `clean DIR`.
+
+install_package() {
+    command -v apt-get >/dev/null 2>&1 || skip "no apt-get here to install it"
+    [ "$(id -u)" = 0 ] || skip "not installed, and only root can install it"
+    mkdir -p "$BUILD"
+    log=$BUILD/$1-install.log
+    # apt would start the server as a system service; a policy of 101 forbids that for as long as we install.
+    policy=/usr/sbin/policy-rc.d
+    own_policy=no
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        own_policy=yes
+    fi
+    ok=yes
+    export DEBIAN_FRONTEND=noninteractive
+    {
+        apt-get update -q -o DPkg::Lock::Timeout=300 &&
+            apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$1"
+    } >"$log" 2>&1 || ok=no
+    [ "$own_policy" = yes ] && rm -f "$policy"
+    [ "$ok" = yes ] || skip "installation failed, see $log"
+}
 
 running() { [ -s "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }
 

@@ -28,26 +28,8 @@ skip() {
 
 install_server() {
     [ -x "$SERVER" ] && return 0
-    command -v apt-get >/dev/null 2>&1 || skip "no apt-get here, and $SERVER does not exist"
-    [ "$(id -u)" = 0 ] || skip "not installed, and only root can install it"
-    mkdir -p "$BUILD"
-    log=$BUILD/rabbitmq-install.log
-    # apt would start the broker as a system service; a policy of 101 forbids that for as long as we install.
-    policy=/usr/sbin/policy-rc.d
-    own_policy=no
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 755 "$policy"
-        own_policy=yes
-    fi
-    ok=yes
-    export DEBIAN_FRONTEND=noninteractive
-    {
-        apt-get update -q -o DPkg::Lock::Timeout=300 &&
-            apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 rabbitmq-server
-    } >"$log" 2>&1 || ok=no
-    [ "$own_policy" = yes ] && rm -f "$policy"
-    [ "$ok" = yes ] && [ -x "$SERVER" ] || skip "installation failed, see $log"
+    install_package rabbitmq-server
+    [ -x "$SERVER" ] || skip "its package has no $SERVER"
 }
 
 # The broker opens its AMQP port last, so the port is the readiness check; a real handshake proves that it answers.

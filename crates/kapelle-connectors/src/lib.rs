@@ -31,6 +31,8 @@ pub mod status;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(feature = "rabbitmq")]

@@ -23,8 +23,9 @@ pub(crate) use error::{Error, Problem};
 pub(crate) use layers::{Flag, Layers};
 pub(crate) use reference::{Effective, effective, reference_page, show};
 pub(crate) use sections::{
-    Data, DeliveryMode, EventStore, Events, History, Limits, Log, LogLevel, NatsSink, NatsSource,
-    Outbox, RabbitmqSink, RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
+    Data, DeliveryMode, EventStore, Events, History, Limits, Log, LogLevel, MqttSink, MqttSource,
+    MqttVersion, NatsSink, NatsSource, Outbox, RabbitmqSink, RabbitmqSource, Server, SinkConfig,
+    SourceConfig, WebhookSink,
 };
 pub(crate) use setting::{Address, Secret, Span};
 #[cfg(test)]

@@ -87,6 +87,7 @@ const DICTIONARY: &str = r#"[server]
 [log]
 [sources.
 [sinks.
+kind = "mqtt"
 kind = "nats"
 kind = "rabbitmq"
 kind = "webhook"

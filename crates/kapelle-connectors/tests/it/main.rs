@@ -14,6 +14,12 @@ mod broker;
 mod certificates;
 #[cfg(feature = "broker")]
 mod door;
+#[cfg(feature = "mqtt")]
+mod fake_mqtt;
+#[cfg(feature = "mqtt")]
+mod mosquitto;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]

@@ -6,8 +6,8 @@ use super::Loaded;
 use super::rule::Rule;
 use super::section::{Field, Section};
 use super::sections::{
-    Data, EventStore, Events, History, Limits, Log, NatsSink, NatsSource, Outbox, RabbitmqSink,
-    RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
+    Data, EventStore, Events, History, Limits, Log, MqttSink, MqttSource, NatsSink, NatsSource,
+    Outbox, RabbitmqSink, RabbitmqSource, Server, SinkConfig, SourceConfig, WebhookSink,
 };
 use super::tree::Tree;
 
@@ -39,6 +39,7 @@ pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
     all.section(&[Log::NAME], config.log.fields());
     for (name, source) in &config.sources {
         let fields = match source {
+            SourceConfig::Mqtt(source) => source.fields(),
             SourceConfig::Nats(source) => source.fields(),
             SourceConfig::Rabbitmq(source) => source.fields(),
         };
@@ -49,6 +50,7 @@ pub(crate) fn effective(loaded: &Loaded) -> Vec<Effective> {
     }
     for (name, sink) in &config.sinks {
         let fields = match sink {
+            SinkConfig::Mqtt(sink) => sink.fields(),
             SinkConfig::Nats(sink) => sink.fields(),
             SinkConfig::Rabbitmq(sink) => sink.fields(),
             SinkConfig::Webhook(sink) => sink.fields(),
@@ -125,6 +127,8 @@ pub(crate) fn reference_page() -> String {
     describe::<History>(&mut page, "history");
     describe::<EventStore>(&mut page, "event-store");
     describe::<Log>(&mut page, "log");
+    describe::<MqttSource>(&mut page, "sources.NAME, kind mqtt");
+    describe::<MqttSink>(&mut page, "sinks.NAME, kind mqtt");
     describe::<NatsSource>(&mut page, "sources.NAME, kind nats");
     describe::<NatsSink>(&mut page, "sinks.NAME, kind nats");
     describe::<RabbitmqSource>(&mut page, "sources.NAME, kind rabbitmq");

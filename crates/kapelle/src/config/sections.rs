@@ -134,6 +134,70 @@ words! {
     }
 }
 
+words! {
+    /// The versions of MQTT.
+    MqttVersion: "\"5\" or \"3.1.1\"" {
+        Five = "5",
+        Three = "3.1.1",
+    }
+}
+
+section! {
+    /// Topics of an MQTT broker that CloudEvents come from: `[sources.NAME]`.
+    pub(crate) struct MqttSource in "mqtt" {
+        /// The kind of the source: "mqtt". Since 0.1.
+        kind: String = String::from("mqtt"),
+        /// `mqtt://user:password@host:port` or `mqtts://…`. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `mqtts`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
+        /// The version of the protocol. With 3.1.1, CloudEvents come as JSON documents alone. Since 0.1.
+        version: MqttVersion = MqttVersion::Five,
+        /// The topic filter, also with wildcards; `$share/GROUP/FILTER` shares the subscription with others. Since 0.1.
+        topic: String = String::new(),
+        /// By which the broker knows the session again and what is in it; no other client may have it. Since 0.1.
+        client_id: String = String::new(),
+        /// The quality of service to ask for; what was published with less comes with less. Since 0.1.
+        qos: u64 = 1; 1..=2,
+        /// Takes also what was retained before the subscription was made. Since 0.1.
+        retained: bool = true,
+        /// Deliveries on the way at once; the broker holds back the rest. Since 0.1.
+        prefetch: u64 = 256; 1..=65_535,
+    }
+}
+
+section! {
+    /// Topics of an MQTT broker that CloudEvents go to: `[sinks.NAME]`.
+    pub(crate) struct MqttSink in "mqtt" {
+        /// The kind of the sink: "mqtt". Since 0.1.
+        kind: String = String::from("mqtt"),
+        /// `mqtt://user:password@host:port` or `mqtts://…`. One of url, url-env and url-file is needed. Since 0.1.
+        url: Option<Secret> = None,
+        /// The environment variable that holds the URL. Since 0.1.
+        url_env: Option<String> = None,
+        /// The file that holds the URL. Since 0.1.
+        url_file: Option<PathBuf> = None,
+        /// Certificates of a private authority (PEM) that are trusted beside the system's, for `mqtts`. Since 0.1.
+        ca_file: Option<PathBuf> = None,
+        /// The version of the protocol. 3.1.1 has no properties, so all is in one JSON document then. Since 0.1.
+        version: MqttVersion = MqttVersion::Five,
+        /// The topic to publish to; the CloudEvent's type where there is none. Since 0.1.
+        topic: Option<String> = None,
+        /// The quality of service. Since 0.1.
+        qos: u64 = 1; 1..=2,
+        /// Has the broker keep the last CloudEvent of a topic for those who subscribe later. Since 0.1.
+        retain: bool = false,
+        /// Attributes as user properties, or all in one JSON document. Since 0.1.
+        mode: DeliveryMode = DeliveryMode::Binary,
+        /// How long to wait for the broker's confirmation. Since 0.1.
+        timeout: Span = Span::seconds(10),
+    }
+}
+
 section! {
     /// A NATS JetStream stream that CloudEvents come from: `[sources.NAME]`.
     pub(crate) struct NatsSource in "nats" {
@@ -258,6 +322,7 @@ section! {
 /// Where CloudEvents come from.
 #[derive(Clone, Debug)]
 pub(crate) enum SourceConfig {
+    Mqtt(MqttSource),
     Nats(NatsSource),
     Rabbitmq(RabbitmqSource),
 }
@@ -265,6 +330,7 @@ pub(crate) enum SourceConfig {
 impl SourceConfig {
     pub(crate) fn kind(&self) -> &str {
         match self {
+            Self::Mqtt(source) => &source.kind,
             Self::Nats(source) => &source.kind,
             Self::Rabbitmq(source) => &source.kind,
         }
@@ -273,13 +339,28 @@ impl SourceConfig {
     /// What rules know of where a record lay.
     pub(super) const fn place(&self) -> &'static [&'static str] {
         match self {
+            Self::Mqtt(_) => &kapelle_connectors::mqtt::PLACE,
             Self::Nats(_) => &kapelle_connectors::nats::PLACE,
             Self::Rabbitmq(_) => &kapelle_connectors::rabbitmq::PLACE,
         }
     }
 
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match kind(node, reader, &["nats", "rabbitmq"])? {
+        match kind(node, reader, &["mqtt", "nats", "rabbitmq"])? {
+            "mqtt" => {
+                let mut source = MqttSource::default();
+                source.take(node, reader);
+                required(reader, node, "topic", &source.topic);
+                required(reader, node, "client-id", &source.client_id);
+                one_url(
+                    reader,
+                    node,
+                    source.url.is_some(),
+                    source.url_env.is_some(),
+                    source.url_file.is_some(),
+                );
+                Some(Self::Mqtt(source))
+            }
             "nats" => {
                 let mut source = NatsSource::default();
                 source.take(node, reader);
@@ -315,6 +396,7 @@ impl SourceConfig {
 /// Where CloudEvents go.
 #[derive(Clone, Debug)]
 pub(crate) enum SinkConfig {
+    Mqtt(MqttSink),
     Nats(NatsSink),
     Rabbitmq(RabbitmqSink),
     Webhook(WebhookSink),
@@ -323,6 +405,7 @@ pub(crate) enum SinkConfig {
 impl SinkConfig {
     pub(crate) fn kind(&self) -> &str {
         match self {
+            Self::Mqtt(sink) => &sink.kind,
             Self::Nats(sink) => &sink.kind,
             Self::Rabbitmq(sink) => &sink.kind,
             Self::Webhook(sink) => &sink.kind,
@@ -330,7 +413,19 @@ impl SinkConfig {
     }
 
     pub(super) fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        match kind(node, reader, &["nats", "rabbitmq", "webhook"])? {
+        match kind(node, reader, &["mqtt", "nats", "rabbitmq", "webhook"])? {
+            "mqtt" => {
+                let mut sink = MqttSink::default();
+                sink.take(node, reader);
+                one_url(
+                    reader,
+                    node,
+                    sink.url.is_some(),
+                    sink.url_env.is_some(),
+                    sink.url_file.is_some(),
+                );
+                Some(Self::Mqtt(sink))
+            }
             "nats" => {
                 let mut sink = NatsSink::default();
                 sink.take(node, reader);

@@ -156,7 +156,8 @@ fn sources_and_sinks_need_their_kind_and_one_url() {
         "[sources.a]\nqueue = \"q\"\n[sources.b]\nkind = \"kafka\"\n[sinks.c]\nkind = \"webhook\"\nurl = \"http://x\"\nurl-env = \"X\"\n\
          [sinks.d]\nkind = \"rabbitmq\"\nurl = \"amqp://x\"\n\
          [sinks.e]\nkind = \"webhook\"\nurl = \"http://x\"\nauthorization-env = \"X\"\nauthorization-file = \"x\"\n\
-         [sources.f]\nkind = \"nats\"\nurl = \"nats://x\"\nstraem = \"s\"\n[sinks.g]\nkind = \"nats\"\n",
+         [sources.f]\nkind = \"nats\"\nurl = \"nats://x\"\nstraem = \"s\"\n[sinks.g]\nkind = \"nats\"\n\
+         [sources.h]\nkind = \"mqtt\"\nurl = \"mqtt://x\"\ntopic = \"t\"\nqos = 0\nversion = \"4\"\n[sinks.i]\nkind = \"mqtt\"\n",
         &[],
         Vec::new(),
         expect![[r#"
@@ -165,10 +166,14 @@ fn sources_and_sinks_need_their_kind_and_one_url() {
               kapelle.toml:9: `sinks.d` needs `exchange`
               kapelle.toml:12: `sinks.e` has both `authorization-env` and `authorization-file`; give one
               kapelle.toml:21: `sinks.g` needs exactly one of `url`, `url-env` and `url-file`
-              kapelle.toml:1: `sources.a` needs `kind`; known are nats, rabbitmq
-              kapelle.toml:3: `sources.b` has the unknown kind "kafka"; known are nats, rabbitmq
+              kapelle.toml:29: `sinks.i` needs exactly one of `url`, `url-env` and `url-file`
+              kapelle.toml:1: `sources.a` needs `kind`; known are mqtt, nats, rabbitmq
+              kapelle.toml:3: `sources.b` has the unknown kind "kafka"; known are mqtt, nats, rabbitmq
               kapelle.toml:20: `sources.f.straem` is not a known key; did you mean `stream`?
               kapelle.toml:17: `sources.f` needs `stream`
+              kapelle.toml:27: `sources.h.qos` must be between 1 and 2
+              kapelle.toml:28: `sources.h.version` must be "5" or "3.1.1", not "4"
+              kapelle.toml:23: `sources.h` needs `client-id`
         "#]],
     );
 }

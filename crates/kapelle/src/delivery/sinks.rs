@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use kapelle_connectors::webhook::{self, Poster};
 use kapelle_connectors::{
-    Check, Publication, Secret, Sink as _, SinkError, SinkErrorKind, nats, rabbitmq,
+    Check, Publication, Secret, Sink as _, SinkError, SinkErrorKind, mqtt, nats, rabbitmq,
 };
 use kapelle_events::CloudEvent;
 
-use crate::config::{Config, DeliveryMode, NatsSink, RabbitmqSink, SinkConfig, WebhookSink};
-use crate::ingest::sources::secret;
+use crate::config::{
+    Config, DeliveryMode, MqttSink, NatsSink, RabbitmqSink, SinkConfig, WebhookSink,
+};
+use crate::ingest::sources::{mqtt_quality, mqtt_version, secret};
 use crate::telemetry::metrics::Edge;
 
 /// Where CloudEvents can go.
@@ -26,6 +28,7 @@ const ANY_URL: &str = "url";
 
 /// A closed set: each kind of the configuration has its connector.
 enum Sink {
+    Mqtt(Box<mqtt::Publisher>),
     Nats(Box<nats::Publisher>),
     Rabbitmq(Box<rabbitmq::Publisher>),
     Webhook(Box<Poster>),
@@ -38,6 +41,9 @@ impl Sinks {
             .iter()
             .map(|(name, sink)| {
                 let sink = match sink {
+                    SinkConfig::Mqtt(sink) => {
+                        Sink::Mqtt(Box::new(mqtt::Publisher::new(mqtt_config(sink))))
+                    }
                     SinkConfig::Nats(sink) => {
                         Sink::Nats(Box::new(nats::Publisher::new(nats_config(sink))))
                     }
@@ -60,7 +66,7 @@ impl Sinks {
         }
     }
 
-    /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key or a subject.
+    /// One attempt to deliver to a configured sink or a URL. `within` says where to within the sink, such as a routing key, a subject or a topic.
     pub(crate) async fn publish(
         &self,
         to: &str,
@@ -82,6 +88,7 @@ impl Sinks {
     /// Looks whether a sink could deliver now; `None` where none has that name.
     pub(crate) async fn probe(&self, name: &str) -> Option<Vec<Check>> {
         Some(match self.by_name.get(name)? {
+            Sink::Mqtt(publisher) => publisher.probe().await,
             Sink::Nats(publisher) => publisher.probe().await,
             Sink::Rabbitmq(publisher) => publisher.probe().await,
             Sink::Webhook(poster) => poster.probe().await,
@@ -101,6 +108,7 @@ impl Sinks {
             attempt,
         };
         match self.by_name.get(to) {
+            Some(Sink::Mqtt(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Nats(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Rabbitmq(publisher)) => publisher.publish(publication(within)).await,
             Some(Sink::Webhook(poster)) => poster.publish(publication(within)).await,
@@ -124,10 +132,32 @@ fn is_url(to: &str) -> bool {
 impl Sink {
     fn handle(&self) -> kapelle_connectors::Handle {
         match self {
+            Self::Mqtt(publisher) => publisher.handle(),
             Self::Nats(publisher) => publisher.handle(),
             Self::Rabbitmq(publisher) => publisher.handle(),
             Self::Webhook(poster) => poster.handle(),
         }
+    }
+}
+
+fn mqtt_config(sink: &MqttSink) -> mqtt::SinkConfig {
+    let url = secret(
+        sink.url.as_ref(),
+        sink.url_env.as_deref(),
+        sink.url_file.as_deref(),
+    );
+    mqtt::SinkConfig {
+        ca_file: sink.ca_file.clone(),
+        version: mqtt_version(sink.version),
+        topic: sink.topic.clone(),
+        quality: mqtt_quality(sink.qos),
+        retain: sink.retain,
+        mode: match sink.mode {
+            DeliveryMode::Binary => mqtt::Mode::Binary,
+            DeliveryMode::Structured => mqtt::Mode::Structured,
+        },
+        timeout: sink.timeout.0,
+        ..mqtt::SinkConfig::new(url)
     }
 }
 

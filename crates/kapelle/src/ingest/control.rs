@@ -119,6 +119,7 @@ impl Control {
     /// Looks whether a source could work now; `None` where none has that name.
     pub(crate) async fn probe(&self, name: &str) -> Option<Vec<Check>> {
         Some(match self.configured.get(name)? {
+            SourceConfig::Mqtt(source) => sources::mqtt_config(source, self.limits).probe().await,
             SourceConfig::Nats(source) => sources::nats_config(source, self.limits).probe().await,
             SourceConfig::Rabbitmq(source) => {
                 sources::rabbitmq_config(source, self.limits).probe().await

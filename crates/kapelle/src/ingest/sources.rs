@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kapelle_connectors::{
-    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source, State, nats,
+    CancellationToken, Delivery, Handle, IngestError, Outcome, Secret, Source, State, mqtt, nats,
     rabbitmq,
 };
 use kapelle_engine::command::{Arrival, CommandMeta};
@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 
 use super::Ingest;
 use super::control::Control;
-use crate::config::{self, Config, NatsSource, RabbitmqSource, SourceConfig, Span};
+use crate::config::{
+    self, Config, MqttSource, MqttVersion, NatsSource, RabbitmqSource, SourceConfig, Span,
+};
 use crate::gateway::failure::{Class, Failure};
 use crate::telemetry::metrics::Edge;
 
@@ -53,6 +55,14 @@ pub(crate) fn start(
     for (name, source) in &config.sources {
         let rule = config.rules.get(name);
         match source {
+            SourceConfig::Mqtt(source) => {
+                tracing::info!(source = %name, topic = %source.topic, "source started");
+                running.start(
+                    name,
+                    rule,
+                    mqtt::Consumer::new(mqtt_config(source, ingest.limits)),
+                );
+            }
             SourceConfig::Nats(source) => {
                 tracing::info!(source = %name, stream = %source.stream, "source started");
                 running.start(
@@ -120,6 +130,37 @@ async fn tell(name: Arc<str>, handle: Handle, cancel: CancellationToken) {
             }
             _ => {}
         }
+    }
+}
+
+pub(super) fn mqtt_config(source: &MqttSource, limits: Limits) -> mqtt::SourceConfig {
+    let url = secret(
+        source.url.as_ref(),
+        source.url_env.as_deref(),
+        source.url_file.as_deref(),
+    );
+    mqtt::SourceConfig {
+        ca_file: source.ca_file.clone(),
+        version: mqtt_version(source.version),
+        quality: mqtt_quality(source.qos),
+        retained: source.retained,
+        prefetch: at_once(source.prefetch),
+        limits,
+        ..mqtt::SourceConfig::new(url, source.topic.clone(), source.client_id.clone())
+    }
+}
+
+pub(crate) fn mqtt_version(version: MqttVersion) -> mqtt::Version {
+    match version {
+        MqttVersion::Five => mqtt::Version::V5,
+        MqttVersion::Three => mqtt::Version::V3,
+    }
+}
+
+pub(crate) fn mqtt_quality(qos: u64) -> mqtt::Quality {
+    match qos {
+        2 => mqtt::Quality::ExactlyOnce,
+        _ => mqtt::Quality::AtLeastOnce,
     }
 }
 

@@ -20,6 +20,7 @@ mod inbound;
 mod jobs;
 mod metrics;
 mod models;
+mod mqtt;
 mod nats;
 mod near_misses;
 mod overload;
