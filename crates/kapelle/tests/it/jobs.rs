@@ -250,7 +250,7 @@ async fn a_stopping_server_ends_streams_and_long_polls() {
     let ended = timeout(SOON, jobs.message())
         .await
         .expect("the stream ends");
-    assert_eq!(ended.unwrap_err().code(), tonic::Code::Unavailable);
+    assert_eq!(ended.unwrap_err().code(), Code::Unavailable);
     timeout(SOON, waiting)
         .await
         .expect("the poll ends")
