@@ -3,6 +3,7 @@
 //! **Invariant**: only [`Builder::build_within`] makes a [`CloudEvent`], and it checks every rule; so the codecs, the
 //! engine and the connectors never meet an invalid one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -147,6 +148,19 @@ impl CloudEvent {
             "dataschema" => self.data_schema(),
             _ => None,
         }
+    }
+
+    /// All attributes but `datacontenttype` as texts: what transports without types have as headers.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let own = self
+            .attributes()
+            .into_iter()
+            .filter(|(name, _)| *name != "datacontenttype")
+            .filter_map(|(name, value)| Some((name, Cow::Borrowed(value?))));
+        let extensions = self
+            .extensions()
+            .map(|(name, value)| (name, value.to_text()));
+        own.chain(extensions)
     }
 
     /// The specification's own attributes with their texts, in the order in which it names them.

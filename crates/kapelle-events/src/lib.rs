@@ -13,6 +13,7 @@
 //! | [`timestamp`] | RFC 3339 times that keep their spelling |
 //! | [`http`] | binary, structured and batch mode over HTTP |
 //! | [`amqp`] | binary and structured mode over AMQP properties |
+//! | [`kafka`] | binary and structured mode over Kafka records |
 //! | [`mqtt`] | binary and structured mode over MQTT user properties |
 //! | [`nats`] | binary and structured mode over NATS headers |
 //! | [`json`] | the JSON event format and batch format |
@@ -38,6 +39,7 @@ pub mod filter;
 pub mod http;
 pub mod identity;
 pub mod json;
+pub mod kafka;
 mod limits;
 pub mod mqtt;
 pub mod nats;

@@ -9,7 +9,7 @@
 
 use crate::attribute::Value;
 use crate::http::{self, Mode};
-use crate::{Builder, CloudEvent, Error, Kind, Limits, SPEC_VERSION, json};
+use crate::{Builder, CloudEvent, Error, Kind, Limits, json};
 
 const DATA_CONTENT_TYPE: &str = "datacontenttype";
 
@@ -56,26 +56,10 @@ where
 
 /// Writes one CloudEvent in binary mode, for MQTT 5.
 pub fn encode_binary(event: &CloudEvent) -> Message {
-    let mut properties = Vec::new();
-    let mut property = |name: &str, value: &str| properties.push((name.into(), value.into()));
-    property("specversion", SPEC_VERSION);
-    property("id", event.id());
-    property("source", event.source());
-    property("type", event.event_type());
-    for (name, value) in [
-        ("subject", event.subject()),
-        ("dataschema", event.data_schema()),
-    ] {
-        if let Some(value) = value {
-            property(name, value);
-        }
-    }
-    if let Some(time) = event.time() {
-        property("time", time.as_str());
-    }
-    for (name, value) in event.extensions() {
-        property(name, &value.to_text());
-    }
+    let properties = event
+        .texts()
+        .map(|(name, value)| (name.to_owned(), value.into_owned()))
+        .collect();
     Message {
         content_type: event.data_content_type().map(str::to_owned),
         properties,

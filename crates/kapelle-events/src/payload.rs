@@ -110,16 +110,9 @@ fn amqp_properties(event: &CloudEvent) -> Vec<u8> {
 /// All attributes as texts under their names with a prefix; the content type of the data under a name of its own.
 fn headers(event: &CloudEvent, prefix: &str, content_type: Option<&str>) -> Vec<u8> {
     let mut members: Vec<(String, Vec<u8>)> = event
-        .attributes()
-        .into_iter()
-        .filter(|(name, value)| *name != "datacontenttype" && value.is_some())
-        .map(|(name, value)| (format!("{prefix}{name}"), text(value)))
+        .texts()
+        .map(|(name, value)| (format!("{prefix}{name}"), text(Some(&value))))
         .collect();
-    members.extend(
-        event
-            .extensions()
-            .map(|(name, value)| (format!("{prefix}{name}"), text(Some(&value.to_text())))),
-    );
     if let (Some(name), Some(value)) = (content_type, event.data_content_type()) {
         members.push((name.to_owned(), text(Some(value))));
     }

@@ -1,13 +1,13 @@
 //! CloudEvents in all codecs: whatever is accepted survives the journal and every way out.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json, mqtt, nats};
+use kapelle_events::{CloudEvent, Limits, Timestamp, Value, encode, http, json, kafka, mqtt, nats};
 
 use super::{KIB, MIB};
 use crate::Target;
 use crate::seeds::Seeds;
 
-/// Binary, structured and batch mode, by the content type, over HTTP and NATS. An input is lines `name: value`, an empty line, and the body.
+/// Binary, structured and batch mode, by the content type, over HTTP, NATS and Kafka. An input is lines `name: value`, an empty line, and the body.
 pub const HTTP: Target = Target {
     name: "events_http",
     run: over_http,
@@ -56,6 +56,14 @@ fn over_http(input: &[u8]) {
             ),
         }
         if let Ok(event) = nats::decode(headers.iter().copied(), body, limits) {
+            check(&event);
+        }
+        let record = kafka::Incoming {
+            key: headers.first().map(|(_, value)| *value),
+            headers: &headers,
+            value: Some(body),
+        };
+        if let Ok(event) = kafka::decode(record, kafka::Key::PartitionKey, limits) {
             check(&event);
         }
     }
@@ -142,6 +150,21 @@ pub(super) fn check(event: &CloudEvent) {
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let binary = nats::decode(headers, &message.body, &Limits::DEFAULT)
         .unwrap_or_else(|error| panic!("our own headers are not read: {error}: {message:?}"));
+    assert_same(&binary, event);
+
+    let record = kafka::encode_binary(event, kafka::Key::PartitionKey);
+    let headers: Vec<(&str, &[u8])> = record
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    let incoming = kafka::Incoming {
+        key: record.key.as_deref(),
+        headers: &headers,
+        value: record.value.as_deref(),
+    };
+    let binary = kafka::decode(incoming, kafka::Key::PartitionKey, &Limits::DEFAULT)
+        .unwrap_or_else(|error| panic!("our own record is not read: {error}: {record:?}"));
     assert_same(&binary, event);
 
     let message = mqtt::encode_binary(event);

@@ -11,8 +11,13 @@ use crate::source::{Delivery, Rejected};
 /// What rules know of where a message lay.
 pub const PLACE: [&str; 2] = ["stream", "subject"];
 
-/// A delivery as the engine's door wants it.
-pub(super) fn received(stream: &str, message: &Message, limits: &Limits) -> Delivery {
+/// A delivery as the engine's door wants it. The `sequence` in the stream tells records apart that are alike.
+pub(super) fn received(
+    stream: &str,
+    sequence: u64,
+    message: &Message,
+    limits: &Limits,
+) -> Delivery {
     let headers = sorted(message.headers.as_ref());
     let bytes = headers
         .iter()
@@ -21,7 +26,10 @@ pub(super) fn received(stream: &str, message: &Message, limits: &Limits) -> Deli
         Ok(event) => Delivery::Event(event),
         Err(why) => {
             let kept = message.payload.len().min(limits.event_bytes_max);
-            let mut told = vec![("subject".to_owned(), message.subject.to_string())];
+            let mut told = vec![
+                ("subject".to_owned(), message.subject.to_string()),
+                ("sequence".to_owned(), sequence.to_string()),
+            ];
             told.extend(
                 headers
                     .iter()

@@ -202,7 +202,11 @@ impl<I: Ingest> Session<'_, I> {
         );
         let deliveries: Vec<Delivery> = batch
             .iter()
-            .map(|message| received(&self.config.stream, message, &self.config.limits))
+            .map(|message| {
+                // Whatever a consumer delivers has it.
+                let sequence = message.info().map_or(0, |info| info.stream_sequence);
+                received(&self.config.stream, sequence, message, &self.config.limits)
+            })
             .collect();
         let ack_wait = consumer.cached_info().config.ack_wait;
         let offered = tokio::select! {

@@ -45,7 +45,7 @@ fn what_goes_out_comes_back() {
     for mode in [Mode::Binary, Mode::Structured] {
         let message = message(sent("1", 1, "orders", mode));
         assert_eq!(
-            received("s", &message, &Limits::DEFAULT),
+            received("s", 7, &message, &Limits::DEFAULT),
             Delivery::Event(event("1"))
         );
     }
@@ -77,7 +77,7 @@ fn what_is_no_cloud_event_is_kept_as_it_came_with_headers_in_one_order() {
     }
     let told = |headers: HeaderMap| {
         let message = message((headers, Bytes::from_static(b"0123456789abc")));
-        match received("orders", &message, &limits) {
+        match received("orders", 7, &message, &limits) {
             Delivery::Rejected(rejected) => rejected,
             Delivery::Event(_) => panic!("it was accepted"),
         }
@@ -92,6 +92,10 @@ fn what_is_no_cloud_event_is_kept_as_it_came_with_headers_in_one_order() {
             (
                 "subject",
                 "orders.north",
+            ),
+            (
+                "sequence",
+                "7",
             ),
             (
                 "ce-id",

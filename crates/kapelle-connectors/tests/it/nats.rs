@@ -111,7 +111,11 @@ fn deliveries_become_cloud_events_in_order_and_the_malformed_ones_are_rejected()
                 b"no CloudEvent".as_slice()
             )
         );
-        let headers = [("subject", "mixed.south"), ("shop", "south")];
+        let headers = [
+            ("subject", "mixed.south"),
+            ("sequence", "2"),
+            ("shop", "south"),
+        ];
         assert_eq!(
             second.headers,
             headers.map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -18,6 +18,7 @@ mod filter;
 mod http;
 mod journal;
 mod json;
+mod kafka;
 mod mqtt;
 mod mutation;
 mod nats;

@@ -133,8 +133,8 @@ fn golden_properties_of_binary_mode() {
         source: /mycontext/größe
         type: com.example.someevent
         subject: order 50% "x"
-        dataschema: https://example.com/schema?a=b#c
         time: 2018-04-05T17:31:00.250+02:00
+        dataschema: https://example.com/schema?a=b#c
         causationid: cause-1
         comexamplebinary: AAH+/w==
         comexampleflag: true

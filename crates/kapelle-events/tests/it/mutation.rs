@@ -1,7 +1,7 @@
 //! Bytes that somebody broke: every decoder answers, none panics, and what it accepts it can write and read again.
 
 use kapelle_events::amqp::{self, Property};
-use kapelle_events::{CloudEvent, Limits, encode, http, json, mqtt, nats};
+use kapelle_events::{CloudEvent, Limits, encode, http, json, kafka, mqtt, nats};
 
 use crate::varied;
 
@@ -168,6 +168,26 @@ fn broken_properties_never_panic() {
             &Limits::DEFAULT,
         )
         .ok()
+    });
+}
+
+#[test]
+fn broken_records_of_kafka_never_panic() {
+    let text = |event: &CloudEvent| {
+        let record = kafka::encode_binary(event, kafka::Key::PartitionKey);
+        let lines = record
+            .headers
+            .into_iter()
+            .map(|(name, value)| format!("{name}:{value}\n"));
+        lines.collect::<String>().into_bytes()
+    };
+    run(8, 20_000, varied().iter().map(text).collect(), |bytes| {
+        let record = kafka::Incoming {
+            key: Some(bytes),
+            headers: &headers(bytes),
+            value: Some(b"{}"),
+        };
+        kafka::decode(record, kafka::Key::PartitionKey, &Limits::DEFAULT).ok()
     });
 }
 
