@@ -70,6 +70,7 @@ struct control {
     int64_t lie;              /* not 0: syncs do nothing and say that they did */
     int64_t fail_sync;        /* counts down with each sync; the one that brings it to 0 fails */
     int64_t syncs;            /* counted here, for whoever watches */
+    int64_t sync_delay_ns;    /* less than a second that each sync takes longer */
 };
 
 static struct control none = { .room = -1 };
@@ -418,6 +419,11 @@ static long traced_sync(long number, long fd)
         return 0;
     if (control->fail_sync > 0 && __atomic_sub_fetch(&control->fail_sync, 1, __ATOMIC_RELAXED) == 0)
         return -EIO;
+    if (control->sync_delay_ns > 0) {
+        /* Before it is written down: who dies meanwhile has synced nothing. */
+        struct timespec delay = { .tv_nsec = control->sync_delay_ns };
+        raw(SYS_nanosleep, &delay, 0);
+    }
     struct record record = { .kind = SYNC, .ino = status.st_ino };
     record.flags = number == SYS_fdatasync ? DATA_ONLY : 0;
     take_lock();

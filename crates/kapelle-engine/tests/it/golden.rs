@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use expect_test::expect_file;
 use kapelle_engine::command::{Arrival, Command, IngestEvents};
 use kapelle_engine::encode;
-use kapelle_engine::ids::DEFAULT_TENANT;
+use kapelle_engine::event::{Event, JobRef};
+use kapelle_engine::ids::{DEFAULT_TENANT, ElementInstanceKey, JobKey, ProcessInstanceKey};
 use kapelle_engine::keep::Keep;
 
 use crate::world::World;
@@ -77,11 +78,24 @@ fn story() -> World {
     world
 }
 
+/// It takes a job of four mebibytes to happen.
+fn withheld() -> Event {
+    let job = JobRef {
+        job: JobKey(8),
+        instance: ProcessInstanceKey(4),
+        element: ElementInstanceKey(7),
+        tenant: DEFAULT_TENANT.into(),
+        job_type: "t1".into(),
+    };
+    Event::JobWithheld { job }
+}
+
 #[test]
 fn the_first_release_writes_these_bytes() {
     let world = story();
     let mut first: BTreeMap<(u64, &str), String> = BTreeMap::new();
-    for (event, ..) in &world.history {
+    let events = world.history.iter().map(|(event, ..)| event);
+    for event in events.chain([&withheld()]) {
         let mut bytes = Vec::new();
         encode::encode_event(event, &mut bytes);
         first

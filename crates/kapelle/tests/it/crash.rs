@@ -36,8 +36,8 @@ use tokio::task::JoinHandle;
 use self::checker::Findings;
 use self::found::Found;
 use self::notes::{How, Notebook, Payment};
-use self::powercut::Platter;
 use self::powercut::disk::Manner;
+use self::powercut::{Knob, Platter};
 use self::random::Random;
 use self::receiver::Inbox;
 use self::report::Lives;
@@ -337,6 +337,7 @@ impl Campaign {
         }
         let worked = self.notes.open().starts.len() > before;
         let checkpoints = self.victim.counted("kapelle_checkpoints_total");
+        self.meet_a_sync().await;
         self.victim.kill();
         self.lives.killed(worked, checkpoints);
         self.lose_power(70)?;
@@ -365,6 +366,15 @@ impl Campaign {
             self.lives.begun(took);
         }
         Ok(())
+    }
+
+    /// Where the power may go, the death that comes next is to find something written and not yet synced.
+    async fn meet_a_sync(&self) {
+        let Some(platter) = self.victim.platter() else {
+            return;
+        };
+        platter.control.set(Knob::SyncDelay, 100_000_000);
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 
     /// At times the power goes with a death. Before, other moments of the life that ended are looked at.

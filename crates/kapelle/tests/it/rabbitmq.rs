@@ -21,8 +21,8 @@ use expect_test::expect;
 use self::broker::{Broker, with_broker};
 use self::partner::{Fact, Partner};
 use crate::certificates::Certificates;
-use crate::crash::powercut::Platter;
 use crate::crash::powercut::disk::Manner;
+use crate::crash::powercut::{Knob, Platter};
 use crate::crash::random::Random;
 use crate::found;
 use crate::http;
@@ -169,6 +169,9 @@ fn what_the_broker_may_forget_survives_a_loss_of_power() {
         http::must_deploy(&server.rest, "order.bpmn", &process);
         assert!(server.stop().success());
         platter.absorb();
+        // A slow disk: mostly there is something that was written and not yet synced.
+        let slow = Duration::from_millis(20).as_nanos() as i64;
+        platter.control.set(Knob::SyncDelay, slow);
         let (mut sent, mut in_the_middle) = (0, 0);
         for _ in 0..4 {
             for number in sent..sent + FOUND_AT_ONCE {
@@ -188,6 +191,7 @@ fn what_the_broker_may_forget_survives_a_loss_of_power() {
             in_the_middle += usize::from(partner.waiting("orders-in-doubt").await > 0);
         }
         assert!(in_the_middle >= 2, "died among them {in_the_middle} times");
+        platter.control.set(Knob::SyncDelay, 0);
         let server = start(&platter);
         eventually("all orders are completed", async || {
             partner.receive().await;

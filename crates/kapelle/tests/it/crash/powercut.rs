@@ -58,6 +58,8 @@ pub(crate) enum Knob {
     Lie = 2,
     /// Counts down with each sync; the one that brings it to 0 fails.
     FailSync = 3,
+    /// Nanoseconds that each sync takes longer, below a second: so long everything waits for the disk.
+    SyncDelay = 5,
 }
 
 /// The tracer's control page.

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use super::powercut::Platter;
 use super::powercut::disk::Manner;
+use super::powercut::{Knob, Platter};
 use super::random::Random;
 use crate::http;
 use crate::server::{TempDir, kapelle};
@@ -160,6 +160,9 @@ impl Victim {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+        if let Some(platter) = &self.platter {
+            platter.control.set(Knob::SyncDelay, 0);
+        }
         self.ended();
     }
 
