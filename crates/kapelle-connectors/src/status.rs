@@ -114,6 +114,7 @@ impl Status {
         self.state.store(state as u8, Relaxed);
     }
 
+    #[cfg(any(feature = "nats", feature = "rabbitmq"))]
     pub(crate) fn set_lag(&self, lag: u64) {
         self.lag.store(lag.saturating_add(1), Relaxed);
     }
