@@ -189,6 +189,8 @@ impl Working {
             Arc::clone(&sinks),
             Arc::clone(edge),
         );
+        // Before anything goes through a connector, or the first of it would be in no rate.
+        edge.sample_rates(Instant::now());
         tokio::spawn(sample_rates(Arc::clone(edge), cancel.clone()));
         let intake = Arc::new(Ingest::new(Arc::clone(&gateway), config, Arc::clone(edge)));
         let others = searches
@@ -235,7 +237,7 @@ fn control(config: &Config, edge: &Arc<Edge>) -> Result<Control, ServeError> {
 }
 
 async fn sample_rates(edge: Arc<Edge>, cancel: CancellationToken) {
-    let mut every = tokio::time::interval(SAMPLE);
+    let mut every = tokio::time::interval_at((Instant::now() + SAMPLE).into(), SAMPLE);
     // Cancel-safe: a token and a timer.
     while tokio::select! {
         () = cancel.cancelled() => false,

@@ -27,15 +27,13 @@ impl Rates {
         samples.push_back(Sample { at, counters });
     }
 
-    /// By how much a counter grew a second; `None` before there are two samples of it.
+    /// By how much a counter grew a second, from 0 on where it is new; `None` before there are two samples.
     pub(crate) fn of(&self, name: &str) -> Option<f64> {
         let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = samples
-            .iter()
-            .filter_map(|sample| Some((sample.at, *sample.counters.get(name)?)));
-        let (first_at, first) = known.next()?;
-        let (last_at, last) = known.next_back()?;
-        let seconds = last_at.duration_since(first_at).as_secs_f64();
+        let (first, last) = (samples.front()?, samples.back()?);
+        let seconds = last.at.duration_since(first.at).as_secs_f64();
+        let first = first.counters.get(name).copied().unwrap_or(0);
+        let last = *last.counters.get(name)?;
         // Counts stay far below 2^53.
         (seconds > 0.0).then(|| last.saturating_sub(first) as f64 / seconds)
     }
@@ -59,6 +57,17 @@ mod tests {
         assert_eq!(rates.of("orders"), None);
         sample(2, 300);
         assert_eq!((rates.of("orders"), rates.of("bills")), (Some(100.0), None));
+    }
+
+    #[test]
+    fn what_came_before_a_connector_was_seen_counts() {
+        let rates = Rates::default();
+        let began = Instant::now();
+        rates.sample(began, BTreeMap::new());
+        assert_eq!(rates.of("orders"), None);
+        let counters = BTreeMap::from([("orders".to_owned(), 6)]);
+        rates.sample(began + Duration::from_secs(2), counters);
+        assert_eq!(rates.of("orders"), Some(3.0));
     }
 
     #[test]
