@@ -44,7 +44,8 @@ wait_ready() {
     until "$@"; do
         n=$((n + 1))
         if [ "$n" -gt $((seconds * 5)) ]; then
-            echo "$name in $dir is not ready after $seconds s, see $dir/server.log" >&2
+            echo "$name in $dir is not ready after $seconds s; the end of its log:" >&2
+            tail -n 40 "$dir/server.log" >&2
             exit 1
         fi
         sleep 0.2

@@ -136,6 +136,11 @@ fn nothing_is_lost_or_doubled_while_broker_and_server_go_away() {
             partner.completed() == ORDERS
         })
         .await;
+        // What has arrived may have to go once more, because its confirmation was lost.
+        eventually("all are on record as delivered", async || {
+            subjects(&server, "&direction=out&outcome=DELIVERED").len() == ORDERS
+        })
+        .await;
         check(&server, &partner, malformed);
         // The source was there before and after the broker's death.
         let connects = metric(&server, "kapelle_source_connects_total{");

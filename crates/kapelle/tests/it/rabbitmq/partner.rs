@@ -127,6 +127,8 @@ impl Partner {
         let peer = broker.connect().await;
         peer.quorum_queue(source).await;
         peer.quorum_queue(target).await;
+        // What an earlier test did not wait for.
+        while peer.get(target).await.is_some() {}
         peer.exchange("out", target, "order.completed").await;
         Self {
             broker: broker.clone(),
