@@ -88,16 +88,4 @@ clean() {
     rm -rf "$1"
 }
 
-case "${1:-}" in
-install) install_server ;;
-start) start "$2" "$3" ;;
-stop) stop "$2" ;;
-kill9) kill9 "$2" ;;
-clean) clean "$2" ;;
-status) running "$2" ;;
-guard) guard "$2" "$3" ;;
-*)
-    sed -n '2,14s/^# \{0,1\}//p' "$0"
-    exit 64
-    ;;
-esac
+run_verb "$@"

@@ -1,5 +1,5 @@
 # Sourced by the scripts that run a server for tests: how Debian has it, and what they all do with its process, whose id
-# is in DIR/pid. They define BUILD, `skip WHY` and `clean DIR`.
+# is in DIR/pid. They define BUILD, `skip WHY`, `install_server`, `start DIR PORT` and `clean DIR`, and end with `run_verb "$@"`.
 
 install_package() {
     command -v apt-get >/dev/null 2>&1 || skip "no apt-get here to install it"
@@ -71,4 +71,21 @@ guard() {
         while kill -0 "$2" 2>/dev/null; do sleep 1; done
         clean "$1"
     ) >/dev/null 2>&1 </dev/null &
+}
+
+# Does what the script was called for; else it shows the beginning of the script, which says how.
+run_verb() {
+    case "${1:-}" in
+    install) install_server ;;
+    start) start "$2" "$3" ;;
+    stop) stop "$2" ;;
+    kill9) kill9 "$2" ;;
+    clean) clean "$2" ;;
+    status) running "$2" ;;
+    guard) guard "$2" "$3" ;;
+    *)
+        sed -n '2,14s/^# \{0,1\}//p' "$0"
+        exit 64
+        ;;
+    esac
 }
