@@ -4,6 +4,8 @@
 //! text. They are 128 bits of BLAKE3, because producers choose the input: somebody who could craft collisions could
 //! make another tenant's CloudEvent look like a repeat.
 
+use std::fmt;
+
 use crate::{CloudEvent, attribute};
 
 const IDENTITY_DOMAIN: &str = "kapelle CloudEvent identity 1";
@@ -52,6 +54,13 @@ impl IdentityHash {
             fields.add(value.as_bytes());
         }
         Self(fields.finish())
+    }
+}
+
+/// In hexadecimal.
+impl fmt::Display for IdentityHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

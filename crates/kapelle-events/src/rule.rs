@@ -84,7 +84,7 @@ impl Rule {
         let source = run.text("source", self.source.as_ref())?;
         let id = run.text("id", self.id.as_ref())?;
         let mut builder = CloudEvent::builder(
-            id.unwrap_or_else(|| hex(record.identity)),
+            id.unwrap_or_else(|| record.identity.to_string()),
             source.unwrap_or_else(|| default_source(record.source_name)),
             event_type,
         );
@@ -274,10 +274,6 @@ fn failed(attribute: &'static str, why: impl Into<String>) -> Error {
         why: why.into(),
     }
     .into()
-}
-
-fn hex(IdentityHash(hash): IdentityHash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name may hold what a URI must not.

@@ -86,6 +86,5 @@ pub(super) fn outgoing(
 /// By which a stream knows a repeat. The subject is part of it: a stream has one window for all of its subjects, and the
 /// same CloudEvent may go to two of them.
 fn message_id(publication: &Publication<'_>, subject: &str) -> String {
-    let hash = publication.event.identity_hash(subject);
-    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    publication.event.identity_hash(subject).to_string()
 }
