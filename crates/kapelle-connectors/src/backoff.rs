@@ -14,6 +14,15 @@ pub struct Bounds {
     pub max: Duration,
 }
 
+impl Bounds {
+    /// What sources and sinks at brokers wait, unless they are told otherwise.
+    #[cfg(feature = "broker")]
+    pub(crate) const BROKER: Self = Self {
+        first: Duration::from_millis(200),
+        max: Duration::from_secs(30),
+    };
+}
+
 /// The state between failures.
 #[derive(Debug, Clone)]
 pub struct Backoff {

@@ -90,11 +90,6 @@ pub enum Mode {
     Structured,
 }
 
-const BACKOFF: Bounds = Bounds {
-    first: Duration::from_millis(200),
-    max: Duration::from_secs(30),
-};
-
 impl SourceConfig {
     /// The defaults for all but the address.
     pub fn new(url: Secret, topic: impl Into<String>, client_id: impl Into<String>) -> Self {
@@ -108,7 +103,7 @@ impl SourceConfig {
             retained: true,
             // Some batches of what the engine writes with one sync: enough to keep it busy over a round trip.
             prefetch: 256,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
             timeout: Duration::from_secs(10),
             limits: Limits::DEFAULT,
         }
@@ -128,7 +123,7 @@ impl SinkConfig {
             mode: Mode::Binary,
             timeout: Duration::from_secs(10),
             concurrency: 64,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
         }
     }
 }

@@ -66,11 +66,6 @@ pub enum Mode {
     Structured,
 }
 
-const BACKOFF: Bounds = Bounds {
-    first: Duration::from_millis(200),
-    max: Duration::from_secs(30),
-};
-
 impl SourceConfig {
     /// The defaults for all but the address.
     pub fn new(url: Secret, stream: impl Into<String>, consumer: impl Into<String>) -> Self {
@@ -85,7 +80,7 @@ impl SourceConfig {
             ack_wait: Duration::from_secs(30),
             // Some batches of what the engine writes with one sync: enough to keep it busy over a round trip.
             prefetch: 256,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
             timeout: Duration::from_secs(10),
             lag_interval: Duration::from_secs(5),
             limits: Limits::DEFAULT,
@@ -103,7 +98,7 @@ impl SinkConfig {
             mode: Mode::Binary,
             timeout: Duration::from_secs(10),
             concurrency: 64,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
         }
     }
 }

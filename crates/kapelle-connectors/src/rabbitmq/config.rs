@@ -62,11 +62,6 @@ pub enum Mode {
     Structured,
 }
 
-const BACKOFF: Bounds = Bounds {
-    first: Duration::from_millis(200),
-    max: Duration::from_secs(30),
-};
-
 impl SourceConfig {
     /// The defaults for all but the address.
     pub fn new(url: Secret, queue: impl Into<String>) -> Self {
@@ -77,7 +72,7 @@ impl SourceConfig {
             declare: false,
             // Some batches of what the engine writes with one sync: enough to keep it busy over a round trip.
             prefetch: 256,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
             timeout: Duration::from_secs(10),
             lag_interval: Duration::from_secs(5),
             limits: Limits::DEFAULT,
@@ -97,7 +92,7 @@ impl SinkConfig {
             timeout: Duration::from_secs(10),
             // One channel each; brokers allow some 2,000 channels a connection.
             concurrency: 64,
-            backoff: BACKOFF,
+            backoff: Bounds::BROKER,
         }
     }
 }
